@@ -1,0 +1,24 @@
+"""ganzoo: adversarial networks as Lightning modules, each right to its paper.
+
+Importing the package imports nothing else, so that ``ganzoo --help`` answers at once; a name is fetched when it
+is first asked for (PEP 562).
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AdversarialModule": "ganzoo.adversarial",
+    "GAN": "ganzoo.models",
+    "CGAN": "ganzoo.models",
+    "Pix2Pix": "ganzoo.models",
+}
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")

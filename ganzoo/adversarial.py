@@ -1,0 +1,413 @@
+"""The grammar: players take turns, and each descends its own named terms.
+
+A variant says who plays and what each player descends::
+
+    class CycleGAN(AdversarialModule):
+        def players(self):
+            return {"generator": [self.G, self.F], "discriminator": [self.D_X, self.D_Y]}
+
+        def training_step(self, batch, batch_idx):
+            with self.turn("generator") as descend:
+                descend({"gan": ..., "cycle": ...})
+
+A turn freezes every other player, and ``descend`` takes the step: zero the gradients, back-propagate the sum of the
+terms, clip, step the optimizer, step its schedules, log each term as ``<player>/<term>``. That ritual exists here and
+nowhere else. Three forms of play:
+
+=============================================  ==========================================================================
+``turn("discriminator")``                      one player descends: ``descend({"gan": loss})``
+``turn("discriminator", "generator")``         simultaneous play: both gradients are taken at the same point, then both
+                                               step: ``descend(discriminator={...}, generator={...})``
+``turn("features", "label", "domain")``        several players descend one sum together: ``descend({"label": ...})``
+=============================================  ==========================================================================
+
+One batch is one step wherever a user reads a number (``max_steps``, checkpoint triggers, ``trainer.global_step``, loggers),
+however many optimizers stepped in it. With ``accumulate=n`` the batch that counts is the effective one of n small batches.
+"""
+
+import inspect
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pickle import UnpicklingError
+from typing import Any, Self
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ParallelStrategy
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from ganzoo.errors import InputError
+from ganzoo.parts import build, find_class, plain
+
+Terms = Mapping[str, Tensor]
+Descend = Callable[..., None]
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A player at the table: its optimizer, the parameters that it moves, its schedules."""
+
+    name: str
+    optimizer: LightningOptimizer
+    parameters: list[nn.Parameter]
+    every_step: list[LRScheduler]
+    every_epoch: list[LRScheduler]
+
+    def forget_gradients(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+@dataclass(slots=True)
+class _Round:
+    """What must be known of the batch in hand."""
+
+    batch: int  # batches begun before this one, over all epochs
+    step: int  # steps completed before this one
+    opens: bool  # first small batch of an accumulation window
+    closes: bool  # last small batch of it: the optimizers step
+    shown: bool  # this round's values go to the logger and the progress bar
+    ticked: bool = False  # an optimizer has stepped, and trainer.global_step with it
+
+
+@dataclass(slots=True)
+class _Table:
+    """Everyone's seats for one fit; ``optimizers`` tells whether they are still those of the trainer."""
+
+    optimizers: list[Optimizer]
+    seats: dict[str, _Seat] = field(default_factory=dict)
+
+
+class AdversarialModule(L.LightningModule):
+    """The base of every system in the zoo: players, turns, descend.
+
+    To override: ``players`` and ``training_step`` (both required), ``player_optimizer`` and ``player_schedules`` (the
+    paper's own). The rest is final.
+
+    Args:
+        optimizers: replaces a player's optimizer: ``{player: {"class_path": "torch.optim.RMSprop", "init_args": {...}}}``.
+        schedules: replaces a player's schedules: ``{player: [{"class_path": ..., "init_args": {...}, "interval":
+            "step" or "epoch"}]}``; the interval is an epoch unless said.
+        clip_norm: the greatest gradient norm of a player's whole gradient, ``{player: 1.0}``; applied after unscaling.
+        accumulate: small batches to one effective batch; the terms of each count ``1 / accumulate``. In simultaneous play
+            that is exactly the large batch. In alternating play the second player sees the first before its step in all
+            but the last small batch: its gradient is collected while the first stands still.
+
+    Raises:
+        InputError: when a player is not one of ``players()``, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        optimizers: dict[str, dict[str, Any]] | None = None,
+        schedules: dict[str, list[dict[str, Any]]] | None = None,
+        clip_norm: dict[str, float] | None = None,
+        accumulate: int = 1,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        if accumulate < 1:
+            raise InputError(f"accumulate is a number of batches, at least 1, not {accumulate}")
+        for player, norm in (clip_norm or {}).items():
+            if norm <= 0:
+                raise InputError(f"clip_norm of '{player}' must be above 0, not {norm}: leave it out for no clipping")
+        self.accumulate = accumulate
+        self._optimizer_recipes = optimizers or {}
+        self._schedule_recipes = schedules or {}
+        self._clip_norm = clip_norm or {}
+        self._intervals: dict[LRScheduler, str] = {}
+        self._table = _Table([])
+        self._round = _Round(-1, 0, True, True, False)
+        self._in_turn = False
+
+    # -- what a variant says ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def players(self) -> Mapping[str, Sequence[nn.Module]]:
+        """Each player's name and the networks whose parameters it moves; every trainable parameter has one owner."""
+
+    def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """A player's optimizer. Adam at 2e-4 with beta1 = 0.5 (Radford et al. 2016, section 4), unless overridden."""
+        return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+
+    def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
+        """A player's schedules, each with its interval: "step" (of this player) or "epoch". None, unless overridden."""
+        return []
+
+    # -- the ritual ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def turn(self, *names: str) -> Iterator[Descend]:
+        """The named players' turn: everyone else's parameters are frozen until the block ends.
+
+        Compute what a player descends inside its turn. A forward pass that two turns share is computed before the first,
+        and given to the opponent detached.
+
+        Yields:
+            ``descend``. ``descend({"term": loss, ...})`` takes the step of all named players on the sum of the terms.
+            ``descend(generator={...}, discriminator={...})`` takes each player's gradient of its own terms with respect
+            to its own parameters, all at the same point, and then steps them all.
+        """
+        if self._in_turn:
+            raise RuntimeError("a turn cannot begin inside another: name both players in one turn for simultaneous play")
+        seats = self._seats()
+        strangers = [name for name in names if name not in seats]
+        if strangers or not names:
+            raise RuntimeError(f"turn({strangers}): the players are {list(seats)}")
+        self._begin_round()
+        playing = [seats[name] for name in names]
+        for seat in playing:
+            self._catch_up(seat)
+        waiting = [p for seat in seats.values() if seat.name not in names for p in seat.parameters if p.requires_grad]
+        for parameter in waiting:
+            parameter.requires_grad_(False)
+        self._in_turn = True
+        try:
+            yield partial(self._descend, playing)
+        finally:
+            self._in_turn = False
+            for parameter in waiting:
+                parameter.requires_grad_(True)
+
+    def _descend(self, playing: list[_Seat], terms: Terms | None = None, /, **each: Terms) -> None:
+        if (terms is None) == (not each) or (each and set(each) != {seat.name for seat in playing}):
+            raise RuntimeError(
+                f"in turn({', '.join(seat.name for seat in playing)}) descend takes one dictionary of terms, "
+                "or one dictionary for each of these players by name"
+            )
+        if self._round.opens:
+            for seat in playing:
+                seat.forget_gradients()
+        if terms is not None:
+            self._descend_together(playing, terms)
+        else:
+            self._descend_each(playing, each)
+        if self._round.closes:
+            for seat in playing:
+                self._step(seat)
+
+    def _descend_together(self, playing: list[_Seat], terms: Terms) -> None:
+        loss = _total(terms)
+        with nullcontext() if self._round.closes else self._local_gradients():
+            self.manual_backward(loss / self.accumulate if self.accumulate > 1 else loss)
+        self._show_terms("+".join(seat.name for seat in playing), terms, loss)
+
+    def _descend_each(self, playing: list[_Seat], each: Mapping[str, Terms]) -> None:
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None and len(playing) > 1:
+            # the first player's step may move the loss scale under the second player's gradients
+            raise InputError("simultaneous play needs --trainer.precision bf16-mixed or 32-true, not 16-mixed")
+        with self._local_gradients():  # one graph, several backward passes: processes average by hand, below
+            for seat in playing:
+                loss = _total(each[seat.name])
+                scaled = loss / self.accumulate if self.accumulate > 1 else loss
+                self.manual_backward(scaled, inputs=seat.parameters, retain_graph=seat is not playing[-1])
+                self._show_terms(seat.name, each[seat.name], loss)
+        if self._round.closes and self.trainer.world_size > 1:
+            for seat in playing:
+                for parameter in seat.parameters:
+                    if parameter.grad is not None:
+                        parameter.grad = self.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+
+    def _step(self, seat: _Seat) -> None:
+        # LightningOptimizer.step advances trainer.global_step, the strategy's own does not and is otherwise the same:
+        # so the first optimizer of a batch ticks and the others do not, and one batch is one step.
+        if not self._round.ticked:
+            self._round.ticked = True
+            seat.optimizer.step()
+        else:
+            self.trainer.strategy.optimizer_step(seat.optimizer.optimizer, _nothing, model=self)
+        seat.forget_gradients()
+        for schedule in seat.every_step:
+            schedule.step()
+        if self.trainer.is_last_batch:
+            # here and not at the epoch's end, so that a checkpoint of the last batch holds the next epoch's rate
+            for schedule in seat.every_epoch:
+                schedule.step()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clips. Lightning calls this after unscaling, so the bound holds for the true gradient under 16-mixed too."""
+        if self._clip_norm:
+            for seat in self._seats().values():
+                if seat.optimizer.optimizer is optimizer and seat.name in self._clip_norm:
+                    torch.nn.utils.clip_grad_norm_(seat.parameters, self._clip_norm[seat.name])
+
+    # -- rounds -------------------------------------------------------------------------------------------------------
+
+    def every(self, k: int) -> bool:
+        """Whether this batch is a k-th one, counted over the whole training: true at the k-th, the 2k-th, ... step.
+
+        For Algorithm 1 of Goodfellow et al. 2014: k discriminator steps, each on a fresh batch, then one generator step.
+        """
+        self._begin_round()
+        return (self._round.step + 1) % k == 0
+
+    def show(self, values: Mapping[str, Tensor], through: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Logs means and puts them on the progress bar; costs nothing in a round that is not shown.
+
+        Args:
+            values: tensors of any shape by name.
+            through: applied to each before the mean (a loss's ``output``).
+        """
+        self._begin_round()
+        if self._round.shown:
+            means = {name: (through(value) if through else value).detach().float().mean() for name, value in values.items()}
+            self._log_round(means, prog_bar=True)
+
+    def _begin_round(self) -> None:
+        loop = self.trainer.fit_loop
+        if self._round.batch == loop.total_batch_idx:
+            return
+        small = loop.batch_idx % self.accumulate
+        self._round = _Round(
+            batch=loop.total_batch_idx,
+            step=self.trainer.global_step,
+            opens=small == 0,
+            closes=small == self.accumulate - 1 or self.trainer.is_last_batch,
+            # the first batch too, so that the progress bar has something to say
+            shown=loop.total_batch_idx == 0 or (loop.total_batch_idx + 1) % self.trainer.log_every_n_steps == 0,
+        )
+
+    def _show_terms(self, name: str, terms: Terms, loss: Tensor) -> None:
+        if self._round.shown:
+            self._log_round({f"{name}/{term}": value.detach() for term, value in terms.items()})
+            self._log_round({f"{name}/loss": loss.detach()}, prog_bar=True)
+
+    def _log_round(self, values: dict[str, Tensor], prog_bar: bool = False) -> None:
+        several = self.trainer.world_size > 1
+        if self.accumulate > 1:
+            # loggers would count the small batches; "step" is Lightning's own name for the x-axis
+            self.log("step", float(self._round.step), sync_dist=several)
+        self.log_dict(values, prog_bar=prog_bar, sync_dist=several)
+
+    # -- seats --------------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
+        """One optimizer per player, in the players' order, and their schedules."""
+        players = self.players()
+        self._check_players(players)
+        optimizers, schedulers = [], []
+        self._intervals = {}
+        for name, networks in players.items():
+            parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+            optimizer = self._optimizer(name, parameters)
+            optimizers.append(optimizer)
+            for scheduler, interval in self._schedules(name, optimizer):
+                self._intervals[scheduler] = interval
+                schedulers.append({"scheduler": scheduler, "name": f"lr/{name}"})
+        return optimizers, schedulers
+
+    def _optimizer(self, name: str, parameters: list[nn.Parameter]) -> Optimizer:
+        if name in self._optimizer_recipes:
+            return build(self._optimizer_recipes[name], Optimizer, parameters)  # type: ignore[type-abstract]
+        return self.player_optimizer(name, parameters)
+
+    def _schedules(self, name: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
+        if name not in self._schedule_recipes:
+            return self.player_schedules(name, optimizer)
+        recipes = self._schedule_recipes[name]
+        for spec in recipes:
+            if spec.get("interval", "epoch") not in ("step", "epoch"):
+                raise InputError(f"a schedule's interval is step or epoch, not '{spec['interval']}'")
+            if issubclass(find_class(spec["class_path"], LRScheduler), ReduceLROnPlateau):
+                raise InputError("ReduceLROnPlateau waits for a metric, which a player does not have: use another schedule")
+        return [(build(spec, LRScheduler, optimizer), spec.get("interval", "epoch")) for spec in recipes]
+
+    def _check_players(self, players: Mapping[str, Sequence[nn.Module]]) -> None:
+        for what, named in (
+            ("optimizers", self._optimizer_recipes),
+            ("schedules", self._schedule_recipes),
+            ("clip_norm", self._clip_norm),
+        ):
+            for name in named:
+                if name not in players:
+                    raise InputError(f"{what} names a player '{name}': the players are {', '.join(players)}")
+        owner: dict[nn.Parameter, str] = {}
+        for name, networks in players.items():
+            parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+            if not parameters:
+                raise InputError(f"player '{name}' has no parameter to move: its networks are empty or frozen")
+            for parameter in parameters:
+                if owner.setdefault(parameter, name) != name:
+                    raise InputError(f"'{owner[parameter]}' and '{name}' share a parameter: a parameter has one player")
+        orphans = [name for name, p in self.named_parameters() if p.requires_grad and p not in owner]
+        if orphans:
+            raise InputError(
+                f"no player moves {orphans[0]} ({len(orphans)} such): name its network in players(), or freeze it"
+            )
+
+    def _seats(self) -> dict[str, _Seat]:
+        optimizers = self.trainer.optimizers
+        if self._table.optimizers is not optimizers:  # a new fit has new optimizers
+            wrapped = self.optimizers()
+            wrapped = wrapped if isinstance(wrapped, list) else [wrapped]
+            seats = {}
+            for name, optimizer in zip(self.players(), wrapped, strict=True):
+                mine = [
+                    c.scheduler for c in self.trainer.lr_scheduler_configs if c.scheduler.optimizer is optimizer.optimizer
+                ]
+                seats[name] = _Seat(
+                    name,
+                    optimizer,
+                    [p for group in optimizer.param_groups for p in group["params"]],
+                    [s for s in mine if self._intervals[s] == "step"],
+                    [s for s in mine if self._intervals[s] == "epoch"],
+                )
+            self._table = _Table(optimizers, seats)
+        return self._table.seats
+
+    def _catch_up(self, seat: _Seat) -> None:
+        """Brings epoch schedules to this epoch: a player who sat out the last batch of an epoch has missed its step."""
+        for schedule in seat.every_epoch:
+            while schedule.last_epoch < self.current_epoch:
+                with warnings.catch_warnings():
+                    # torch warns of a player that has not stepped yet, which is the very case
+                    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+                    schedule.step()
+
+    def _local_gradients(self) -> AbstractContextManager[None]:
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
+    # -- hyperparameters ----------------------------------------------------------------------------------------------
+
+    def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
+        """Lightning's, with every object kept as its recipe, so that a checkpoint loads with weights only.
+
+        Raises:
+            InputError: for an argument that cannot be written down (a network, a function).
+        """
+        frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
+        super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
+        super().save_hyperparameters({name: plain(value) for name, value in self.hparams.items()}, logger=logger)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, weights_only: bool = True, **kwargs: Any) -> Self:
+        """Lightning's, reading weights and plain data only: a checkpoint from elsewhere cannot run code.
+
+        Raises:
+            InputError: the file holds something else than weights and plain data.
+        """
+        try:
+            return super().load_from_checkpoint(checkpoint_path, *args, weights_only=weights_only, **kwargs)
+        except UnpicklingError:
+            raise InputError(
+                f"{checkpoint_path} holds more than weights and plain data, and was not loaded, because it could run code: "
+                "weights only is what ganzoo writes and reads"
+            ) from None
+
+
+def _total(terms: Terms) -> Tensor:
+    first, *rest = terms.values()
+    return sum(rest, first)
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,99 @@
+"""Lightning's ModelCheckpoint for modules that step their optimizers by hand."""
+
+import os
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+
+class Checkpoints(ModelCheckpoint):
+    """Saves ``epoch=3-step=1200.ckpt`` at each epoch's end (or as asked) and ``last.ckpt`` with it.
+
+    A step is a batch, however many players moved in it. Training that ends, or is interrupted (Ctrl-C, SIGTERM), leaves
+    its last state in ``last.ckpt``; an error leaves what was saved before it.
+
+    Args:
+        dirpath: the folder. Left out: ``checkpoints`` in the run's folder.
+        filename: of the checkpoints, filled with ``{epoch}``, ``{step}`` and whatever is logged.
+        monitor: keep the best by this logged value. Left out: keep the newest.
+        mode: ``min`` or ``max`` of the monitored value is best.
+        save_top_k: how many to keep besides ``last.ckpt``; -1 for all.
+        save_last: whether to write ``last.ckpt``. Without a monitor it is another name of the newest file, and costs no
+            space.
+        every_n_train_steps: save each so many steps, instead of at the epochs' ends.
+        every_n_epochs: save each so many epochs.
+        train_time_interval: save each so much time.
+        save_on_train_epoch_end: before or after the epoch's validation; Lightning chooses if left out.
+        save_weights_only: leave out what only resuming needs.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | Path | None = None,
+        filename: str | None = "{epoch}-{step}",
+        monitor: str | None = None,
+        mode: Literal["min", "max"] = "min",
+        save_top_k: int = 1,
+        save_last: bool = True,
+        every_n_train_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        train_time_interval: timedelta | None = None,
+        save_on_train_epoch_end: bool | None = None,
+        save_weights_only: bool = False,
+    ) -> None:
+        newest = monitor is None and save_top_k != 0
+        super().__init__(
+            dirpath=dirpath,
+            filename=filename,
+            monitor=monitor,
+            mode=mode,
+            save_top_k=save_top_k,
+            save_last=("link" if newest else True) if save_last else False,
+            every_n_train_steps=every_n_train_steps,
+            every_n_epochs=every_n_epochs,
+            train_time_interval=train_time_interval,
+            save_on_train_epoch_end=save_on_train_epoch_end,
+            save_weights_only=save_weights_only,
+            save_on_exception=True,
+        )
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves when a step or a time is due."""
+        # For manual optimization Lightning has another branch, without time intervals and with a warning of twenty
+        # lines. All that it asks of the module is this attribute.
+        automatic: Any = SimpleNamespace(automatic_optimization=True)
+        super().on_train_batch_end(trainer, automatic, outputs, batch, batch_idx)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Saves the last state, whichever step the training ended on."""
+        if self.save_last and not self._should_skip_saving_checkpoint(trainer):
+            values = self._monitor_candidates(trainer)
+            values["epoch"] = values["epoch"] - 1  # Lightning has begun to count the next
+            if self.save_last == "link":
+                self._save_topk_checkpoint(trainer, values)
+            self._save_last_checkpoint(trainer, values)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Saves when the training was interrupted; the state that an error leaves is not worth keeping."""
+        if isinstance(exception, KeyboardInterrupt | SIGTERMException):
+            super().on_exception(trainer, pl_module, exception)
+
+    @staticmethod
+    def _link_checkpoint(trainer: L.Trainer, filepath: str, linkpath: str) -> None:
+        # Lightning's symbolic link dangles for a moment at each save, and for ever in a copy of last.ckpt alone
+        if trainer.is_global_zero and not (os.path.exists(linkpath) and os.path.samefile(filepath, linkpath)):
+            part = f"{linkpath}.{os.getpid()}.part"
+            try:
+                os.link(filepath, part)
+            except OSError:  # a file system without hard links
+                shutil.copy(filepath, part)
+            os.replace(part, linkpath)
+        trainer.strategy.barrier()

@@ -1,0 +1,81 @@
+"""The progress bar: each player's loss, and what the discriminator makes of x and of G(z)."""
+
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import RichProgressBar
+from rich.progress import BarColumn
+
+
+class Progress(RichProgressBar):
+    """Lightning's rich bar with an eye to its cost; where there is no terminal, a plain line now and then.
+
+    Args:
+        refresh_rate: times a second that the bar is drawn and its values fetched from the device; 0 for none.
+        leave: keep each epoch's bar.
+        plain_interval: seconds between two plain lines, where the output is a file; the training ends with one.
+    """
+
+    def __init__(self, refresh_rate: int = 10, leave: bool = False, plain_interval: float = 30.0) -> None:
+        super().__init__(refresh_rate=refresh_rate, leave=leave)
+        self.plain_interval = plain_interval
+        self._values: dict[str, Any] = {}
+        self._fetched = float("-inf")
+        self._printed = float("-inf")
+        self._plain = False
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Chooses the bar or the lines."""
+        super().setup(trainer, pl_module, stage)
+        if self.is_enabled and trainer.is_global_zero and not sys.stdout.isatty():
+            self._plain = True
+            self.disable()
+
+    def configure_columns(self, trainer: L.Trainer) -> list[Any]:
+        """Lightning's columns with a shorter bar, which leaves the room to the values."""
+        columns = super().configure_columns(trainer)
+        for column in columns:
+            if isinstance(column, BarColumn):
+                column.bar_width = 12
+        return columns
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """The values to show; fetching them waits for the device, so no more often than they are drawn."""
+        now = time.monotonic()
+        if now - self._fetched >= 1 / max(self.refresh_rate, 1):
+            self._values = super().get_metrics(trainer, pl_module)
+            self._values.pop("v_num", None)
+            self._fetched = now
+        return self._values
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock of the plain lines."""
+        super().on_train_start(trainer, pl_module)
+        self._printed = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves the bar, or prints a line if the last is old."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._plain and time.monotonic() - self._printed >= self.plain_interval:
+            self._print_line(trainer, pl_module, trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Shows the epoch's last values."""
+        self._fetched = float("-inf")
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Prints the last line."""
+        super().on_train_end(trainer, pl_module)
+        if self._plain:
+            self._print_line(trainer, pl_module, trainer.current_epoch - 1)  # Lightning has begun to count the next
+
+    def _print_line(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> None:
+        values = self.get_metrics(trainer, pl_module)
+        shown = [f"{name} {value:.3f}" for name, value in values.items() if isinstance(value, float)]
+        print(f"epoch {epoch}", f"step {trainer.global_step}", *shown, sep="  ", flush=True)
+        self._printed = time.monotonic()

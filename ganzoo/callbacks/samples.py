@@ -1,0 +1,201 @@
+"""Pictures of the model at work, always from the same noise or the same inputs, as PNG files and in the logger."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from PIL import Image
+from torch import Tensor, nn
+
+from ganzoo.errors import InputError
+from ganzoo.generative import Sampler, Translated, Translator, own_noise
+from ganzoo.images import to_uint8
+
+SMALLEST_TILE = 32  # pixels; smaller pictures are enlarged by a whole factor
+GAP = 2  # pixels between tiles
+MOST_CLASSES = 16  # rows of a conditional model's grid
+
+
+class SampleGrid(L.Callback):
+    """Writes ``pictures/step_000400.png`` in the run's folder, and gives the grid to W&B or TensorBoard.
+
+    A ``Sampler`` is sampled from noise that is the same each time; one with classes has a row to a class (the first
+    16), and down a column the noise is the same. A ``Translator`` translates the first validation pictures: in each row
+    stand input, output and truth. These are taken from what ``validation_step`` returns, so the first grid is at the
+    start of the training where Lightning's sanity check runs, and after the first validation where it does not.
+
+    Looking does not change the training: pictures come from a random stream of their own, without gradients, in
+    evaluation mode, on the first process only.
+
+    Args:
+        n: pictures in the grid of a sampler without classes; rows of a translator (at most a validation batch).
+        columns: pictures in a row of a sampler.
+        seed: of the noise.
+        every_n_epochs: a grid at the end of each so many epochs, beside the first and the last; 0 for none.
+        every_n_steps: also each so many steps within an epoch.
+        folder: where the PNG files go. Left out: ``pictures`` in the run's folder.
+
+    Raises:
+        InputError: when a number is out of range.
+    """
+
+    def __init__(
+        self,
+        n: int = 64,
+        columns: int = 8,
+        seed: int = 0,
+        every_n_epochs: int = 1,
+        every_n_steps: int | None = None,
+        folder: str | Path | None = None,
+    ) -> None:
+        if n < 1 or columns < 1:
+            raise InputError(f"SampleGrid needs n and columns of at least 1, not n={n} and columns={columns}")
+        if every_n_epochs < 0 or (every_n_steps is not None and every_n_steps < 1):
+            raise InputError("SampleGrid's every_n_epochs is at least 0, and every_n_steps at least 1")
+        self.n = n
+        self.columns = columns
+        self.seed = seed
+        self.every_n_epochs = every_n_epochs
+        self.every_n_steps = every_n_steps
+        self.folder = folder
+        self._pairs: tuple[Tensor, Tensor] | None = None  # input and truth of the first validation pictures
+        self._drawn_at = -1
+        self._home = Path()
+
+    # -- when ---------------------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Finds the folder; every process must ask, because the answer is broadcast."""
+        home = trainer.log_dir or trainer.default_root_dir
+        self._home = Path(self.folder) if self.folder is not None else Path(home) / "pictures"
+        self._drawn_at = -1
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        """Keeps the first pictures of the validation."""
+        if self._pairs is None and isinstance(outputs, Translated):
+            # a copy: a slice would keep the whole batch
+            self._pairs = tuple(t[: self.n].detach().cpu().clone() for t in (outputs.input, outputs.truth))
+
+    on_test_batch_end = on_validation_batch_end
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The first grid."""
+        self._draw(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """A grid each so many steps."""
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A grid each so many epochs, after the validation."""
+        if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The last grid."""
+        self._draw(trainer, pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The grid of ``ganzoo validate``."""
+        if trainer.state.fn == "validate":
+            self._draw(trainer, pl_module)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The grid of ``ganzoo test``."""
+        self._draw(trainer, pl_module)
+
+    # -- what ---------------------------------------------------------------------------------------------------------
+
+    def _draw(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.fast_dev_run or self._drawn_at == trainer.global_step:
+            return
+        with own_noise(self.seed, module.device), _looking_at(module), torch.no_grad():
+            if isinstance(module, Sampler):
+                picture = self._samples(module)
+            elif isinstance(module, Translator) and self._pairs is not None:
+                picture = self._translations(module, module.device, *self._pairs)
+            else:
+                return
+        self._drawn_at = trainer.global_step
+        fitting = trainer.state.fn == "fit"
+        name = f"step_{trainer.global_step:06d}" if fitting else str(trainer.state.fn.value)
+        image = Image.fromarray(picture.permute(1, 2, 0).numpy() if len(picture) == 3 else picture[0].numpy())
+        self._home.mkdir(parents=True, exist_ok=True)
+        image.save(self._home / f"{name}.png")
+        for logger in trainer.loggers:
+            _log(logger, image, picture, trainer.global_step)
+
+    def _samples(self, module: Sampler) -> Tensor:
+        if not module.classes:
+            return grid(module.sample(self.n, generator=self._generator()), self.columns)
+        rows = [
+            module.sample(self.columns, y=self._classes(module, y), generator=self._generator())
+            for y in range(min(module.classes, MOST_CLASSES))
+        ]
+        return grid(torch.cat(rows), self.columns)
+
+    def _classes(self, module: Sampler, y: int) -> Tensor:
+        return torch.full((self.columns,), y, dtype=torch.int64, device=getattr(module, "device", None))
+
+    def _generator(self) -> torch.Generator:
+        # on the CPU, so that every device shows the same pictures
+        return torch.Generator().manual_seed(self.seed)
+
+    def _translations(self, module: Translator, device: torch.device, x: Tensor, truth: Tensor) -> Tensor:
+        columns = [x, module.translate(x.to(device)).cpu(), truth]
+        channels = max(c.shape[1] for c in columns)
+        size = max((c.shape[-2:] for c in columns), key=lambda hw: hw[0] * hw[1])
+        alike = [F.interpolate(c.expand(-1, channels, -1, -1).float(), size) for c in columns]
+        return grid(torch.stack(alike, dim=1).flatten(0, 1), 3)
+
+
+def grid(images: Tensor, columns: int) -> Tensor:
+    """Tiles pictures, row by row, with white between them; small ones are enlarged to at least 32 pixels.
+
+    Args:
+        images: floats in [-1, 1], [N, C, H, W]; with two, or more than three channels, the first is shown in grey.
+        columns: tiles in a row.
+
+    Returns:
+        uint8 [1 or 3, H', W'] on the CPU.
+    """
+    tiles = to_uint8(images).cpu()
+    if tiles.shape[1] != 3:
+        tiles = tiles[:, :1]
+    factor = max(1, math.ceil(SMALLEST_TILE / min(tiles.shape[-2:])))
+    tiles = tiles.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    n, channels, height, width = tiles.shape
+    columns = min(columns, n)
+    rows = math.ceil(n / columns)
+    blank = tiles.new_full((rows * columns - n, channels, height, width), 255)
+    tiles = F.pad(torch.cat([tiles, blank]), (GAP, 0, GAP, 0), value=255)
+    board = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+    return F.pad(board, (0, GAP, 0, GAP), value=255)
+
+
+@contextmanager
+def _looking_at(module: nn.Module) -> Iterator[None]:
+    # each network's own mode: a frozen one may be in evaluation mode while the others train
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _log(logger: Logger, image: Image.Image, picture: Tensor, step: int) -> None:
+    if isinstance(logger, WandbLogger):
+        logger.log_image("pictures", [image], step=step)
+    elif isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image("pictures", picture, step)

@@ -1,0 +1,83 @@
+"""The configs that come with ganzoo, by name, from any folder. Reads text only: imports no torch."""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+import ganzoo
+from ganzoo.errors import InputError
+
+
+class Entry(NamedTuple):
+    """What a config says of itself."""
+
+    name: str
+    model: str
+    data: str
+    paper: str
+    summary: str
+
+
+def folder() -> Path:
+    """Where the configs are: inside the package once installed, beside it in a checkout."""
+    package = Path(ganzoo.__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def names() -> list[str]:
+    """The configs' names, in order."""
+    return sorted(path.stem for path in folder().glob("*.yaml"))
+
+
+def find(config: str) -> str:
+    """The path of a config: a file's own path, or that of the config of this name.
+
+    YAML text is given back as it is (``--config '{trainer: {max_epochs: 2}}'``).
+
+    Raises:
+        InputError: if there is neither a file nor a config of this name.
+    """
+    if Path(config).is_file() or "{" in config or "://" in config:
+        return config
+    named = folder() / f"{config}.yaml"
+    if re.fullmatch(r"[\w.-]+", config) and named.is_file():
+        return str(named)
+    raise InputError(f"there is no config '{config}'" + did_you_mean(Path(config).stem, names(), "see `ganzoo list`"))
+
+
+def entries() -> list[Entry]:
+    """Every config with its model, its data, its paper and its first line."""
+    return [_read(folder() / f"{name}.yaml") for name in names()]
+
+
+def did_you_mean(wrong: str, right: list[str], otherwise: str = "") -> str:
+    """The end of an error's line: the nearest of the right names, or ``otherwise``."""
+    lower = {name.lower(): name for name in right}
+    near = get_close_matches(wrong.lower(), lower, n=1)
+    if near:
+        return f": did you mean '{lower[near[0]]}'?"
+    return f": {otherwise}" if otherwise else ""
+
+
+def _read(path: Path) -> Entry:
+    import yaml
+
+    text = path.read_text(encoding="utf-8")
+    comments = [line.lstrip("# ").rstrip() for line in text.splitlines() if line.startswith("#")]
+    # the authors and the year tell a paper; its title would fill the screen
+    papers = [line.removeprefix("Paper:").strip() for line in comments if line.startswith("Paper:")]
+    content = yaml.safe_load(text) or {}
+    return Entry(
+        name=path.stem,
+        model=_class_name(content.get("model")),
+        data=_class_name(content.get("data")),
+        paper=re.split(r"(?<=\d{4}),", papers[0])[0] if papers else "",
+        summary=comments[0] if comments and not comments[0].startswith("Paper:") else "",
+    )
+
+
+def _class_name(section: object) -> str:
+    path = section.get("class_path", "") if isinstance(section, dict) else section or ""
+    return str(path).rpartition(".")[2]

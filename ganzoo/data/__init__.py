@@ -1,0 +1,9 @@
+"""Lightning DataModules of pictures, labelled pictures and pairs of pictures; one import line each."""
+
+from ganzoo.data.digits import Digits as Digits
+from ganzoo.data.folder import ImageFolder as ImageFolder
+from ganzoo.data.maps import Maps as Maps
+from ganzoo.data.paired import Paired as Paired
+from ganzoo.data.vision import CIFAR10 as CIFAR10
+from ganzoo.data.vision import MNIST as MNIST
+from ganzoo.data.vision import FashionMNIST as FashionMNIST

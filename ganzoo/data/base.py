@@ -1,0 +1,161 @@
+"""What all of ganzoo's data have in common: splits, loaders, order, and the one step from uint8 to [-1, 1]."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ganzoo.data.batches import LabelledImages, as_float
+from ganzoo.data.checks import at_least
+from ganzoo.data.sampling import Augmented, EpochSampler, unchanged
+from ganzoo.errors import InputError
+
+Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
+
+
+class InMemory(Dataset):
+    """Labelled pictures that fit in memory.
+
+    Args:
+        x: [N, C, H, W] uint8.
+        y: [N] int64.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x = x
+        self.y = y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> LabelledImages:
+        return LabelledImages(self.x[index], self.y[index])
+
+
+class ImageDataModule(L.LightningDataModule, ABC):
+    """Pictures for adversarial networks. A subclass gives :meth:`splits`, and :meth:`prepare_data` where it fetches.
+
+    The loaders give NamedTuples of uint8 [B, C, H, W] (:mod:`ganzoo.data.batches`); a trainer's batches are in
+    [-1, 1]. Training is in a new order each epoch, the same for the same seed, whatever the number of workers, and
+    leaves out the last incomplete batch. Validation and test are in a fixed order, unaugmented and complete, and
+    predicting uses the test set.
+
+    Args:
+        shape: (C, H, W) of a picture.
+        classes: number of classes, None where the pictures have no labels.
+        batch_size: pictures in a batch of each process, at least 1.
+        num_workers: processes that load, 0 for none beside the main one.
+        seed: of the training order and of the augmentation, at least 0.
+
+    Attributes:
+        shape: (C, H, W).
+        classes: number of classes or None.
+        train_set: after setup, a dataset of samples (None where there is no such split); likewise `val_set`,
+            `test_set`.
+
+    Raises:
+        InputError: a number out of range; in the loaders, a split without pictures or a training set smaller than a
+            batch.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], classes: int | None, *, batch_size: int, num_workers: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.classes = classes
+        self.batch_size = at_least("batch_size", batch_size, 1)
+        self.num_workers = at_least("num_workers", num_workers, 0)
+        self.seed = at_least("seed", seed, 0)
+        self.train_set: Dataset | None = None
+        self.val_set: Dataset | None = None
+        self.test_set: Dataset | None = None
+        self._is_set_up = False
+
+    @abstractmethod
+    def splits(self) -> Splits:
+        """The datasets to train on, to validate on and to test on; None where there is none.
+
+        A sample is a NamedTuple of :mod:`ganzoo.data.batches`. Augmentation goes into the training set with
+        :class:`~ganzoo.data.sampling.Augmented`.
+        """
+
+    def setup(self, stage: str | None = None) -> None:
+        """Builds the three sets, once for all stages."""
+        if not self._is_set_up:
+            self.train_set, self.val_set, self.test_set = self.splits()
+            self._is_set_up = True
+
+    def train_dataloader(self) -> DataLoader:
+        """uint8 batches in the order of (seed, epoch), all of `batch_size`.
+
+        Raises:
+            InputError: no training pictures, or fewer than one batch for each process.
+        """
+        dataset = self._checked(self.train_set, "train")
+        if not isinstance(dataset, Augmented):
+            dataset = Augmented(dataset, unchanged, self.seed)
+        ranks, rank, epoch = 1, 0, 0
+        if self.trainer is not None:
+            ranks, rank = self.trainer.world_size, self.trainer.global_rank
+            # Lightning starts the workers of a resumed run before it calls set_epoch, with this number (current_epoch
+            # is still one behind it)
+            progress: Any = self.trainer.fit_loop.epoch_progress.current
+            epoch = progress.processed
+        sampler = EpochSampler(len(dataset), self.seed, ranks, rank)
+        sampler.set_epoch(epoch)
+        if len(sampler) < self.batch_size:
+            each = f" for each of {ranks} processes" if ranks > 1 else ""
+            raise InputError(
+                f"{self._name}: {len(sampler)} training pictures{each} are fewer than one batch of {self.batch_size}: "
+                f"give a batch_size of at most {len(sampler)}"
+            )
+        return self._loader(dataset, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """uint8 batches in a fixed order; an empty list, which a trainer passes over, where nothing is held out."""
+        if self._is_set_up and self.val_set is None:
+            return []
+        return self._loader(self._checked(self.val_set, "validation"))
+
+    def test_dataloader(self) -> DataLoader:
+        """uint8 batches in a fixed order.
+
+        Raises:
+            InputError: there are no test pictures.
+        """
+        return self._loader(self._checked(self.test_set, "test"))
+
+    def predict_dataloader(self) -> DataLoader:
+        """The test set's loader."""
+        return self.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """uint8 in [0, 255] -> float32 in [-1, 1], on the device; the type of the batch stays."""
+        return as_float(batch)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _checked(self, dataset: Dataset | None, split: str) -> Dataset:
+        if not self._is_set_up:
+            raise InputError(f"{self._name} is not set up: call prepare_data() and setup() before asking for a loader")
+        if dataset is None or len(dataset) == 0:  # type: ignore[arg-type]
+            raise InputError(f"{self._name} has no {split} pictures")
+        return dataset
+
+    def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # a loader draws its workers' seed as it starts: from here, or validating would change the training's noise
+            generator=torch.Generator().manual_seed(self.seed),
+            **options,
+        )

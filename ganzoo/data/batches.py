@@ -1,0 +1,59 @@
+"""What a batch is: a NamedTuple whose fields say what they hold.
+
+Pictures are uint8 in [0, 255] in the datasets and loaders, and float32 in [-1, 1] once on the device
+(:func:`as_float`). One sample is the same NamedTuple without the batch axis.
+"""
+
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from ganzoo.images import to_float
+
+Batch = TypeVar("Batch", bound=tuple)
+
+
+class Images(NamedTuple):
+    """Pictures alone.
+
+    Attributes:
+        x: [B, C, H, W], uint8 in [0, 255] or float32 in [-1, 1].
+    """
+
+    x: Tensor
+
+
+class LabelledImages(NamedTuple):
+    """Pictures and what they show.
+
+    Attributes:
+        x: [B, C, H, W], uint8 in [0, 255] or float32 in [-1, 1].
+        y: [B], int64, the class, from 0.
+    """
+
+    x: Tensor
+    y: Tensor
+
+
+class ImagePairs(NamedTuple):
+    """Pictures to translate, in the letters of the pix2pix paper: a mapping from x to y.
+
+    Attributes:
+        x: [B, C, H, W], the input picture, uint8 in [0, 255] or float32 in [-1, 1].
+        y: [B, C', H, W], the wanted output, likewise.
+    """
+
+    x: Tensor
+    y: Tensor
+
+
+def as_float(batch: Batch) -> Batch:
+    """The same NamedTuple with its uint8 fields in [-1, 1]; labels, and pictures that are floats already, are left
+    alone.
+
+    A trainer calls this through the DataModule. Without a trainer, call it on what a loader gives:
+    ``batch = as_float(next(iter(data.train_dataloader())))``.
+    """
+    fields = (to_float(field) if torch.is_tensor(field) and field.dtype == torch.uint8 else field for field in batch)
+    return type(batch)(*fields)

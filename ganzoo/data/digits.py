@@ -1,0 +1,51 @@
+"""Digits: the data set that needs no download."""
+
+import torch
+from torch import Tensor
+
+from ganzoo.data.base import ImageDataModule, InMemory, Splits
+from ganzoo.data.checks import at_least
+from ganzoo.data.pictures import resize
+
+_NATIVE = 8
+
+
+def _counts_within_classes(y: Tensor) -> Tensor:
+    """For each label, how many of its own class stand before it. [N] int64 -> [N] int64."""
+    counts = torch.zeros_like(y)
+    for label in y.unique():
+        where = (y == label).nonzero().squeeze(1)
+        counts[where] = torch.arange(len(where))
+    return counts
+
+
+class Digits(ImageDataModule):
+    """Handwritten digits, 1,797 grey pictures of 8x8, that come with scikit-learn (UCI optdigits, its test part).
+
+    Batches are ``LabelledImages``. The split is fixed and stratified: of every ten pictures of a class, in the order
+    of the file, seven train, one validates and two test, which makes 1,266 / 178 / 353. The same thirteen writers are
+    in all three parts. Values 0..16 become 0..255 by round(255 v / 16).
+
+    Args:
+        size: height and width in pixels; other than 8 they are resized bilinearly.
+        batch_size: pictures in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order.
+    """
+
+    def __init__(self, size: int = _NATIVE, batch_size: int = 64, num_workers: int = 0, seed: int = 0) -> None:
+        at_least("size", size, 1)
+        super().__init__((1, size, size), 10, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.size = size
+
+    def splits(self) -> Splits:
+        # slow to import, and only these pictures need it
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        values = torch.from_numpy(digits.images).unsqueeze(1)
+        x = resize(values.mul(255 / 16).round().to(torch.uint8), self.size, self.size)
+        y = torch.from_numpy(digits.target).long()
+        place = _counts_within_classes(y) % 10
+        train, val, test = (InMemory(x[where], y[where]) for where in (place < 7, place == 7, place > 7))
+        return train, val, test

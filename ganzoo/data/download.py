@@ -1,0 +1,199 @@
+"""Fetching a file, resumably and checked, and unpacking an archive without letting it write anywhere else."""
+
+import hashlib
+import http.client
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from tqdm import tqdm
+
+from ganzoo.data.checks import one_line
+from ganzoo.errors import InputError
+
+_CHUNK = 1 << 18
+_TIMEOUT = 30
+
+
+def fetch(url: str, path: str | Path, sha256: str | None = None, tries: int = 3, wait: float = 1.0) -> Path:
+    """Downloads `url` to `path`, which appears only when it is whole.
+
+    What has come so far stands beside the target as ``<name>.part``, and a later call goes on from there. A target that
+    is already there is not fetched again, only checked.
+
+    Args:
+        url: http or https.
+        path: the file to make; its folder is made if need be.
+        sha256: in hexadecimal; None where nobody has published it, and then only the length is checked.
+        tries: failures in a row, without a byte gained, before it gives up.
+        wait: seconds before the second try; doubled before each further one.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: unreachable or refused, wrong checksum, or no room for the file. No half-written target is left.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+        failures = 0
+        while True:
+            before = part.stat().st_size if part.exists() else 0
+            try:
+                _fetch_on(url, part)
+                break
+            except (OSError, http.client.HTTPException) as error:
+                final = isinstance(error, urllib.error.HTTPError) and error.code < 500
+                gained = part.exists() and part.stat().st_size > before
+                failures = 1 if gained else failures + 1
+                if final or failures >= tries:
+                    raise InputError(
+                        f"cannot download {url} ({one_line(error)}): get it by other means and put it at {path}"
+                    ) from error
+            time.sleep(wait * 2 ** (failures - 1))
+    candidate = path if path.exists() else part
+    if sha256 is not None and (found := _sha256(candidate)) != sha256.lower():
+        part.unlink(missing_ok=True)
+        raise InputError(f"{url} at {path} has the sha256 {found}, not {sha256}: delete the file if it is there, and retry")
+    if candidate is part:
+        os.replace(part, path)
+    return path
+
+
+def _fetch_on(url: str, part: Path) -> None:
+    """One try: adds to `part` what it lacks. Raises OSError or HTTPException when the connection does not last."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        reply = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not have:
+            raise
+        # nothing after what is here: it is whole, or it belongs to another version of the file
+        if error.headers.get("Content-Range") == f"bytes */{have}":
+            return
+        part.unlink()
+        raise ConnectionError("the partial file did not fit what the server has") from error
+    with reply:
+        # a server that does not know ranges answers 200 and begins anew
+        resumed = reply.status == 206
+        start = have if resumed else 0
+        length = reply.headers.get("Content-Length")
+        total = None if length is None else start + int(length)
+        bar = tqdm(desc=part.stem, total=total, initial=start, unit="B", unit_scale=True, disable=None, leave=False)
+        with bar, _writing(part, "ab" if resumed else "wb") as file:
+            while chunk := reply.read(_CHUNK):
+                _write(file, chunk, part)
+                bar.update(len(chunk))
+    if total is not None and part.stat().st_size < total:
+        raise ConnectionError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+
+
+def _writing(part: Path, mode: str) -> IO[bytes]:
+    try:
+        # unbuffered, so that a full disk shows in the write and not in the close
+        return open(part, mode, buffering=0)
+    except OSError as error:
+        raise InputError(f"cannot write {part}: {error.strerror}") from error
+
+
+def _write(file: IO[bytes], chunk: bytes, part: Path) -> None:
+    try:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"cannot write {part}: {error.strerror}; it was removed again") from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unpack(archive: str | Path, folder: str | Path, check: Callable[[Path], None] | None = None) -> Path:
+    """Unpacks a .zip or (compressed) .tar into `folder`, which appears only when it is whole.
+
+    Where everything in the archive lies in one top folder, that folder's contents go into `folder`. Files are made
+    anew: no owners, permissions or links are taken over.
+
+    Args:
+        archive: the file.
+        folder: must not exist yet.
+        check: is given the unpacked folder before it takes its place, and raises InputError to refuse it.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        InputError: a damaged archive, an entry that would land outside (or is absolute, a link or a device), an
+            existing `folder`, no room. Nothing is left behind then.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if folder.exists():
+        raise InputError(f"{folder} is there already: move it away before unpacking {archive}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=folder.name + ".", dir=folder.parent) as temporary:
+            inside = Path(temporary, folder.name)
+            inside.mkdir()
+            for name, source in _entries(archive):
+                target = inside / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with source, open(target, "wb") as file:
+                    shutil.copyfileobj(source, file)
+            top = list(inside.iterdir())
+            if len(top) == 1 and top[0].is_dir():
+                inside = top[0]
+            if check is not None:
+                check(inside)
+            os.rename(inside, folder)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{archive} is damaged ({one_line(error)}): delete it and fetch it again") from error
+    except OSError as error:
+        raise InputError(f"cannot unpack {archive} into {folder}: {one_line(error)}") from error
+    return folder
+
+
+def _entries(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+    """Name and contents of each regular file; folders are passed over."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            for info in zipped.infolist():
+                name = _inside(info.filename, archive)
+                if stat.S_ISLNK(info.external_attr >> 16):
+                    raise InputError(f"{archive} is refused: its entry {info.filename} is a link")
+                if not info.is_dir():
+                    yield name, zipped.open(info)
+        return
+    with tarfile.open(archive) as tarred:
+        for member in tarred:
+            name = _inside(member.name, archive)
+            if not (member.isfile() or member.isdir()):
+                raise InputError(f"{archive} is refused: its entry {member.name} is a link or a device")
+            if (source := tarred.extractfile(member)) is not None:
+                yield name, source
+
+
+def _inside(name: str, archive: Path) -> PurePosixPath:
+    # names that only Windows would take for a way out are refused everywhere
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
+        raise InputError(f"{archive} is refused: its entry {name} would land outside the folder")
+    return path

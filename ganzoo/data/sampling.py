@@ -1,0 +1,77 @@
+"""Training order as a function of (seed, epoch) and augmentation as a function of (seed, epoch, index).
+
+Nothing here remembers anything but the epoch's number, so any number of workers gives the same pictures, and a run
+that is taken up again needs no saved random state.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset, DistributedSampler
+
+
+def order_rng(seed: int, epoch: int) -> np.random.Generator:
+    """The random numbers that order one epoch."""
+    return np.random.default_rng((seed, epoch, 0))
+
+
+def picture_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The random numbers that augment one picture in one epoch."""
+    # from 1, because place 0 orders the epoch
+    return np.random.default_rng((seed, epoch, 1 + index))
+
+
+class EpochSampler(DistributedSampler):
+    """A new order of the training set for each epoch, dealt out to the processes without overlap.
+
+    It yields ``(epoch, index)``, which is what :class:`Augmented` takes. A DistributedSampler, because Lightning
+    wraps any other sampler in one that shuffles again. The pictures left over when the set does not divide by the
+    number of processes are left out of that epoch.
+
+    Args:
+        length: pictures in the training set.
+        seed: at least 0.
+        num_replicas: processes that share the training set.
+        rank: which of them this is, from 0.
+    """
+
+    def __init__(self, length: int, seed: int, num_replicas: int = 1, rank: int = 0) -> None:
+        places: Any = range(length)
+        super().__init__(places, num_replicas=num_replicas, rank=rank, seed=seed, drop_last=True)
+        self.length = length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = order_rng(self.seed, self.epoch).permutation(self.length)
+        for index in order[self.rank : self.total_size : self.num_replicas].tolist():
+            yield self.epoch, index
+
+
+def unchanged(item: Any, rng: np.random.Generator) -> Any:
+    """The augmentation of a training set that has none."""
+    return item
+
+
+class Augmented(Dataset):
+    """A training set whose samples are drawn with their own random numbers.
+
+    ``dataset[epoch, index]`` is ``draw(items[index], rng)`` with an `rng` that depends on seed, epoch and index only;
+    ``dataset[index]`` is epoch 0 (which is also what Lightning's overfit_batches asks for).
+
+    Args:
+        items: what `draw` starts from: samples, or file names, or only ``range(n)``.
+        draw: (item, numpy Generator) -> a sample. Shared by all workers: it must not keep state.
+        seed: at least 0.
+    """
+
+    def __init__(self, items: Sequence[Any] | Dataset, draw: Callable[[Any, np.random.Generator], Any], seed: int) -> None:
+        self.items = items
+        self.draw = draw
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Any:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        return self.draw(self.items[index], picture_rng(self.seed, epoch, index))

@@ -1,0 +1,9 @@
+"""The one kind of error that is the user's to mend."""
+
+
+class InputError(ValueError):
+    """Something given to ganzoo cannot be used: a file, a folder, a number, a config.
+
+    The message is one line that says what is wrong, where, and what to do. The command prints that line and leaves
+    with exit code 2; from Python it is an ordinary ``ValueError``.
+    """

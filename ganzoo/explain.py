@@ -1,0 +1,114 @@
+"""The one line that a user reads, out of what other libraries raise."""
+
+import errno
+import re
+from collections.abc import Iterator
+
+from ganzoo.catalogue import did_you_mean
+from ganzoo.errors import InputError
+
+# a file system's refusals, which are the user's to mend; other OSErrors may be ours
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+# jsonargparse's message for whatever a class that a config names raises in its constructor
+_WRAPPED = ("Does not validate against any of the Union subtypes", "Problem with given class_path")
+
+
+def one_line(error: BaseException) -> str | None:
+    """What to tell the user of an error; None for one that is not the user's to mend, whose traceback is wanted."""
+    if isinstance(error, InputError):
+        text = str(error)
+        if "Original Traceback" in text:  # from a DataLoader's worker, which sends its traceback as the message
+            text = text.rpartition("InputError: ")[2]
+        return _squeeze(text)
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        return f"{error.filename or 'a file of the run'}: {error.strerror}"
+    if type(error) is ValueError and str(error).startswith(_WRAPPED) and error.__cause__ is not None:
+        return one_line(error.__cause__)
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+    from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+
+    if isinstance(error, InterpolationKeyError):
+        missing = re.search(r"key '\.*([^']+)' not found", str(error))
+        where = re.search(r"full_key: (?:\w+\.)?(\S+)", str(error))
+        if missing and where:
+            key = re.sub(r"^(fit|validate|test|predict)\.", "", missing[1])
+            return f"{where[1]} refers to ${{{key}}}, which is nowhere in the config"
+    if isinstance(error, OmegaConfBaseException):
+        return _squeeze(str(error))
+    if isinstance(error, MisconfigurationException):
+        return _squeeze(str(error))
+    if isinstance(error, ModuleNotFoundError) and error.name is None:  # an optional package that Lightning asks for
+        return _squeeze(str(error))
+    return None
+
+
+def refused_argument(message: str, options: list[str]) -> str:
+    """One line out of jsonargparse's report on an argument or a config.
+
+    Args:
+        message: the report, of up to thirty lines.
+        options: every option of the command, to find the nearest.
+    """
+    key = ".".join(re.findall(r'Parser key "([^"]+)"', message))
+    if found := re.search(r"unrecognized arguments: --([^\s=]+)|does not accept option '([^']+)'", message):
+        wrong = found[1] or found[2]
+        near = did_you_mean(wrong, options)
+        if not near:  # a whole section mistyped
+            near = did_you_mean(wrong.split(".")[0], sorted({option.split(".")[0] for option in options}))
+        return f"there is no option '{wrong}'{near}"
+    if found := re.search(r"Option '([^']+)' is not accepted", message):
+        classes = re.findall(r"Problem with given class_path '([^']+)'", message[: found.start()])
+        if classes:
+            return f"{classes[-1]} has no option '{found[1]}'{did_you_mean(found[1], _parameters(classes[-1]))}"
+        return f"there is no option '{found[1]}'{did_you_mean(found[1], options)}"
+    if found := re.search(r"Expected a dot import path string: (\S+)", message):
+        advice = "write its full dotted path"
+        return f"{key}: there is no class '{found[1]}'{did_you_mean(found[1], _class_names(), advice)}"
+    if found := re.search(r"class_path '([^']+)':\s+(No module named .+|module .+ has no attribute .+)", message):
+        name = found[1].rpartition(".")[2]
+        return f"{key}: there is no class '{found[1]}' ({found[2]}){did_you_mean(name, _class_names())}"
+    if found := re.search(
+        r"Import path does not correspond to a subclass of (\w+)(?:.*?Given value: (\S+))?", message, re.S
+    ):
+        return f"{key}: {found[2] or 'this'} is not a {found[1]}"
+    if found := re.search(r"(Multiple subclasses with name .+)", message):
+        return f"{key}: {found[1]}"
+    if found := re.search(r"the following arguments are required: (.+)", message):
+        missing = re.sub(r"(^|, )(fit|validate|test|predict)\.", r"\1", found[1])
+        return f"{key + ': ' if key else ''}{missing} must be given"
+    kinds = re.findall(r"Expected an? (?:<class ')?([\w. ]+?)'?>?(?:\. Got|$)", message, re.M)
+    expected = [kind for kind in kinds if kind != "NoneType" and not kind.startswith("path but")]
+    given = re.search(r"(?:Got|Given) value: (.*)", message)
+    if key and expected and given:
+        return f"{key}: expected {' or '.join(dict.fromkeys(expected))}, not {given[1]}"
+    if found := re.search(r"Problem with given class_path '([^']+)':\s+(.+)", message):
+        return f"{key}: {found[1]} cannot be used: {found[2]}"
+    if given and (found := re.search(r"Errors:\s+- (.+)", message)):
+        return f"{key}: {given[1]} cannot be used: {found[1]}"
+    return _squeeze(message)
+
+
+def _parameters(class_path: str) -> list[str]:
+    from jsonargparse import ArgumentParser
+
+    from ganzoo.parts import find_class
+
+    added = ArgumentParser(exit_on_error=False).add_class_arguments(find_class(class_path, object), fail_untyped=False)
+    return list(added)
+
+
+def _class_names() -> list[str]:
+    from lightning.pytorch import Callback, LightningDataModule, LightningModule
+    from lightning.pytorch.loggers import Logger
+
+    def below(cls: type) -> Iterator[str]:
+        yield cls.__name__
+        for sub in cls.__subclasses__():
+            yield from below(sub)
+
+    return sorted({n for base in (LightningModule, LightningDataModule, Callback, Logger) for n in below(base)})
+
+
+def _squeeze(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,73 @@
+"""How a trained model is asked for pictures: one way to be sampled, one way to translate.
+
+Callbacks, the command and a user's script use only these two methods and the three records that ``validation_step`` returns,
+so they work with any module that has them. Images are float in [-1, 1], [N, C, H, W].
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Sampler(ABC):
+    """A model that makes pictures from noise. ``classes`` is how many classes it can be asked for, None for no choice."""
+
+    classes: int | None = None
+
+    @abstractmethod
+    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Makes pictures.
+
+        Args:
+            n: how many.
+            y: int64 classes [n], for a conditional model; drawn evenly if left out.
+            generator: where the noise comes from; the same seed gives the same pictures. Torch's own if left out.
+
+        Returns:
+            Images in [-1, 1], [n, C, H, W], on the model's device, without a graph.
+        """
+
+
+class Translator(ABC):
+    """A model that makes a picture from a picture."""
+
+    @abstractmethod
+    def translate(self, x: Tensor) -> Tensor:
+        """Images in [-1, 1], [N, C, H, W] -> images in [-1, 1] of the other domain, without a graph.
+
+        A model whose noise is dropout draws it from torch's generator, as it does in training.
+        """
+
+
+class Generated(NamedTuple):
+    """What ``validation_step`` of an unconditional or conditional model returns: images in [-1, 1]."""
+
+    real: Tensor
+    fake: Tensor
+
+
+class Translated(NamedTuple):
+    """What ``validation_step`` of a paired translation returns: images in [-1, 1]."""
+
+    input: Tensor
+    output: Tensor
+    truth: Tensor
+
+
+@contextmanager
+def own_noise(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside the block torch draws from a stream of its own, so that looking at a model does not change its training."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def noise(n: int, size: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Standard normal noise [n, size] on the device of ``like``, drawn where the generator lives."""
+    device = generator.device if generator is not None else like.device
+    return torch.randn(n, size, generator=generator, device=device, dtype=torch.float32).to(like.device)

@@ -1,0 +1,8 @@
+"""The zoo: one file per paper."""
+
+from ganzoo.models.cgan import CGAN as CGAN
+from ganzoo.models.dcgan import DCGAN as DCGAN
+from ganzoo.models.gan import GAN as GAN
+from ganzoo.models.gan import ConvolutionalGAN as ConvolutionalGAN
+from ganzoo.models.gan import SimultaneousGAN as SimultaneousGAN
+from ganzoo.models.pix2pix import Pix2Pix as Pix2Pix

@@ -1,0 +1,114 @@
+"""Conditional GAN (Mirza and Osindero 2014, "Conditional Generative Adversarial Nets", arXiv 1411.1784).
+
+``min_G max_D V(D, G) = E_x[log D(x|y)] + E_z[log(1 - D(G(z|y)|y))]`` (eq. 2): both players are told the class.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.errors import InputError
+from ganzoo.generative import Generated, Sampler
+from ganzoo.losses import AdversarialLoss, NonSaturating
+from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
+from ganzoo.parts import build
+from ganzoo.schedules import ExponentialDecay, MomentumRamp
+
+
+class CGAN(AdversarialModule, Sampler):
+    """Class labels in, pictures of that class out. Section 4.1's networks, played simultaneously like the 2014 code.
+
+    To override: ``networks``.
+
+    Args:
+        shape: (C, H, W) of a picture; the data's.
+        classes: how many classes; labels run from 0 to classes - 1.
+        latent: length of z, uniform in the unit hypercube.
+        loss: what each player descends; ``NonSaturating``.
+        lr: learning rate of both players at the start.
+        momentum: of both players at the start; it rises to 0.7.
+        dropout: share of hidden units dropped in both networks while training.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+    """
+
+    classes: int
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int] = (1, 28, 28),
+        classes: int = 10,
+        latent: int = 100,
+        loss: AdversarialLoss | None = None,
+        lr: float = 0.1,
+        momentum: float = 0.5,
+        dropout: float = 0.5,
+        **play: Any,
+    ) -> None:
+        super().__init__(**play)
+        self.save_hyperparameters()
+        if classes < 1:
+            raise InputError(f"a conditional GAN needs at least 1 class, not {classes}")
+        self.classes, self.latent, self.lr, self.momentum = classes, latent, lr, momentum
+        self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.G, self.D = self.networks()
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """G: (z [N, latent], y [N, classes]) -> [N, C, H, W] in [-1, 1]; D: (x, y) -> [N, 1] logits; y is one-hot."""
+        shape, dropout = self.hparams["shape"], self.hparams["dropout"]
+        return (
+            ConditionalGenerator(self.latent, self.classes, shape, dropout=dropout),
+            ConditionalDiscriminator(self.classes, shape, dropout=dropout),
+        )
+
+    def players(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {"discriminator": [self.D], "generator": [self.G]}
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.G(z, self.code(y))
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x, y = batch.x, self.code(batch.y)
+        with self.turn("discriminator", "generator") as descend:
+            real, fake = self.D(x, y), self.D(self.G(self.z(len(x)), y), y)
+            descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
+        self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        return {"gan": 0.5 * self.loss.discriminator(real, fake)}
+
+    def generator_losses(self, fake: Tensor) -> dict[str, Tensor]:
+        return {"gan": self.loss.generator(fake)}
+
+    def z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Noise [n, latent], uniform in [0, 1]."""
+        device = next(self.parameters()).device
+        return torch.rand(n, self.latent, generator=generator, device=generator.device if generator else device).to(device)
+
+    def code(self, y: Tensor) -> Tensor:
+        """int64 classes [N] -> one-hot floats [N, classes]."""
+        return one_hot(y, self.classes).float()
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        device = next(self.parameters()).device
+        y = torch.arange(n, device=device) % self.classes if y is None else y.to(device)
+        return self(self.z(n, generator), y)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Generated:
+        fake = self.sample(len(batch.x), batch.y, torch.Generator().manual_seed(batch_idx))
+        return Generated(batch.x, fake)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.validation_step(batch, batch_idx).fake
+
+    def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return SGD(parameters, lr=self.lr, momentum=self.momentum)
+
+    def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
+        return [(ExponentialDecay(optimizer, 1.00004, 1e-6), "step"), (MomentumRamp(optimizer, 0.7, 1, 250), "epoch")]

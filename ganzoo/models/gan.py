@@ -1,0 +1,136 @@
+"""Generative adversarial networks (Goodfellow et al. 2014, "Generative Adversarial Nets", arXiv 1406.2661).
+
+``min_G max_D V(D, G) = E_x[log D(x)] + E_z[log(1 - D(G(z)))]`` (eq. 1). Networks, noise, optimizer and schedules are those
+of the authors' released ``mnist.yaml`` and ``cifar10_convolutional.yaml``; the paper itself gives few of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.generative import Generated, Sampler, noise
+from ganzoo.losses import AdversarialLoss, NonSaturating
+from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
+from ganzoo.parts import build
+from ganzoo.schedules import ExponentialDecay, MomentumRamp
+
+
+class GAN(AdversarialModule, Sampler):
+    """Algorithm 1: k steps of the discriminator, then one of the generator.
+
+    To override: ``networks``.
+
+    Args:
+        shape: (C, H, W) of a picture; the data's.
+        latent: length of z, standard normal as in the released code (the paper does not say).
+        hidden: units in each of the generator's hidden layers.
+        k: discriminator steps to a generator step, each on a fresh batch and fresh noise.
+        loss: what each player descends; ``NonSaturating``, with which the paper trained.
+        lr: learning rate of both players at the start.
+        momentum: of both players at the start; it rises to 0.7 by epoch 250.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int] = (1, 28, 28),
+        latent: int = 100,
+        hidden: int = 1200,
+        k: int = 1,
+        loss: AdversarialLoss | None = None,
+        lr: float = 0.1,
+        momentum: float = 0.5,
+        **play: Any,
+    ) -> None:
+        super().__init__(**play)
+        self.save_hyperparameters()
+        self.k, self.latent, self.lr, self.momentum = k, latent, lr, momentum
+        self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.G, self.D = self.networks()
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
+        shape = self.hparams["shape"]
+        return MLPGenerator(self.latent, shape, self.hparams["hidden"]), MaxoutDiscriminator(shape)
+
+    def players(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {"discriminator": [self.D], "generator": [self.G]}
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.G(z)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x = batch.x
+        with self.turn("discriminator") as descend:
+            real, fake = self.D(x), self.D(self.G(self.z(len(x))))
+            descend(self.discriminator_losses(real, fake))
+        self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+        if self.every(self.k):
+            with self.turn("generator") as descend:
+                descend(self.generator_losses(self.D(self.G(self.z(len(x))))))
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        # the mean of the two cross-entropies, as released: log 2 at D = 1/2
+        return {"gan": 0.5 * self.loss.discriminator(real, fake)}
+
+    def generator_losses(self, fake: Tensor) -> dict[str, Tensor]:
+        return {"gan": self.loss.generator(fake)}
+
+    def z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Noise [n, latent]."""
+        return noise(n, self.latent, next(self.parameters()), generator)
+
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        return self.G(self.z(n, generator))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Generated:
+        return Generated(batch.x, self.sample(len(batch.x), generator=torch.Generator().manual_seed(batch_idx)))
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.validation_step(batch, batch_idx).fake
+
+    def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return SGD(parameters, lr=self.lr, momentum=self.momentum)
+
+    def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
+        return [(ExponentialDecay(optimizer, 1.000004, 1e-6), "step"), (MomentumRamp(optimizer, 0.7, 1, 250), "epoch")]
+
+
+class SimultaneousGAN(GAN):
+    """The play of the released code: both gradients from one pass at the same point, then both step. It has no k."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x = batch.x
+        with self.turn("discriminator", "generator") as descend:
+            real, fake = self.D(x), self.D(self.G(self.z(len(x))))
+            descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
+        self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+
+
+class ConvolutionalGAN(SimultaneousGAN):
+    """The convolutional pair of the paper's CIFAR-10 samples (figure 2d), 32 x 32 pictures only.
+
+    Args:
+        shape: (C, 32, 32) of a picture.
+        hidden: units of the generator's first layer.
+        lr: learning rate of both players at the start.
+        play: the other arguments of ``GAN``.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int] = (3, 32, 32), hidden: int = 8000, lr: float = 0.004, **play: Any
+    ) -> None:
+        super().__init__(shape=shape, hidden=hidden, lr=lr, **play)
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        channels = self.hparams["shape"][0]
+        return DeconvGenerator(self.latent, channels, self.hparams["hidden"]), ConvMaxoutDiscriminator(channels)
+
+    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        return super().sample(n, y, generator).clamp(-1, 1)  # its output layer is linear

@@ -1,0 +1,121 @@
+"""pix2pix (Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Adversarial Networks").
+
+``G* = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G)`` (eq. 4), with D(x, y) judging patches and G(x, z)'s noise z being
+dropout alone, in training and at test (section 3.3). arXiv 1611.07004.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+from torch.optim import Adam, Optimizer
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.errors import InputError
+from ganzoo.generative import Translated, Translator, own_noise
+from ganzoo.losses import AdversarialLoss, NonSaturating
+from ganzoo.networks.pix2pix import PatchGAN, UNet
+from ganzoo.parts import build
+
+STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> PatchGAN's layers at stride 2
+
+
+class Pix2Pix(AdversarialModule, Translator):
+    """A picture to a picture, learned from pairs.
+
+    To override: ``networks``.
+
+    Args:
+        inputs: channels of the input picture.
+        outputs: channels of the output picture.
+        depth: times that the U-Net halves its picture; 8 for 256 pixels, 7 for 128.
+        width: maps of the first layer of both networks.
+        patch: pixels that one logit of the discriminator sees: 1, 16, 34, 70, 142 or 286.
+        skips: False for the encoder-decoder without skips.
+        lambda_L1: the weight of the L1 term.
+        loss: the adversarial term; the paper's is ``NonSaturating``.
+        lr: Adam's learning rate for both players.
+        beta1: Adam's first beta.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+    """
+
+    def __init__(
+        self,
+        inputs: int = 3,
+        outputs: int = 3,
+        depth: int = 8,
+        width: int = 64,
+        patch: int = 70,
+        skips: bool = True,
+        lambda_L1: float = 100.0,
+        loss: AdversarialLoss | None = None,
+        lr: float = 2e-4,
+        beta1: float = 0.5,
+        **play: Any,
+    ) -> None:
+        super().__init__(**play)
+        self.save_hyperparameters()
+        if patch not in STRIDED:
+            raise InputError(f"patch is one of {', '.join(map(str, STRIDED))} pixels, not {patch}")
+        self.lambda_L1, self.lr, self.beta1 = lambda_L1, lr, beta1
+        self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.G, self.D = self.networks()
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """G: [N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; D: both stacked -> [N, 1, h, w] logits."""
+        h = self.hparams
+        G = UNet(h["inputs"], h["outputs"], h["depth"], h["width"], h["skips"])
+        D = PatchGAN(h["inputs"] + h["outputs"], STRIDED[h["patch"]], h["width"])
+        return G, D
+
+    def players(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {"discriminator": [self.D], "generator": [self.G]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.G(x)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x, y = batch.x, batch.y
+        fake = self.G(x)  # one pass for both turns
+        with self.turn("discriminator") as descend:
+            real_patches, fake_patches = self.judge(x, y), self.judge(x, fake.detach())
+            descend(self.discriminator_losses(real_patches, fake_patches))
+        with self.turn("generator") as descend:
+            descend(self.generator_losses(self.judge(x, fake), fake, y))
+        self.show({"D(x)": real_patches, "D(G(z))": fake_patches}, through=self.loss.output)
+
+    def judge(self, x: Tensor, y: Tensor) -> Tensor:
+        """D(x, y): a logit for each patch of y as an answer to x."""
+        return self.D(torch.cat([x, y], 1))
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        # section 3.3: "divide the objective by 2 while optimizing D"
+        return {"gan": 0.5 * self.loss.discriminator(real, fake)}
+
+    def generator_losses(self, fake_patches: Tensor, fake: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return {"gan": self.loss.generator(fake_patches), "l1": self.lambda_L1 * l1_loss(fake.float(), y)}
+
+    @torch.no_grad()
+    def translate(self, x: Tensor) -> Tensor:
+        return self.G(x)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Translated:
+        with own_noise(batch_idx, batch.x.device):
+            output = self.translate(batch.x)
+        self.log("val/l1", l1_loss(output.float(), batch.y), prog_bar=True, batch_size=len(output), sync_dist=True)
+        return Translated(batch.x, output, batch.y)
+
+    def test_step(self, batch: Any, batch_idx: int) -> Translated:
+        with own_noise(batch_idx, batch.x.device):
+            output = self.translate(batch.x)
+        self.log("test/l1", l1_loss(output.float(), batch.y), batch_size=len(output), sync_dist=True)
+        return Translated(batch.x, output, batch.y)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        with own_noise(batch_idx, batch.x.device):
+            return self.translate(batch.x)
+
+    def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -1,0 +1,58 @@
+"""The DCGAN pair (Radford et al. 2016, figure 1 and section 3), with the widths and 4 x 4 kernels of the released code."""
+
+from math import log2
+
+from torch import Tensor, nn
+
+from ganzoo.errors import InputError
+from ganzoo.networks.init import normal_002
+
+
+def _doublings(size: int) -> int:
+    steps = log2(size / 4) if size > 0 else 0.0
+    if steps < 1 or steps != int(steps):
+        raise InputError(f"a DCGAN picture is 8, 16, 32, 64 ... pixels wide (4 doubled), not {size}: set the data's size")
+    return int(steps)
+
+
+class DCGANGenerator(nn.Module):
+    """z -> 4 x 4 -> doubled by strided transposed convolutions -> tanh. [N, latent] -> [N, channels, size, size].
+
+    Args:
+        latent: length of z.
+        channels: of a picture.
+        size: width and height of a picture, a power of two from 8.
+        width: maps before the last layer; each layer before has twice as many. 64 as released, 128 in the paper.
+    """
+
+    def __init__(self, latent: int = 100, channels: int = 3, size: int = 64, width: int = 64) -> None:
+        super().__init__()
+        maps = width * 2 ** (_doublings(size) - 1)
+        layers: list[nn.Module] = [nn.ConvTranspose2d(latent, maps, 4, bias=False), nn.BatchNorm2d(maps), nn.ReLU()]
+        while maps > width:
+            layers += [nn.ConvTranspose2d(maps, maps // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(maps // 2), nn.ReLU()]
+            maps //= 2
+        # no batch norm on the output: section 3, third guideline
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(maps, channels, 4, 2, 1, bias=False), nn.Tanh())
+        normal_002(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z[:, :, None, None])
+
+
+class DCGANDiscriminator(nn.Module):
+    """The mirror image with leaky ReLU of slope 0.2. [N, channels, size, size] -> [N, 1]."""
+
+    def __init__(self, channels: int = 3, size: int = 64, width: int = 64) -> None:
+        super().__init__()
+        maps = width
+        # no batch norm on the input layer: section 3, third guideline
+        layers: list[nn.Module] = [nn.Conv2d(channels, maps, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for _ in range(_doublings(size) - 1):
+            layers += [nn.Conv2d(maps, maps * 2, 4, 2, 1, bias=False), nn.BatchNorm2d(maps * 2), nn.LeakyReLU(0.2)]
+            maps *= 2
+        self.layers = nn.Sequential(*layers, nn.Conv2d(maps, 1, 4, bias=False), nn.Flatten())
+        normal_002(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)

@@ -1,0 +1,82 @@
+"""Small objects that a paper varies (a loss, an optimizer), as plain data and back.
+
+A checkpoint that loads with weights only can hold numbers, strings, lists and dictionaries, not objects. So an object is
+kept as its recipe, ``{"class_path": "ganzoo.losses.LeastSquares", "init_args": {"real_target": 0.9}}``, the same shape that
+a config has. For this an object keeps every argument of its constructor as an attribute of the same name.
+"""
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, TypeVar
+
+from ganzoo.errors import InputError
+
+T = TypeVar("T")
+
+
+def recipe(part: object) -> dict[str, Any]:
+    """The class path and constructor arguments of an object, as plain data."""
+    cls = type(part)
+    names = [name for name in inspect.signature(cls).parameters if name not in ("args", "kwargs")]
+    return {
+        "class_path": f"{cls.__module__}.{cls.__qualname__}",
+        "init_args": {name: plain(getattr(part, name)) for name in names},
+    }
+
+
+def plain(value: Any) -> Any:
+    """A hyperparameter as numbers, strings, lists and dictionaries; an object becomes its recipe.
+
+    Raises:
+        InputError: for a value that cannot be written down, such as a network or a lambda.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(plain(item) for item in value)
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if type(value).__module__.startswith("torch") or callable(value):
+        raise InputError(
+            f"{type(value).__name__} cannot be a hyperparameter, because a checkpoint could not write it down: "
+            "give plain values, or build it in a subclass (docs: Your own model)"
+        )
+    return recipe(value)
+
+
+def find_class(path: str, kind: type[T]) -> type[T]:
+    """The class that a dotted path names.
+
+    Raises:
+        InputError: if there is no such class, or it is not a ``kind``.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"there is no class '{path}' ({error}): write its full dotted path") from None
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise InputError(f"'{path}' is not a kind of {kind.__name__}")
+    return found
+
+
+def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
+    """An object from its recipe (or the object itself, if it is one already).
+
+    Args:
+        part: a ``kind``, or its recipe.
+        kind: the class that it must be an instance of.
+        args: what its constructor takes before the recipe's arguments (an optimizer's parameters).
+    """
+    if isinstance(part, kind):
+        return part
+    if not isinstance(part, Mapping) or "class_path" not in part:
+        raise InputError(f"a {kind.__name__} is given as {{class_path: ..., init_args: {{...}}}}, not as {part!r}")
+    cls = find_class(part["class_path"], kind)
+    try:
+        return cls(*args, **(part.get("init_args") or {}))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{part['class_path']} does not accept its init_args: {error}") from None

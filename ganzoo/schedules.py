@@ -1,0 +1,72 @@
+"""Schedules of the papers that torch does not have. Each is stepped by the grammar, per step or per epoch."""
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+class ExponentialDecay(LRScheduler):
+    """``lr = max(lr0 / factor^n, floor)`` after n steps, as pylearn2 has it and the 2014 GAN recipes use it.
+
+    Args:
+        optimizer: whose learning rate it is.
+        factor: what the rate is divided by at each step; 1.000004 in the released MNIST recipe.
+        floor: the least learning rate.
+    """
+
+    def __init__(self, optimizer: Optimizer, factor: float = 1.000004, floor: float = 1e-6, last_epoch: int = -1) -> None:
+        self.factor, self.floor = factor, floor
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The learning rate of each parameter group now."""
+        return [max(rate / self.factor**self.last_epoch, self.floor) for rate in self.base_lrs]
+
+
+class MomentumRamp(LRScheduler):
+    """Momentum rises linearly from its first value to ``final`` between epochs ``start`` and ``saturate``.
+
+    The learning rate is left alone. Goodfellow et al. 2014 as released: 0.5 to 0.7 over epochs 1 to 250.
+
+    Args:
+        optimizer: an optimizer with a momentum (SGD).
+        final: the last momentum.
+        start: the epoch at which it begins to rise.
+        saturate: the epoch at which it stops rising.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, final: float = 0.7, start: int = 1, saturate: int = 250, last_epoch: int = -1
+    ) -> None:
+        self.final, self.start, self.saturate = final, start, saturate
+        for group in optimizer.param_groups:
+            group.setdefault("initial_momentum", group["momentum"])
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The learning rates as they are; sets the momentum on the way."""
+        share = min(max((self.last_epoch - self.start) / (self.saturate - self.start), 0.0), 1.0)
+        for group in self.optimizer.param_groups:
+            first = group["initial_momentum"]
+            group["momentum"] = first + share * (self.final - first)
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class LinearDecay(LRScheduler):
+    """The learning rate as given for ``constant`` intervals, then linearly to zero over the next ``decay``.
+
+    Zhu et al. 2017, section 4 ("Training details"): 100 epochs constant, 100 epochs of linear decay.
+
+    Args:
+        optimizer: whose learning rate it is.
+        constant: epochs (or steps) at the full rate.
+        decay: epochs (or steps) over which it falls; it reaches zero ``constant + decay`` in.
+    """
+
+    def __init__(self, optimizer: Optimizer, constant: int = 100, decay: int = 100, last_epoch: int = -1) -> None:
+        self.constant, self.decay = constant, decay
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The learning rate of each parameter group now."""
+        share = 1.0 - max(0, self.last_epoch - self.constant) / self.decay
+        return [rate * max(share, 0.0) for rate in self.base_lrs]

@@ -1,0 +1,151 @@
+"""Checkpoints count batches, and are whole or not there."""
+
+import errno
+import io
+import os
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+from toys import Tug, fit, loader
+
+from ganzoo.callbacks import Checkpoints
+from ganzoo.checkpoint_io import AtomicCheckpointIO
+from ganzoo.errors import InputError
+
+BATCHES = 4  # in an epoch
+
+
+def train(tmp_path, *callbacks, **options):
+    torch.set_num_threads(1)
+    data = loader(torch.rand(2 * BATCHES, 3), batch_size=2)
+    options = {"max_epochs": 2, "enable_checkpointing": True, **options}
+    return fit(Tug(), data, tmp_path, callbacks=list(callbacks), plugins=[AtomicCheckpointIO()], **options)
+
+
+def names(tmp_path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+
+
+def steps(tmp_path) -> list[int]:
+    return sorted(
+        torch.load(tmp_path / "checkpoints" / name)["global_step"] for name in names(tmp_path) if name != "last.ckpt"
+    )
+
+
+def test_each_epoch_s_end_by_default_and_the_newest_is_last(tmp_path):
+    trainer = train(tmp_path, Checkpoints())
+    assert trainer.global_step == 2 * BATCHES  # of two players
+    assert names(tmp_path) == ["epoch=1-step=8.ckpt", "last.ckpt"]
+    newest, last = (tmp_path / "checkpoints" / name for name in names(tmp_path))
+    assert os.path.samefile(newest, last)
+    assert not last.is_symlink()
+
+
+def test_a_step_is_a_batch_of_two_players(tmp_path):
+    train(tmp_path, Checkpoints(every_n_train_steps=3, save_top_k=-1), max_epochs=1, limit_train_batches=4)
+    # the third, and the end: by optimizer steps they would be the batches 2 and 3 at "steps" 6 and 12
+    assert names(tmp_path) == ["epoch=0-step=3.ckpt", "epoch=0-step=4.ckpt", "last.ckpt"]
+    assert steps(tmp_path) == [3, 4]
+
+
+def test_max_steps_counts_batches(tmp_path):
+    train(tmp_path, Checkpoints(), max_epochs=-1, max_steps=6)
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 6
+
+
+def test_a_time_interval_saves(tmp_path):
+    train(tmp_path, Checkpoints(train_time_interval=timedelta(0), save_top_k=-1))
+    assert steps(tmp_path) == list(range(1, 2 * BATCHES + 1))
+
+
+def test_without_lightning_s_advice_on_manual_optimization(tmp_path):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*pre-optimization.*")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(warnings, "simplefilter", lambda *_: None)  # the toys' fit is quiet
+            train(tmp_path, Checkpoints(every_n_train_steps=1))
+
+
+def test_last_is_the_last_state_when_the_best_is_monitored(tmp_path):
+    train(tmp_path, Checkpoints(monitor="discriminator/loss", save_top_k=1), log_every_n_steps=1)
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 2 * BATCHES
+
+
+def test_only_last(tmp_path):
+    train(tmp_path, Checkpoints(save_top_k=0))
+    assert names(tmp_path) == ["last.ckpt"]
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 2 * BATCHES
+
+
+def test_an_error_leaves_the_last_good_checkpoint(tmp_path):
+    class Fails(Tug):
+        def training_step(self, batch, batch_idx):
+            if self.trainer.global_step == 6:
+                raise ZeroDivisionError
+            super().training_step(batch, batch_idx)
+
+    data = loader(torch.rand(2 * BATCHES, 3), batch_size=2)
+    with pytest.raises(ZeroDivisionError):
+        fit(Fails(), data, tmp_path, callbacks=[Checkpoints()], enable_checkpointing=True, max_epochs=2)
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == BATCHES
+
+
+# -- AtomicCheckpointIO -----------------------------------------------------------------------------------------------
+
+
+class FullFile:
+    """A file whose disk is full after some bytes."""
+
+    def __init__(self, path, room: int) -> None:
+        self.file, self.room = io.open(path, "wb"), room  # noqa: SIM115, UP020 (open is the one replaced)
+
+    def write(self, data) -> int:
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+@pytest.mark.parametrize("room", [0, 1000, 50_000])
+def test_a_full_disk_is_one_line_and_the_old_checkpoint_stays(tmp_path, monkeypatch, room):
+    target = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, target)
+    monkeypatch.setattr("builtins.open", lambda path, mode: FullFile(path, room))
+    with pytest.raises(InputError, match=r"last\.ckpt: No space left on device"):
+        AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, target)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+    assert torch.load(target) == {"step": 1}
+
+
+def test_the_target_appears_only_when_it_is_whole_and_on_the_disk(tmp_path, monkeypatch):
+    target, happened = tmp_path / "new" / "last.ckpt", []
+    replace, fsync = os.replace, os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (happened.append(("fsync", target.exists())), fsync(file)))
+
+    def whole(part, path):
+        happened.append(("replace", torch.load(part)["step"], Path(part).parent == target.parent))
+        replace(part, path)
+
+    monkeypatch.setattr(os, "replace", whole)
+    AtomicCheckpointIO().save_checkpoint({"step": 2}, target)
+    assert happened == [("fsync", False), ("replace", 2, True)]
+    assert torch.load(target) == {"step": 2}
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"last\.ckpt: (Not a directory|File exists)"):
+        AtomicCheckpointIO().save_checkpoint({}, tmp_path / "file" / "last.ckpt")

@@ -1,0 +1,182 @@
+"""Sample grids: what is on them, when, and that looking changes nothing."""
+
+from typing import NamedTuple
+
+import lightning.pytorch as L
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from toys import fit, loader
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.callbacks import SampleGrid
+from ganzoo.callbacks.samples import GAP, grid
+from ganzoo.errors import InputError
+from ganzoo.generative import Sampler, Translated, Translator
+
+BATCHES = 4  # in an epoch
+
+
+class Play(AdversarialModule):
+    """Two players with everything that looking could disturb: noise, dropout, running statistics, a frozen part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.G = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 4))
+        self.D = nn.Linear(4, 1)
+        self.modes: list[list[bool]] = []
+
+    def players(self):
+        return {"generator": [self.G], "discriminator": [self.D]}
+
+    def training_step(self, batch, batch_idx):
+        self.modes.append([part.training for part in self.modules()])
+        fake = self.G(torch.randn(len(batch[0]), 3))
+        with self.turn("discriminator") as descend:
+            descend({"gan": self.D(fake.detach()).mean() - self.D(batch[0].flatten(1)[:, :4]).mean()})
+        with self.turn("generator") as descend:
+            descend({"gan": -self.D(fake).mean()})
+
+
+class Samples(Play, Sampler):
+    def __init__(self, classes: int | None = None) -> None:
+        super().__init__()
+        self.classes = classes
+        self.asked: list[tuple[int, list[int] | None, float, bool]] = []
+
+    def sample(self, n, y=None, generator=None):
+        z = torch.randn(n, 3, generator=generator)
+        self.asked.append((n, None if y is None else y.tolist(), z.sum().item(), torch.is_grad_enabled()))
+        torch.rand(1)  # a careless model draws from the common stream too
+        return self.G(z).tanh().view(n, 1, 2, 2)
+
+
+class Pair(NamedTuple):
+    grey: Tensor
+    colour: Tensor
+
+
+class Translates(Play, Translator):
+    def translate(self, x):
+        torch.rand(1)
+        return -x
+
+    def validation_step(self, batch, batch_idx):
+        return Translated(batch.grey, self.translate(batch.grey), batch.colour)
+
+
+def train(module: L.LightningModule, tmp_path, *callbacks, **options) -> L.Trainer:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    if isinstance(module, Translator):
+        grey = torch.linspace(-1, 1, 8 * 16).view(8, 1, 4, 4)
+        colour = grey.expand(-1, 3, -1, -1) * torch.tensor([1.0, 0, -1]).view(3, 1, 1)
+        data = loader(grey, colour, batch_size=2, kind=Pair)
+        module.val_dataloader = lambda: data
+    else:
+        data = loader(torch.rand(8, 4), batch_size=2)
+    return fit(module, data, tmp_path, callbacks=list(callbacks), max_epochs=2, **options)
+
+
+def pictures(tmp_path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "pictures").iterdir())
+
+
+@pytest.mark.parametrize("make", [Samples, lambda: Samples(classes=3), Translates])
+def test_looking_does_not_change_the_training(tmp_path, make):
+    runs = {}
+    for name, callbacks in {"without": [], "with": [SampleGrid(every_n_steps=1)]}.items():
+        torch.manual_seed(0)
+        module = make()
+        module.G[0].eval()  # a network's own mode is its own
+        train(module, tmp_path / name, *callbacks, num_sanity_val_steps=2)
+        runs[name] = module, torch.get_rng_state()
+    looked, unseen = runs["with"][0], runs["without"][0]
+    assert len(pictures(tmp_path / "with")) == 2 * BATCHES + 1
+    assert looked.modes == unseen.modes
+    for name, value in unseen.state_dict().items():
+        assert torch.equal(looked.state_dict()[name], value), name
+    assert torch.equal(runs["with"][1], runs["without"][1])
+
+
+def test_when(tmp_path):
+    def drawn(name: str, **options) -> list[int]:
+        train(Samples(), tmp_path / name, SampleGrid(**options))
+        return [int(file.removeprefix("step_").removesuffix(".png")) for file in pictures(tmp_path / name)]
+
+    assert drawn("epochs") == [0, 4, 8]
+    assert drawn("second", every_n_epochs=2) == [0, 8]
+    assert drawn("ends", every_n_epochs=0) == [0, 8]
+    assert drawn("steps", every_n_epochs=0, every_n_steps=3) == [0, 3, 6, 8]
+
+
+def test_the_noise_is_the_same_each_time_and_follows_the_seed(tmp_path):
+    module = Samples()
+    train(module, tmp_path / "a", SampleGrid(n=5, columns=2))
+    assert len({noise for *_, noise, _ in module.asked}) == 1
+    assert {(n, y, graph) for n, y, _, graph in module.asked} == {(5, None, False)}
+    other = Samples()
+    train(other, tmp_path / "b", SampleGrid(n=5, columns=2, seed=1))
+    assert other.asked[0][2] != module.asked[0][2]
+
+
+def test_a_row_to_a_class_and_the_same_noise_down_a_column(tmp_path):
+    module = Samples(classes=3)
+    train(module, tmp_path, SampleGrid(columns=5))
+    first = module.asked[:3]
+    assert [(n, y) for n, y, *_ in first] == [(5, [c] * 5) for c in range(3)]
+    assert len({noise for *_, noise, _ in first}) == 1
+    with Image.open(tmp_path / "pictures" / "step_000000.png") as picture:
+        assert picture.size == (5 * (32 + GAP) + GAP, 3 * (32 + GAP) + GAP)
+
+
+def test_many_classes_are_cut_at_sixteen(tmp_path):
+    module = Samples(classes=1000)
+    train(module, tmp_path, SampleGrid(columns=2))
+    assert max(y[0] for _, y, *_ in module.asked) == 15
+
+
+def test_a_translator_s_rows_are_input_output_and_truth(tmp_path):
+    train(Translates(), tmp_path, SampleGrid(n=2, every_n_epochs=0), num_sanity_val_steps=1)
+    assert pictures(tmp_path) == ["step_000000.png", "step_000008.png"]
+    with Image.open(tmp_path / "pictures" / "step_000000.png") as picture:
+        board = np.asarray(picture).astype(int)
+    tile, top = 32, GAP + 1
+    assert board.shape == (2 * (tile + GAP) + GAP, 3 * (tile + GAP) + GAP, 3)
+    x, out, truth = (board[top, GAP + 1 + column * (tile + GAP)] for column in range(3))
+    assert x.tolist() == [0, 0, 0]  # the first pixel is -1, its negative 1
+    assert out.tolist() == [255, 255, 255]
+    assert truth.tolist() == [0, 128, 255]
+
+
+def test_without_a_sanity_check_a_translator_is_seen_from_the_first_validation_on(tmp_path):
+    train(Translates(), tmp_path, SampleGrid())
+    assert pictures(tmp_path) == ["step_000004.png", "step_000008.png"]
+
+
+def test_a_module_that_makes_no_pictures_is_left_alone(tmp_path):
+    train(Play(), tmp_path, SampleGrid())
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_the_grid_by_hand():
+    images = torch.tensor([-1.0, 0.0, 1.2]).view(3, 1, 1, 1).expand(3, 1, 40, 40)
+    board = grid(images, columns=2)
+    assert board.shape == (1, 2 * 42 + 2, 2 * 42 + 2)
+    expected = torch.full_like(board, 255)
+    expected[:, 2:42, 2:42] = 0
+    expected[:, 2:42, 44:84] = 128
+    assert torch.equal(board, expected)  # 1.2 is clamped to white, and so is the empty tile
+
+
+@pytest.mark.parametrize(("side", "tile"), [(8, 32), (20, 40), (31, 62), (32, 32), (256, 256)])
+def test_small_pictures_are_enlarged_by_a_whole_factor(side, tile):
+    assert grid(torch.zeros(1, 3, side, side), 8).shape == (3, tile + 2 * GAP, tile + 2 * GAP)
+
+
+@pytest.mark.parametrize("wrong", [{"n": 0}, {"columns": 0}, {"every_n_epochs": -1}, {"every_n_steps": 0}])
+def test_numbers_out_of_range(wrong):
+    with pytest.raises(InputError):
+        SampleGrid(**wrong)

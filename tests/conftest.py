@@ -1,0 +1,25 @@
+"""What all tests share: a quiet trainer on one thread and toys small enough to know the answer."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _one_stream():
+    """Every test starts from the same random state and leaves the number of threads alone."""
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def configs() -> list[Path]:
+    return sorted((CHECKOUT / "configs").glob("*.yaml"))

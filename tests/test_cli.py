@@ -1,0 +1,560 @@
+"""The command, mostly called in this process, on a toy of two linear players."""
+
+import errno
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import pytest
+import torch
+import yaml
+from torch import nn
+from toys import loader
+
+import ganzoo
+from ganzoo import catalogue
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.cli import main
+from ganzoo.command import ZooCLI
+from ganzoo.errors import InputError
+from ganzoo.generative import Generated, Sampler
+
+PACKAGE_PARENT = str(Path(ganzoo.__file__).parent.parent)
+PLAY = {"optimizers": None, "schedules": None, "clip_norm": None, "accumulate": 1}
+BATCHES = 3  # in an epoch of ToyData
+
+
+class Toy(AdversarialModule, Sampler):
+    def __init__(self, width: int = 2, weight_l1: float = 1.0, **play: Any) -> None:
+        super().__init__(**play)
+        self.save_hyperparameters()
+        if width < 1:
+            raise InputError(f"width is at least 1, not {width}")
+        self.width, self.weight_l1 = width, weight_l1
+        self.G, self.D = nn.Linear(width, 16), nn.Linear(16, 1)
+
+    def players(self):
+        return {"discriminator": [self.D], "generator": [self.G]}
+
+    def training_step(self, batch, batch_idx):
+        fake = self.G(torch.randn(len(batch.x), self.width))
+        with self.turn("discriminator") as descend:
+            descend({"gan": (self.D(fake.detach()) - self.D(batch.x)).mean()})
+        with self.turn("generator") as descend:
+            descend({"gan": -self.D(fake).mean()})
+
+    @torch.no_grad()
+    def sample(self, n, y=None, generator=None):
+        return self.G(torch.randn(n, self.width, generator=generator)).tanh().view(n, 1, 4, 4)
+
+    def validation_step(self, batch, batch_idx):
+        self.log("weight_l1", self.weight_l1)
+        return Generated(batch.x.view(-1, 1, 4, 4), self.sample(len(batch.x)))
+
+    test_step = validation_step
+
+    def predict_step(self, batch, batch_idx):
+        return self.sample(len(batch.x))
+
+
+class OtherToy(Toy):
+    def __init__(self) -> None:
+        super().__init__()
+        self.extra = nn.Linear(1, 1).requires_grad_(False)
+
+
+class PlainModule(L.LightningModule):
+    """Nothing of ganzoo's: one optimizer, Lightning's own loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(16, 1)
+
+    def training_step(self, batch, batch_idx):
+        return self.net(batch.x).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class ToyData(L.LightningDataModule):
+    def __init__(self, batch_size: int = 4) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+
+    def train_dataloader(self):
+        x = torch.rand(BATCHES * self.batch_size, 16, generator=torch.Generator().manual_seed(3))
+        return loader(x, batch_size=self.batch_size)
+
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
+
+
+class BrokenRows(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        raise InputError("photo_7.jpg is no picture: delete it")
+
+
+class BrokenData(ToyData):
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(BrokenRows(), num_workers=1)
+
+
+class FullDisk(L.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.csv")
+
+
+class Interrupt(L.Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 2:
+            raise KeyboardInterrupt
+
+
+class Bug(L.Callback):
+    def on_train_start(self, trainer, pl_module):
+        raise ZeroDivisionError("ours")
+
+
+TOY = """\
+# Two linear players on noise.
+# Paper: Nobody et al. 2014, Adversarial Nothing, table 3
+model: {class_path: test_cli.Toy, init_args: {width: "${data.init_args.batch_size}"}}
+data: {class_path: test_cli.ToyData, init_args: {batch_size: 4}}
+trainer: {max_epochs: 1, enable_model_summary: false, accelerator: cpu}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    """A folder to stand in, with a folder of configs elsewhere."""
+    (tmp_path / "packaged").mkdir()
+    (tmp_path / "packaged" / "toy_noise.yaml").write_text(TOY)
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    monkeypatch.setattr(catalogue, "folder", lambda: tmp_path / "packaged")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    torch.set_num_threads(1)
+
+
+def fit(*args: str, config: str = "toy_noise") -> int:
+    return main(["fit", "--config", config, *args])
+
+
+def error(capsys, *args: str) -> str:
+    """The one line that a refused command writes."""
+    capsys.readouterr()
+    assert main(list(args)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if "error" in line]) == 1
+    assert lines[-1].startswith("ganzoo: error: ")
+    return lines[-1].removeprefix("ganzoo: error: ")
+
+
+def saved(run: str = "runs/toy_noise/version_0") -> dict:
+    return yaml.safe_load(Path(run, "config.yaml").read_text())
+
+
+def checkpoint(run: str = "runs/toy_noise/version_0") -> dict:
+    return torch.load(Path(run, "checkpoints", "last.ckpt"), weights_only=True)
+
+
+def ganzoo_process(*args: str, code: str | None = None) -> subprocess.CompletedProcess:
+    paths = os.pathsep.join([PACKAGE_PARENT, str(Path(__file__).parent)])
+    command = [sys.executable, *(["-c", code] if code else ["-m", "ganzoo", *args])]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=120)
+
+
+# -- what needs no torch ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["list"], []])
+def test_answers_without_importing_torch(args):
+    code = f"import sys; from ganzoo.cli import main; assert main({args}) == 0; assert 'torch' not in sys.modules"
+    done = ganzoo_process(code=code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_version_is_the_package_s(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"ganzoo {ganzoo.__version__}\n"
+
+
+def test_list_has_a_line_for_each_config_in_columns(capsys, tmp_path):
+    (tmp_path / "packaged" / "a_much_longer_name.yaml").write_text("# Other.\nmodel: GAN\ndata: Digits\n")
+    assert main(["list"]) == 0
+    header, other, toy = capsys.readouterr().out.splitlines()
+    assert toy.split("  ")[0] == "toy_noise"
+    for name, column in zip(
+        ["Toy", "ToyData", "Nobody et al. 2014", "Two linear players on noise."],
+        ["model", "data", "paper", "what"],
+        strict=True,
+    ):
+        assert toy[header.index(column) :].startswith(name)
+    assert other.split() == ["a_much_longer_name", "GAN", "Digits", "Other."]
+
+
+# -- configs ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_interpolation_follows_the_command_line():
+    assert fit("--data.batch_size", "3") == 0
+    assert saved()["model"]["init_args"]["width"] == 3
+    assert checkpoint()["state_dict"]["G.weight"].shape == (16, 3)
+
+
+def test_several_configs_merge_and_the_last_one_wins():
+    Path("more.yaml").write_text("trainer: {max_epochs: 2}\nmodel: {init_args: {weight_l1: 7.0}}\n")
+    assert fit("--config", "more.yaml", "--config", "{trainer: {log_every_n_steps: 1}}") == 0
+    config = saved()
+    assert (config["trainer"]["max_epochs"], config["trainer"]["log_every_n_steps"]) == (2, 1)
+    assert config["model"]["init_args"] == {"width": 4, "weight_l1": 7.0, **PLAY}
+
+
+def test_class_names_are_enough():
+    assert main(["fit", "--model", "Toy", "--data", "ToyData", "--trainer.max_epochs", "1"]) == 0
+    assert saved("runs/toy_toydata/version_0")["model"]["class_path"] == "test_cli.Toy"
+
+
+def test_a_module_from_the_current_folder(tmp_path):
+    # the package's whole promise: a file of one's own, and nothing installed
+    Path("my_module.py").write_text("from test_cli import Toy\nclass MyGAN(Toy):\n    pass\n")
+    done = ganzoo_process(
+        *("fit", "--model", "my_module.MyGAN", "--data", "test_cli.ToyData", "--trainer.max_epochs", "1"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path("runs/mygan_toydata/version_0/checkpoints/last.ckpt").is_file()
+    assert "Warning" not in done.stderr
+
+
+def test_a_plain_lightning_module_trains_and_may_be_clipped_by_the_trainer():
+    args = ["--model", "test_cli.PlainModule", "--data", "test_cli.ToyData", "--trainer.max_epochs", "1"]
+    assert main(["fit", *args, "--trainer.gradient_clip_val", "1"]) == 0
+
+
+def test_the_seed_is_0_unless_given_and_decides_the_weights():
+    for seed in (None, "0", "1"):
+        assert fit(*(["--seed_everything", seed] if seed else [])) == 0
+    default, zero, one = (checkpoint(f"runs/toy_noise/version_{n}")["state_dict"]["G.weight"] for n in range(3))
+    assert torch.equal(default, zero)
+    assert not torch.equal(default, one)
+
+
+def test_a_recipe_in_the_config_stays_a_recipe():
+    recipe = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.125}}
+    Path("sgd.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"optimizers": {"generator": recipe}}}}))
+    assert fit("--config", "sgd.yaml") == 0
+    assert checkpoint()["hyper_parameters"]["optimizers"] == {"generator": recipe}
+    discriminator, generator = checkpoint()["optimizer_states"]
+    assert "betas" in discriminator["param_groups"][0]
+    assert generator["param_groups"][0]["lr"] == 0.125
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--model.wieght_l1", "3"], "test_cli.Toy has no option 'wieght_l1': did you mean 'weight_l1'?"),
+        (["--trainer.max_epohcs", "3"], "there is no option 'trainer.max_epohcs': did you mean 'trainer.max_epochs'?"),
+        (["--trainer.max_epoch", "3"], "there is no option 'trainer.max_epoch': did you mean 'trainer.max_epochs'?"),
+        (["--cofnig", "x"], "there is no option 'cofnig': did you mean 'config'?"),
+        (["--config", "{modle: {init_args: {width: 3}}}"],
+         "there is no option 'modle.init_args.width': did you mean 'model'?"),
+        (["--model", "Toi"], "model: there is no class 'Toi': did you mean 'Toy'?"),
+        (["--model", "test_cli.Toi"], "did you mean 'Toy'?"),
+        (["--model", "ToyData"], "did you mean"),
+        (["--model", "test_cli.ToyData"], "model: test_cli.ToyData is not a LightningModule"),
+        (["--model", "nowhere.GAN"], "model: there is no class 'nowhere.GAN' (No module named 'nowhere')"),
+        (["--data.batch_size", "four"], "data.batch_size: expected int, not four"),
+        (["--trainer.max_epochs", "three"], "trainer.max_epochs: expected int, not three"),
+        (["--config", "{trainer: {callbacks: [{class_path: SampleGird}]}}"],
+         "no class 'SampleGird': did you mean 'SampleGrid'?"),
+        (["--config", "{trainer: {callbacks: [{class_path: SampleGrid, init_args: {sed: 1}}]}}"],
+         "ganzoo.callbacks.SampleGrid has no option 'sed': did you mean 'seed'?"),
+        (["--config", "{trainer: {callbacks: [{class_path: SampleGrid, init_args: {n: 0}}]}}"], "n=0"),
+        (["--config", "toy_nose"], "there is no config 'toy_nose': did you mean 'toy_noise'?"),
+        (["--config", "configs/toy_nose.yaml"], "did you mean 'toy_noise'?"),
+        (["--config", "{model: {init_args: {weight_l1: '${data.init_args.nope}'}}}"],
+         "model.init_args.weight_l1 refers to ${data.init_args.nope}, which is nowhere in the config"),
+        (["--model.width", "0"], "width is at least 1, not 0"),
+        (["--trainer.gradient_clip_val", "1"], "model.clip_norm"),
+        (["--trainer.accumulate_grad_batches", "2"], "model.accumulate"),
+        (["--model.clip_norm", "{critic: 1.0}"], "clip_norm names a player 'critic'"),
+        (["--ckpt_path", "nope.ckpt"], "--ckpt_path nope.ckpt: there is no such file"),
+        (["--ckpt_path", "last"], "no run in runs/toy_noise has left a checkpoint"),
+        (["--data", "test_cli.BrokenData"], "photo_7.jpg is no picture: delete it"),
+        (["--trainer.callbacks", "test_cli.FullDisk"], "metrics.csv: No space left on device"),
+    ],
+)  # fmt: skip
+def test_a_user_s_error_is_one_line(capsys, args, line):
+    assert line in error(capsys, "fit", "--config", "toy_noise", *args)
+
+
+def test_the_line_of_a_worker_s_error_is_the_error_s_alone(capsys):
+    line = error(capsys, "fit", "--config", "toy_noise", "--data", "test_cli.BrokenData")
+    assert line == "photo_7.jpg is no picture: delete it"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(capsys):
+    assert "CUDA" in error(capsys, "fit", "--config", "toy_noise", "--trainer.accelerator", "cuda")
+
+
+def test_a_module_of_one_s_own_that_does_not_import(capsys):
+    Path("broken_module.py").write_text("import torch\nnn.Linear\n")
+    line = error(capsys, "fit", "--model", "broken_module.MyGAN", "--data", "ToyData")
+    assert line == "model: broken_module.MyGAN cannot be used: name 'nn' is not defined"
+
+
+def test_a_plug_in_is_imported_and_one_that_fails_is_named(capsys, monkeypatch):
+    Path("a_plugin.py").write_text("from test_cli import Toy\nclass PluggedIn(Toy):\n    pass\n")
+    found = [EntryPoint("mine", "a_plugin", "ganzoo.plugins")]
+    monkeypatch.setattr("ganzoo.command.entry_points", lambda group: found)
+    assert main(["fit", "--model", "PluggedIn", "--data", "ToyData", "--trainer.max_epochs", "1"]) == 0
+    found.append(EntryPoint("theirs", "no_such_plugin", "ganzoo.plugins"))
+    assert "the plug-in 'theirs' (no_such_plugin) cannot be imported" in error(capsys, "fit")
+
+
+def test_a_mistyped_command(capsys):
+    assert error(capsys, "fti") == "there is no command 'fti': did you mean 'fit'?"
+
+
+def test_yaml_that_does_not_parse_names_its_file(capsys):
+    Path("bad.yaml").write_text("model: {class_path: [\n")
+    assert error(capsys, "fit", "--config", "bad.yaml").startswith(f"{Path('bad.yaml')}: ")
+
+
+def test_the_exit_code_of_an_error_is_2_and_there_is_no_traceback():
+    done = ganzoo_process("fit", "--model", "Nope")
+    assert done.returncode == 2
+    assert done.stderr == "ganzoo: error: model: there is no class 'Nope': write its full dotted path\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        fit("--trainer.callbacks", "test_cli.Bug")
+
+
+def test_the_traceback_of_a_user_s_error_can_be_had(monkeypatch):
+    monkeypatch.setenv("GANZOO_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="width is at least 1"):
+        fit("--model.width", "0")
+
+
+def test_an_error_before_training_leaves_no_folder(capsys):
+    for args in (["--model.width", "0"], ["--trainer.gradient_clip_val", "1"]):
+        error(capsys, "fit", "--config", "toy_noise", *args)
+    assert not Path("runs/toy_noise").exists()
+
+
+@pytest.mark.parametrize("args", [["--run_dir", "file/run"], ["--trainer.default_root_dir", "file"]])
+def test_a_folder_that_cannot_be_made_is_refused_before_training(capsys, args, monkeypatch):
+    Path("file").touch()
+    monkeypatch.setattr(ZooCLI, "_run_subcommand", lambda *_: pytest.fail("trained"))
+    assert "cannot make a folder for the run, file" in error(capsys, "fit", "--config", "toy_noise", *args)
+
+
+def test_an_interrupted_run_leaves_its_last_state_and_130():
+    assert fit("--trainer.callbacks", "test_cli.Interrupt") == 130
+    assert checkpoint()["global_step"] == 2
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_has_everything_in_its_folder():
+    assert fit("--trainer.log_every_n_steps", "1", "--trainer.callbacks", "SampleGrid") == 0
+    run = Path("runs/toy_noise/version_0")
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert names == {
+        "config.yaml",
+        "hparams.yaml",
+        "metrics.csv",
+        f"checkpoints/epoch=0-step={BATCHES}.ckpt",
+        "checkpoints/last.ckpt",
+        "pictures/step_000000.png",
+        f"pictures/step_{BATCHES:06d}.png",
+    }
+    assert os.listdir() == ["runs"]  # nothing beside it
+
+
+def test_the_second_run_has_a_second_folder():
+    assert fit("--model.weight_l1", "1") == fit("--model.weight_l1", "2") == 0
+    assert [saved(f"runs/toy_noise/version_{n}")["model"]["init_args"]["weight_l1"] for n in (0, 1)] == [1, 2]
+
+
+def test_a_folder_of_one_s_own_is_never_written_over(capsys):
+    assert fit("--run_dir", "mine/1") == 0
+    assert checkpoint("mine/1")["global_step"] == BATCHES
+    assert "mine/1 is not empty" in error(capsys, "fit", "--config", "toy_noise", "--run_dir", "mine/1")
+
+
+def test_the_root_of_all_runs_may_be_elsewhere():
+    assert fit("--trainer.default_root_dir", "elsewhere") == 0
+    assert checkpoint("elsewhere/toy_noise/version_0")["global_step"] == BATCHES
+
+
+@pytest.mark.parametrize("chosen", [[], ["--run_dir", "mine"], ["--trainer.logger", "TensorBoardLogger"]])
+def test_a_run_can_be_made_again_from_its_config(chosen):
+    assert fit(*chosen, "--model.weight_l1", "5") == 0
+    first = "mine" if "mine" in chosen else "runs/toy_noise/version_0"
+    assert fit(config=f"{first}/config.yaml") == 0
+    again = sorted(Path("runs").glob("*/*"))[-1]
+    assert again.parent.name == ("toy_toydata" if "mine" in chosen else "toy_noise")
+    assert saved(str(again)) == saved(first)
+    weights, weights_again = checkpoint(first)["state_dict"], checkpoint(str(again))["state_dict"]
+    assert all(torch.equal(weights[name], weights_again[name]) for name in weights)
+
+
+def test_fast_dev_run_writes_nothing():
+    assert fit("--trainer.fast_dev_run", "true", "--trainer.callbacks", "SampleGrid") == 0
+    assert os.listdir() == []
+
+
+def test_a_checkpoint_callback_of_one_s_own_replaces_the_default():
+    every = ["--trainer.callbacks.every_n_train_steps", "1", "--trainer.callbacks.save_top_k", "-1"]
+    assert fit("--trainer.callbacks", "Checkpoints", *every) == 0
+    names = sorted(path.name for path in Path("runs/toy_noise/version_0/checkpoints").iterdir())
+    assert names == [*(f"epoch=0-step={step}.ckpt" for step in (1, 2, 3)), "last.ckpt"]
+
+
+def test_tensorboard_writes_into_the_run():
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    args = ("--trainer.logger", "TensorBoardLogger", "--trainer.log_every_n_steps", "1")
+    assert fit(*args, "--trainer.callbacks", "SampleGrid") == 0
+    run = Path("runs/toy_noise/version_0")
+    assert list(run.glob("events.out.tfevents.*"))
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    events = EventAccumulator(str(run), size_guidance={"images": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("generator/loss")] == [0, 1, 2]
+    assert [event.step for event in events.Images("pictures")] == [0, BATCHES]
+
+
+def wandb_records(run: Path) -> list:
+    """W&B's offline file: LevelDB's log format, 32 KiB blocks of records with a header of 7 bytes, after 7 of its own."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    data, at, parts, records = file.read_bytes(), 7, b"", []
+    while at + 7 <= len(data):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the end of one
+            records.append(Record.FromString(parts))
+            parts = b""
+    return records
+
+
+def test_wandb_offline_twice(monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for _ in range(2):
+        args = ("--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true")
+        assert fit(*args, "--trainer.log_every_n_steps", "1", "--trainer.callbacks", "SampleGrid") == 0
+    ids = set()
+    for run in (Path("runs/toy_noise/version_0"), Path("runs/toy_noise/version_1")):
+        assert {"config.yaml", "checkpoints", "pictures", "wandb"} <= set(os.listdir(run))
+        records = wandb_records(run)
+        described = next(record.run for record in records if record.HasField("run"))
+        assert (described.project, described.display_name) == ("ganzoo", f"toy_noise/{run.name}")
+        ids.add(described.run_id)
+        history = [
+            {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+            for record in records
+            if record.HasField("history")
+        ]
+        steps = [int(row["trainer/global_step"]) for row in history if "generator/loss" in row]
+        assert steps == [0, 1, 2]
+        pictures = [row for row in history if any(key.startswith("pictures") for key in row)]
+        assert [int(row["trainer/global_step"]) for row in pictures] == [0, BATCHES]
+        config = {
+            u.key or "/".join(u.nested_key): u.value_json for r in records if r.HasField("config") for u in r.config.update
+        }
+        assert '"batch_size":4' in config["config"].replace(" ", "")
+        assert list(run.glob("wandb/offline-run-*/files/media/images/*.png"))
+    assert len(ids) == 2
+    assert os.listdir() == ["runs"]
+
+
+def test_wandb_is_imported_only_when_asked_for():
+    code = (
+        "import sys; sys.argv = ['ganzoo']; from ganzoo.cli import main;"
+        "assert main('fit --model test_cli.Toy --data test_cli.ToyData --trainer.max_epochs 1'.split()) == 0;"
+        "assert 'wandb' not in sys.modules"
+    )
+    done = ganzoo_process(code=code)
+    assert done.returncode == 0, done.stderr
+
+
+# -- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def test_going_on_with_the_last_run(capsys):
+    assert fit() == fit() == 0
+    os.utime("runs/toy_noise/version_0/checkpoints/last.ckpt")  # a run that began first may end last
+    assert fit("--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
+    assert saved("runs/toy_noise/version_2")["ckpt_path"] == "runs/toy_noise/version_0/checkpoints/last.ckpt"
+    assert checkpoint("runs/toy_noise/version_2")["global_step"] == 2 * BATCHES
+
+
+def test_the_command_line_wins_over_the_checkpoint():
+    assert fit("--model.weight_l1", "50") == 0
+    assert fit("--model.weight_l1", "999", "--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
+    assert checkpoint("runs/toy_noise/version_1")["hyper_parameters"]["weight_l1"] == 999
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_evaluating_a_checkpoint(command, capsys):
+    assert fit() == 0
+    capsys.readouterr()
+    assert main([command, "--config", "toy_noise", "--ckpt_path", "last", "--trainer.callbacks", "SampleGrid"]) == 0
+    run = Path(f"runs/toy_noise/{command}_0")
+    assert saved(str(run))["ckpt_path"] == "runs/toy_noise/version_0/checkpoints/last.ckpt"
+    assert "untrained" not in capsys.readouterr().err
+    if command != "predict":
+        assert "weight_l1" in (run / "metrics.csv").read_text()
+        assert (run / "pictures" / f"{command}.png").is_file()
+
+
+def test_evaluating_without_a_checkpoint_says_so(capsys):
+    assert main(["test", "--config", "toy_noise"]) == 0
+    assert "untrained model" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_model(capsys):
+    assert fit() == 0
+    last = ("fit", "--config", "toy_noise", "--ckpt_path", "last")
+    assert "is of test_cli.Toy, and the model is OtherToy" in error(capsys, *last, "--model", "test_cli.OtherToy")
+    assert error(capsys, *last, "--model.width", "6").endswith("is of another Toy: width 4 there and 6 here")
+    assert not Path("runs/toy_noise/version_1").exists()
+
+
+def test_a_checkpoint_that_cannot_be_read(capsys):
+    assert fit() == 0
+    whole = Path("runs/toy_noise/version_0/checkpoints/last.ckpt").read_bytes()
+    Path("half.ckpt").write_bytes(whole[: len(whole) // 2])
+    Path("text.ckpt").write_text("hello")
+    torch.save({"weights": torch.zeros(1)}, "other.ckpt")
+    torch.save({"state_dict": {}, "path": Path("x")}, "code.ckpt")
+    for name, line in {
+        "half.ckpt": "half.ckpt is damaged",
+        "text.ckpt": "text.ckpt is damaged",
+        "other.ckpt": "it has no state_dict",
+        "code.ckpt": "holds more than weights",
+    }.items():
+        assert line in error(capsys, "fit", "--config", "toy_noise", "--ckpt_path", name)

@@ -1,0 +1,157 @@
+"""Every loss against its closed form, on distributions small enough to differentiate by hand."""
+
+from math import exp, log
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from ganzoo.losses import AdversarialLoss, LeastSquares, MaximumLikelihood, Minimax, NonSaturating
+
+LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares()]
+
+
+def distributions(n=7, seed=0):
+    rng = np.random.default_rng(seed)
+    p, q = (torch.tensor(rng.dirichlet(np.ones(n)), dtype=torch.float64) for _ in range(2))
+    return p, q
+
+
+def kl(p, q):
+    return (p * (p / q).log()).sum()
+
+
+def jsd(p, q):
+    m = (p + q) / 2
+    return 0.5 * kl(p, m) + 0.5 * kl(q, m)
+
+
+def expected(loss_of_logits, logits, weights):
+    """E over a discrete distribution of a loss that takes means: one outcome at a time."""
+    return sum(w * loss_of_logits(a.reshape(1)) for a, w in zip(logits, weights, strict=True))
+
+
+def value(loss, logits, p, q):
+    """V = -(discriminator's cost), with real ~ p and fake ~ q."""
+    nothing = torch.full((1,), -1e30)
+    real = expected(lambda a: loss.discriminator(a, nothing), logits, p)
+    fake = expected(lambda a: loss.discriminator(-nothing, a), logits, q)
+    return -(real + fake)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_value_at_the_optimal_discriminator_is_minus_log_4_plus_twice_jsd(seed):
+    p, q = distributions(seed=seed)
+    best = (p / q).log()  # D* = p / (p + q)
+    assert value(Minimax(), best, p, q) == pytest.approx(float(-log(4) + 2 * jsd(p, q)), abs=1e-5)
+    worse = best + 0.3
+    assert value(Minimax(), worse, p, q) < value(Minimax(), best, p, q)
+
+
+def test_a_perfect_generator_gives_minus_log_4():
+    even = torch.zeros(5)
+    assert Minimax().discriminator(even, even).item() == pytest.approx(1.3862944, abs=1e-6)
+    assert (0.5 * Minimax().discriminator(even, even)).item() == pytest.approx(0.6931472, abs=1e-6)
+
+
+def generator_gradient(loss, theta, p):
+    """The generator's gradient by the chain rule through frozen D*: q = softmax(theta) over outcomes."""
+    q = torch.softmax(theta, 0)
+    frozen = (p / q).log().detach()
+    cost = sum(w * loss.generator(a.reshape(1)) for a, w in zip(frozen, q, strict=True))
+    return torch.autograd.grad(cost, theta)[0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "divergence"),
+    [
+        (Minimax(), lambda p, q: 2 * jsd(p, q)),
+        (NonSaturating(), lambda p, q: kl(q, p) - 2 * jsd(p, q)),
+        (MaximumLikelihood(), lambda p, q: -(p * q.log()).sum()),
+    ],
+    ids=["minimax is 2 JSD", "non-saturating is KL - 2 JSD", "maximum likelihood is cross-entropy"],
+)
+def test_generator_gradient_is_that_of_its_divergence(loss, divergence):
+    p, _ = distributions()
+    theta = torch.randn(7, dtype=torch.float64, requires_grad=True)
+    wanted = torch.autograd.grad(divergence(p, torch.softmax(theta, 0)), theta)[0]
+    got = generator_gradient(loss, theta, p)
+    assert torch.allclose(got, wanted, atol=1e-6)
+    assert wanted.abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("loss", "at_minus_10", "at_5"),
+    [
+        (Minimax(), 4.5398e-5, 0.993307),
+        (NonSaturating(), 0.9999546, 0.0066929),
+        (MaximumLikelihood(), 4.53999e-5, 148.41316),
+    ],
+    ids=["minimax", "non-saturating", "maximum likelihood"],
+)
+def test_saturation(loss, at_minus_10, at_5):
+    for logit, size in ((-10.0, at_minus_10), (5.0, at_5)):
+        a = torch.tensor([logit], requires_grad=True)
+        loss.generator(a).backward()
+        assert a.grad.item() == pytest.approx(-size, rel=1e-4)
+
+
+def test_least_squares_by_hand_and_its_optimum():
+    loss = LeastSquares(fake_target=-1.0, real_target=1.0, generator_target=0.0)
+    assert loss.discriminator(torch.tensor([3.0]), torch.tensor([1.0, -2.0])).item() == pytest.approx(2.0 + 1.25)
+    assert loss.generator(torch.tensor([2.0, 4.0])).item() == pytest.approx(5.0)
+    p, q = distributions()
+    best = (1.0 * p + -1.0 * q) / (p + q)
+    chi_square = ((2 * q - (p + q)) ** 2 / (p + q)).sum()
+    cost = sum((a - 0.0) ** 2 * w for a, w in zip(best, p + q, strict=True))
+    assert float(cost) == pytest.approx(float(chi_square))  # 2 C(G) of Mao et al. 2017, eq. 8
+    at = [(p * (best + d - 1) ** 2 + q * (best + d + 1) ** 2).sum() for d in (-0.01, 0, 0.01)]
+    assert at[1] < at[0]
+    assert at[1] < at[2]
+
+
+def test_defaults_of_least_squares_stop_pulling_at_the_target():
+    a = torch.tensor([1.0], requires_grad=True)
+    LeastSquares().generator(a).backward()
+    assert a.grad.item() == 0
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+def test_every_loss_counts_each_logit_once_and_stays_float32(loss: AdversarialLoss):
+    real, fake = torch.randn(2, 1, 3, 3), torch.randn(4, 1)
+    got = loss.discriminator(real, fake)
+    assert got.shape == ()
+    assert torch.allclose(got, loss.discriminator(real.flatten(), fake.flatten()))
+    half = loss.discriminator(real.bfloat16(), fake.bfloat16())
+    assert half.dtype == torch.float32
+    assert loss.generator(fake.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("loss", [Minimax(), NonSaturating()], ids=["minimax", "non-saturating"])
+def test_no_logit_is_too_large(loss):
+    far = torch.tensor([1e4, -1e4])
+    assert torch.isfinite(loss.discriminator(far, far))
+    assert torch.isfinite(loss.generator(far))
+
+
+def test_the_optimum_of_two_gaussians_by_quadrature():
+    """-log 4 + 2 JSD again, now continuous: densities from scipy, the integral by the trapezoid rule."""
+    x = np.linspace(-12, 12, 20001)
+    p, q = stats.norm(-1, 1).pdf(x), stats.norm(1.5, 0.7).pdf(x)
+    m = (p + q) / 2
+    js = np.trapezoid(0.5 * p * np.log(p / m) + 0.5 * q * np.log(q / m), x)
+    logit = torch.tensor(np.log(p / q))
+    cost = np.trapezoid(
+        p * torch.nn.functional.softplus(-logit).numpy() + q * torch.nn.functional.softplus(logit).numpy(), x
+    )
+    assert -cost == pytest.approx(-log(4) + 2 * js, abs=1e-9)
+    weights = [torch.tensor(w * (x[1] - x[0])) for w in (p, q)]
+    got = value(Minimax(), logit[::200], weights[0][::200] * 200, weights[1][::200] * 200)
+    assert float(got) == pytest.approx(-cost, abs=2e-3)
+
+
+def test_what_the_output_means():
+    assert Minimax().output(torch.tensor([0.0])).item() == 0.5
+    assert NonSaturating().output(torch.tensor([2.0])).item() == pytest.approx(1 / (1 + exp(-2)))
+    assert LeastSquares().output(torch.tensor([2.0])).item() == 2.0

@@ -1,0 +1,54 @@
+"""Schedules at chosen steps, by closed form."""
+
+import pytest
+import torch
+from torch.optim import SGD
+
+from ganzoo.schedules import ExponentialDecay, LinearDecay, MomentumRamp
+
+
+def optimizer(lr=0.1):
+    return SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr, momentum=0.5)
+
+
+def after(schedule, n):
+    for _ in range(n):
+        schedule.optimizer.step()
+        schedule.step()
+    return schedule.optimizer.param_groups[0]
+
+
+@pytest.mark.parametrize("n", [0, 1, 1000])
+def test_exponential_decay(n):
+    assert after(ExponentialDecay(optimizer(), 1.000004), n)["lr"] == pytest.approx(0.1 / 1.000004**n, rel=1e-12)
+
+
+def test_exponential_decay_has_a_floor():
+    assert after(ExponentialDecay(optimizer(), 2.0, floor=0.01), 50)["lr"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("epoch", "momentum"), [(0, 0.5), (1, 0.5), (2, 0.5 + 0.2 / 249), (125, 0.5 + 0.2 * 124 / 249), (250, 0.7), (300, 0.7)]
+)
+def test_momentum_rises_from_epoch_1_to_250(epoch, momentum):
+    group = after(MomentumRamp(optimizer()), epoch)
+    assert group["momentum"] == pytest.approx(momentum)
+    assert group["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"), [(0, 2e-4), (99, 2e-4), (100, 2e-4), (150, 1e-4), (199, 2e-6), (200, 0.0), (210, 0.0)]
+)
+def test_linear_decay(epoch, rate):
+    assert after(LinearDecay(optimizer(2e-4)), epoch)["lr"] == pytest.approx(rate, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [ExponentialDecay, MomentumRamp, LinearDecay])
+def test_state_goes_through_a_checkpoint(kind):
+    first = kind(optimizer())
+    after(first, 7)
+    second = kind(optimizer())
+    second.load_state_dict(first.state_dict())
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    a, b = after(first, 5), after(second, 5)
+    assert (a["lr"], a["momentum"]) == (b["lr"], b["momentum"])
