@@ -19,7 +19,9 @@ class MyGAN(AdversarialModule, Sampler):
         super().__init__(**play)
         self.save_hyperparameters()
         self.latent = latent
-        self.G = nn.Sequential(nn.Linear(latent, width), nn.ReLU(), nn.Linear(width, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+        self.G = nn.Sequential(
+            nn.Linear(latent, width), nn.ReLU(), nn.Linear(width, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8))
+        )
         self.D = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.LeakyReLU(0.2), nn.Linear(width, 1))
 
     def players(self):

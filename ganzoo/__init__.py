@@ -11,9 +11,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AdversarialModule": "ganzoo.adversarial",
-    "GAN": "ganzoo.models",
     "CGAN": "ganzoo.models",
+    "ConvolutionalGAN": "ganzoo.models",
+    "DCGAN": "ganzoo.models",
+    "GAN": "ganzoo.models",
     "Pix2Pix": "ganzoo.models",
+    "SimultaneousGAN": "ganzoo.models",
 }
 __all__ = ["__version__", *_HOME]
 

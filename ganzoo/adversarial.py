@@ -38,7 +38,7 @@ from typing import Any, Self
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -73,6 +73,7 @@ class _Round:
     step: int  # steps completed before this one
     opens: bool  # first small batch of an accumulation window
     closes: bool  # last small batch of it: the optimizers step
+    share: float  # of the window's loss that each of its small batches has
     shown: bool  # this round's values go to the logger and the progress bar
     ticked: bool = False  # an optimizer has stepped, and trainer.global_step with it
 
@@ -89,15 +90,16 @@ class AdversarialModule(L.LightningModule):
     """The base of every system in the zoo: players, turns, descend.
 
     To override: ``players`` and ``training_step`` (both required), ``player_optimizer`` and ``player_schedules`` (the
-    paper's own). The rest is final.
+    paper's own), ``check_batch``. The rest is final; Lightning's own hooks are yours, but call ``super()`` in them.
 
     Args:
-        optimizers: replaces a player's optimizer: ``{player: {"class_path": "torch.optim.RMSprop", "init_args": {...}}}``.
+        optimizers: replaces a player's optimizer, and drops the paper's schedules of it: ``{player: {"class_path":
+            "torch.optim.RMSprop", "init_args": {...}}}``.
         schedules: replaces a player's schedules: ``{player: [{"class_path": ..., "init_args": {...}, "interval":
             "step" or "epoch"}]}``; the interval is an epoch unless said.
         clip_norm: the greatest gradient norm of a player's whole gradient, ``{player: 1.0}``; applied after unscaling.
-        accumulate: small batches to one effective batch; the terms of each count ``1 / accumulate``. In simultaneous play
-            that is exactly the large batch. In alternating play the second player sees the first before its step in all
+        accumulate: small batches to one effective batch, whose loss is the mean of theirs. In simultaneous play that is
+            exactly the large batch. In alternating play the second player sees the first before its step in all
             but the last small batch: its gradient is collected while the first stands still.
 
     Raises:
@@ -125,8 +127,9 @@ class AdversarialModule(L.LightningModule):
         self._clip_norm = clip_norm or {}
         self._intervals: dict[LRScheduler, str] = {}
         self._table = _Table([])
-        self._round = _Round(-1, 0, True, True, False)
+        self._round = _Round(-1, 0, True, True, 1.0, False)
         self._in_turn = False
+        self._checked = False
 
     # -- what a variant says ------------------------------------------------------------------------------------------
 
@@ -141,6 +144,9 @@ class AdversarialModule(L.LightningModule):
     def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
         """A player's schedules, each with its interval: "step" (of this player) or "epoch". None, unless overridden."""
         return []
+
+    def check_batch(self, batch: Any) -> None:
+        """Raises InputError where data and model do not fit. Called with a run's first batch. Nothing, unless overridden."""
 
     # -- the ritual ---------------------------------------------------------------------------------------------------
 
@@ -197,7 +203,7 @@ class AdversarialModule(L.LightningModule):
     def _descend_together(self, playing: list[_Seat], terms: Terms) -> None:
         loss = _total(terms)
         with nullcontext() if self._round.closes else self._local_gradients():
-            self.manual_backward(loss / self.accumulate if self.accumulate > 1 else loss)
+            self.manual_backward(loss * self._round.share if self.accumulate > 1 else loss)
         self._show_terms("+".join(seat.name for seat in playing), terms, loss)
 
     def _descend_each(self, playing: list[_Seat], each: Mapping[str, Terms]) -> None:
@@ -207,7 +213,7 @@ class AdversarialModule(L.LightningModule):
         with self._local_gradients():  # one graph, several backward passes: processes average by hand, below
             for seat in playing:
                 loss = _total(each[seat.name])
-                scaled = loss / self.accumulate if self.accumulate > 1 else loss
+                scaled = loss * self._round.share if self.accumulate > 1 else loss
                 self.manual_backward(scaled, inputs=seat.parameters, retain_graph=seat is not playing[-1])
                 self._show_terms(seat.name, each[seat.name], loss)
         if self._round.closes and self.trainer.world_size > 1:
@@ -266,13 +272,16 @@ class AdversarialModule(L.LightningModule):
         if self._round.batch == loop.total_batch_idx:
             return
         small = loop.batch_idx % self.accumulate
+        # the last window of an epoch may be a short one
+        window = min(self.accumulate, self.trainer.num_training_batches - (loop.batch_idx - small))
         self._round = _Round(
             batch=loop.total_batch_idx,
             step=self.trainer.global_step,
             opens=small == 0,
             closes=small == self.accumulate - 1 or self.trainer.is_last_batch,
+            share=1 / window,
             # the first batch too, so that the progress bar has something to say
-            shown=loop.total_batch_idx == 0 or (loop.total_batch_idx + 1) % self.trainer.log_every_n_steps == 0,
+            shown=loop.total_batch_idx == 0 or (loop.total_batch_idx + 1) % self.trainer.log_every_n_steps == 0,  # type: ignore[attr-defined]
         )
 
     def _show_terms(self, name: str, terms: Terms, loss: Tensor) -> None:
@@ -286,6 +295,27 @@ class AdversarialModule(L.LightningModule):
             # loggers would count the small batches; "step" is Lightning's own name for the x-axis
             self.log("step", float(self._round.step), sync_dist=several)
         self.log_dict(values, prog_bar=prog_bar, sync_dist=several)
+
+    def setup(self, stage: str) -> None:
+        """Lets processes train without the user knowing of unused parameters: in a turn only one player's are used."""
+        self._checked = False
+        if isinstance(self.trainer.strategy, DDPStrategy):
+            self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Checks the first batch."""
+        self._check_first(batch)
+
+    def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Checks the first batch."""
+        self._check_first(batch)
+
+    on_test_batch_start = on_predict_batch_start = on_validation_batch_start
+
+    def _check_first(self, batch: Any) -> None:
+        if not self._checked:
+            self.check_batch(batch)
+            self._checked = True
 
     # -- seats --------------------------------------------------------------------------------------------------------
 
@@ -311,7 +341,8 @@ class AdversarialModule(L.LightningModule):
 
     def _schedules(self, name: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
         if name not in self._schedule_recipes:
-            return self.player_schedules(name, optimizer)
+            # the paper's schedules are of the paper's optimizer: they go with it
+            return [] if name in self._optimizer_recipes else self.player_schedules(name, optimizer)
         recipes = self._schedule_recipes[name]
         for spec in recipes:
             if spec.get("interval", "epoch") not in ("step", "epoch"):
@@ -390,13 +421,16 @@ class AdversarialModule(L.LightningModule):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, weights_only: bool = True, **kwargs: Any) -> Self:
-        """Lightning's, reading weights and plain data only: a checkpoint from elsewhere cannot run code.
+        """Lightning's, reading weights and plain data only: the file itself brings no code.
+
+        It does name classes (the model's, its loss's), and their modules are imported from where Python finds them. The
+        model comes back in training mode, like any new one: call ``eval()`` before you sample it.
 
         Raises:
             InputError: the file holds something else than weights and plain data.
         """
         try:
-            return super().load_from_checkpoint(checkpoint_path, *args, weights_only=weights_only, **kwargs)
+            return super().load_from_checkpoint(checkpoint_path, *args, weights_only=weights_only, **kwargs)  # type: ignore
         except UnpicklingError:
             raise InputError(
                 f"{checkpoint_path} holds more than weights and plain data, and was not loaded, because it could run code: "

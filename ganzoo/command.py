@@ -3,18 +3,15 @@
 import argparse
 import logging
 import os
-import re
 import sys
 import warnings
 from contextlib import suppress
 from copy import deepcopy
 from importlib.metadata import entry_points
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from jsonargparse import ActionConfigFile, Namespace, set_parsing_settings
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
@@ -29,6 +26,7 @@ from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.errors import InputError
 from ganzoo.explain import refused_argument
 from ganzoo.parts import find_class
+from ganzoo.runs import check_fits, find_checkpoint, make_folder, read_checkpoint, run_name
 
 # said of things that ganzoo decides, or that are so on purpose
 QUIET = (
@@ -48,8 +46,8 @@ def run(args: list[str]) -> None:
         warnings.filterwarnings("ignore", message)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # a recipe under a free-form key (model.optimizers) stays a recipe: the model builds it, with its parameters
-    set_parsing_settings(omegaconf_absolute_to_relative_paths=True, instantiate_subclass_spec_in_any=False)
+    # or ${data.x} would be looked for at the top, beside `fit`
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
         sys.path.insert(0, os.getcwd())
     _import_classes()
@@ -116,17 +114,18 @@ class ZooCLI(LightningCLI):
     what its logger writes.
     """
 
-    folder: Path | None = None
+    folder: Path
+    _made: Path | None = None  # the same, once it is there
     checkpoint: dict[str, Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().__init__(*args, **kwargs)
         except BaseException:
-            if self.folder is not None:
+            if self._made is not None:
                 with suppress(OSError):  # unless something was written
-                    self.folder.rmdir()
-                    self.folder.parent.rmdir()
+                    self._made.rmdir()
+                    self._made.parent.rmdir()
             raise
 
     # -- arguments ----------------------------------------------------------------------------------------------------
@@ -151,9 +150,9 @@ class ZooCLI(LightningCLI):
         try:
             self.config = parser.parse_args(args)
         except argparse.ArgumentError as error:
-            parser = self._parser(args[0])
-            line = refused_argument(str(error), [action.dest for action in parser._actions])
-            where = f"{parser.configs[-1]}: " if line.startswith("Problems parsing config") else ""
+            command: Any = self._parser(args[0])
+            line = refused_argument(str(error), [action.dest for action in command._actions])
+            where = f"{command.configs[-1]}: " if line.startswith("Problems parsing config") else ""
             raise InputError(where + line) from error
 
     def _parse_ckpt_path(self) -> None:
@@ -168,20 +167,21 @@ class ZooCLI(LightningCLI):
         # a loaded file runs no code of its own, unless the user insists
         if config.weights_only is None:
             config.weights_only = True
-        name = _run_name(self._parser(self.subcommand).configs, config)
+        parser: Any = self._parser(self.subcommand)
+        name = run_name(parser.configs, config)
         root = Path(config.trainer.default_root_dir or "runs") / name
-        config.ckpt_path = _find_checkpoint(config.ckpt_path, root)
+        config.ckpt_path = find_checkpoint(config.ckpt_path, root)
         if config.ckpt_path and Path(config.ckpt_path).is_file():
-            self.checkpoint = _read(config.ckpt_path, config.weights_only)
+            self.checkpoint = read_checkpoint(config.ckpt_path, config.weights_only)
         elif self.subcommand != "fit" and not config.ckpt_path:
             _say("no --ckpt_path is given: the weights are those of an untrained model")
         self.as_given = deepcopy(config)
         # fit_0 would be the better name, but everyone looks for version_0
-        word = "version" if self.subcommand == "fit" else self.subcommand
+        word = "version" if self.subcommand == "fit" else str(self.subcommand)
         if config.trainer.fast_dev_run:
             self.folder = root / "fast_dev_run"  # nothing is written
         else:
-            self.folder = _make_folder(Path(config.run_dir) if config.run_dir else None, root, word)
+            self.folder = self._made = make_folder(Path(config.run_dir) if config.run_dir else None, root, word)
         config.trainer.default_root_dir = str(self.folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
@@ -189,7 +189,7 @@ class ZooCLI(LightningCLI):
                 self._place(logger, name)
 
     def _place(self, logger: Namespace, name: str) -> None:
-        cls, args = find_class(logger.class_path, Logger), logger.init_args
+        cls, args = find_class(logger.class_path, Logger), logger.init_args  # type: ignore[type-abstract]
         if "save_dir" in args:
             args.save_dir = str(self.folder)
         if issubclass(cls, CSVLogger | TensorBoardLogger):
@@ -227,7 +227,7 @@ class ZooCLI(LightningCLI):
             if trainer.accumulate_grad_batches != 1:
                 raise InputError("rounds are accumulated: give model.accumulate, not trainer.accumulate_grad_batches")
         if self.checkpoint is not None:
-            _check_fits(self.checkpoint, self.model, self._get(self.config, "ckpt_path"))
+            check_fits(self.checkpoint, self.model, self._get(self.config, "ckpt_path"))
             self.checkpoint = None
         if self.trainer.is_global_zero and not trainer.fast_dev_run:
             self.as_given.run_dir = None  # the same config again is another run
@@ -239,85 +239,6 @@ class ZooCLI(LightningCLI):
             _say(f"this run is in {self.folder}")
 
 
-def _run_name(configs: list[str], config: Namespace) -> str:
-    """The name of the first config, or of the run whose config.yaml it is, or model_data."""
-    for path in (Path(given).absolute() for given in configs if Path(given).is_file()):
-        if path.name != "config.yaml":
-            return path.stem
-        if re.fullmatch(r"[a-z]+_\d+", path.parent.name):
-            return path.parent.parent.name
-    parts = [config[section].class_path.rpartition(".")[2].lower() for section in ("model", "data") if config[section]]
-    return "_".join(parts)
-
-
-def _make_folder(chosen: Path | None, root: Path, word: str) -> Path:
-    """A new folder; the first process makes it, and the others hear of it from Lightning."""
-    if rank_zero_only.rank != 0:
-        return chosen or root / word
-    try:
-        if chosen is not None:
-            chosen.mkdir(parents=True, exist_ok=True)
-            if any(chosen.iterdir()):
-                raise InputError(f"--run_dir {chosen} is not empty: a run never writes over another")
-            return chosen
-        root.mkdir(parents=True, exist_ok=True)
-        taken = [int(path.name.removeprefix(f"{word}_")) for path in root.glob(f"{word}_*") if path.name[-1].isdigit()]
-        n = max(taken, default=-1) + 1
-        while True:
-            try:
-                (root / f"{word}_{n}").mkdir()
-                return root / f"{word}_{n}"
-            except FileExistsError:  # another run began at the same time
-                n += 1
-    except OSError as error:
-        raise InputError(f"cannot make a folder for the run, {chosen or root}: {error.strerror}") from error
-
-
-def _find_checkpoint(given: str | None, root: Path) -> str | None:
-    if given is None or given in ("best", "hpc", "registry") or ":" in given:
-        return given
-    if given == "last":
-        newest = sorted(root.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-        if not newest:
-            raise InputError(f"--ckpt_path last: no run in {root} has left a checkpoint")
-        return str(newest[-1])
-    if not Path(given).is_file():
-        raise InputError(f"--ckpt_path {given}: there is no such file")
-    return given
-
-
-def _read(path: str, weights_only: bool) -> dict[str, Any]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=weights_only, mmap=True)
-    except PermissionError as error:
-        raise InputError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    except UnpicklingError as error:
-        raise InputError(f"{path} holds more than weights: give --weights_only false if you trust it") from error
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise InputError(f"{path} is damaged, or is no checkpoint") from error
-    if not isinstance(found, dict) or "state_dict" not in found:
-        raise InputError(f"{path} is not a checkpoint of Lightning's: it has no state_dict")
-    return found
-
-
-def _check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:
-    there = {name: tuple(t.shape) for name, t in checkpoint["state_dict"].items()}
-    here = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    if there == here or not model.strict_loading:
-        return
-    kind = type(model)
-    saved = dict(checkpoint.get("hyper_parameters") or {})
-    saved_class = saved.get("_class_path", "another model")
-    if saved_class != f"{kind.__module__}.{kind.__qualname__}":
-        raise InputError(f"{path} is of {saved_class}, and the model is {kind.__name__}")
-    differing = [f"{k} {saved[k]} there and {v} here" for k, v in model.hparams.items() if k in saved and saved[k] != v]
-    first = min(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
-    raise InputError(
-        f"{path} is of another {kind.__name__}: "
-        + (", ".join(differing) or f"{first} is {there.get(first)} there and {here.get(first)} here")
-    )
-
-
 def _as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
@@ -326,6 +247,6 @@ def _any(objects: list[Any], kind: type) -> bool:
     return any(isinstance(each, kind) for each in objects)
 
 
+@rank_zero_only
 def _say(line: str) -> None:
-    if rank_zero_only.rank == 0:
-        print(f"ganzoo: {line}", file=sys.stderr)
+    print(f"ganzoo: {line}", file=sys.stderr)

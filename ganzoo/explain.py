@@ -3,6 +3,7 @@
 import errno
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from ganzoo.catalogue import did_you_mean
 from ganzoo.errors import InputError
@@ -102,7 +103,7 @@ def _class_names() -> list[str]:
     from lightning.pytorch import Callback, LightningDataModule, LightningModule
     from lightning.pytorch.loggers import Logger
 
-    def below(cls: type) -> Iterator[str]:
+    def below(cls: type[Any]) -> Iterator[str]:
         yield cls.__name__
         for sub in cls.__subclasses__():
             yield from below(sub)

@@ -5,12 +5,14 @@ so they work with any module that has them. Images are float in [-1, 1], [N, C, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ganzoo.errors import InputError
 
 
 class Sampler(ABC):
@@ -25,7 +27,8 @@ class Sampler(ABC):
         Args:
             n: how many.
             y: int64 classes [n], for a conditional model; drawn evenly if left out.
-            generator: where the noise comes from; the same seed gives the same pictures. Torch's own if left out.
+            generator: where the noise comes from; the same seed gives the same pictures, in evaluation mode (``eval()``).
+                Torch's own if left out.
 
         Returns:
             Images in [-1, 1], [n, C, H, W], on the model's device, without a graph.
@@ -56,6 +59,27 @@ class Translated(NamedTuple):
     input: Tensor
     output: Tensor
     truth: Tensor
+
+
+def expect_shape(argument: str, shape: Sequence[int], pictures: Tensor | None) -> None:
+    """Checks pictures against what a model was built for.
+
+    Args:
+        argument: the model's argument that says so.
+        shape: (C, H, W) that the model takes.
+        pictures: [N, C, H, W], None where the batch has none.
+
+    Raises:
+        InputError: they differ.
+    """
+    if pictures is None or pictures.ndim != 4:
+        raise InputError("the model needs batches of pictures [N, C, H, W] as x (and y, for pairs): this data gives others")
+    found = tuple(pictures.shape[1:])
+    if found != tuple(shape):
+        raise InputError(
+            f"the data's pictures are {'x'.join(map(str, found))} (channels, height, width) and the model's "
+            f"{'x'.join(map(str, shape))}: change model.{argument}, or the data"
+        )
 
 
 @contextmanager

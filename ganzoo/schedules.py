@@ -1,7 +1,11 @@
 """Schedules of the papers that torch does not have. Each is stepped by the grammar, per step or per epoch."""
 
+from typing import Any
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from ganzoo.errors import InputError
 
 
 class ExponentialDecay(LRScheduler):
@@ -17,7 +21,7 @@ class ExponentialDecay(LRScheduler):
         self.factor, self.floor = factor, floor
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[Any]:
         """The learning rate of each parameter group now."""
         return [max(rate / self.factor**self.last_epoch, self.floor) for rate in self.base_lrs]
 
@@ -39,10 +43,12 @@ class MomentumRamp(LRScheduler):
     ) -> None:
         self.final, self.start, self.saturate = final, start, saturate
         for group in optimizer.param_groups:
+            if "momentum" not in group:
+                raise InputError(f"MomentumRamp needs an optimizer with a momentum, and {type(optimizer).__name__} has none")
             group.setdefault("initial_momentum", group["momentum"])
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[Any]:
         """The learning rates as they are; sets the momentum on the way."""
         share = min(max((self.last_epoch - self.start) / (self.saturate - self.start), 0.0), 1.0)
         for group in self.optimizer.param_groups:
@@ -66,7 +72,7 @@ class LinearDecay(LRScheduler):
         self.constant, self.decay = constant, decay
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[Any]:
         """The learning rate of each parameter group now."""
         share = 1.0 - max(0, self.last_epoch - self.constant) / self.decay
         return [rate * max(share, 0.0) for rate in self.base_lrs]

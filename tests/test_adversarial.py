@@ -10,7 +10,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 from torch.optim.lr_scheduler import LambdaLR, StepLR
-from toys import SimultaneousXY, Tug, fit, loader
+from torch.utils.data import DataLoader
+from toys import Batch, Rows, SimultaneousXY, Tug, fit, loader
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
@@ -207,7 +208,16 @@ def test_accumulation_in_alternating_play_is_the_large_batch_for_whoever_moves_f
 
 
 def test_accumulation_closes_its_window_at_the_epochs_end(tmp_path):
-    assert fit(Tug(accumulate=3), data(8), tmp_path, max_epochs=2).global_step == 6
+    """8 small batches in windows of 3 are 3, 3 and 2, and each window's gradient is the mean over its own."""
+    small = OnePass(accumulate=3)
+    large = SimultaneousTug()
+    large.load_state_dict(small.state_dict())
+    assert fit(small, data(8), tmp_path, max_epochs=2).global_step == 6
+    x = torch.stack([batch.x[0] for batch in data(8)])
+    windows = [Batch(x[:3]), Batch(x[3:6]), Batch(x[6:])]
+    fit(large, DataLoader(Rows(windows), batch_size=None), tmp_path, max_epochs=2)
+    for name, p in large.named_parameters():
+        assert torch.allclose(p, small.get_parameter(name), atol=1e-6), name
 
 
 def test_k_counts_accumulated_steps(tmp_path):
@@ -323,6 +333,15 @@ def test_a_second_fit_starts_with_new_optimizers(tmp_path):
     played = fit(tug, data(), tmp_path, max_epochs=1)
     assert played.global_step == 8
     assert not torch.equal(before["G.weight"], tug.G.weight)
+
+
+ADAM = {"generator": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}}}
+
+
+def test_the_papers_schedules_go_with_the_papers_optimizer(tmp_path):
+    played = fit(Watched(optimizers=ADAM), data(), tmp_path, max_epochs=2)
+    assert len(played.lr_scheduler_configs) == 1
+    assert [optimizer.param_groups[0]["lr"] for optimizer in played.optimizers] == pytest.approx([0.1 / 3, 0.01])
 
 
 # -- what is logged --
@@ -486,6 +505,10 @@ def test_every_parameter_has_exactly_one_player(players, message, tmp_path):
         ({"clip_norm": {"referee": 1.0}}, "referee"),
         ({"clip_norm": {"generator": 0.0}}, "above 0"),
         ({"accumulate": 0}, "at least 1"),
+        (
+            {"schedules": {"generator": [{"class_path": "ganzoo.schedules.MomentumRamp"}]}, "optimizers": ADAM},
+            "needs an optimizer with a momentum",
+        ),
     ],
 )
 def test_bad_settings_are_one_clear_line(options, message, tmp_path):

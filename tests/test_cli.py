@@ -506,7 +506,8 @@ def test_wandb_is_imported_only_when_asked_for():
 
 def test_going_on_with_the_last_run(capsys):
     assert fit() == fit() == 0
-    os.utime("runs/toy_noise/version_0/checkpoints/last.ckpt")  # a run that began first may end last
+    later = Path("runs/toy_noise/version_1/checkpoints/last.ckpt").stat().st_mtime + 10
+    os.utime("runs/toy_noise/version_0/checkpoints/last.ckpt", (later, later))  # a run that began first may end last
     assert fit("--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
     assert saved("runs/toy_noise/version_2")["ckpt_path"] == "runs/toy_noise/version_0/checkpoints/last.ckpt"
     assert checkpoint("runs/toy_noise/version_2")["global_step"] == 2 * BATCHES
@@ -514,7 +515,8 @@ def test_going_on_with_the_last_run(capsys):
 
 def test_the_command_line_wins_over_the_checkpoint():
     assert fit("--model.weight_l1", "50") == 0
-    assert fit("--model.weight_l1", "999", "--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
+    last = "runs/toy_noise/version_0/checkpoints/last.ckpt"
+    assert fit("--model.weight_l1", "999", "--ckpt_path", last, "--trainer.max_epochs", "2") == 0
     assert checkpoint("runs/toy_noise/version_1")["hyper_parameters"]["weight_l1"] == 999
 
 

@@ -14,9 +14,9 @@ LEAVES = {"errors", "images", "parts", "schedules", "losses", "generative"}
 ALLOWED = {
     "errors": set(),
     "images": set(),
-    "schedules": set(),
+    "schedules": {"errors"},
     "losses": set(),
-    "generative": set(),
+    "generative": {"errors"},
     "parts": {"errors"},
     "adversarial": {"errors", "parts"},
     "networks": {"errors", "networks"},

@@ -105,7 +105,7 @@ def test_least_squares_by_hand_and_its_optimum():
     best = (1.0 * p + -1.0 * q) / (p + q)
     chi_square = ((2 * q - (p + q)) ** 2 / (p + q)).sum()
     cost = sum((a - 0.0) ** 2 * w for a, w in zip(best, p + q, strict=True))
-    assert float(cost) == pytest.approx(float(chi_square))  # 2 C(G) of Mao et al. 2017, eq. 8
+    assert float(cost) == pytest.approx(float(chi_square))
     at = [(p * (best + d - 1) ** 2 + q * (best + d + 1) ** 2).sum() for d in (-0.01, 0, 0.01)]
     assert at[1] < at[0]
     assert at[1] < at[2]

@@ -82,9 +82,14 @@ class SampleGrid(L.Callback):
         """Keeps the first pictures of the validation."""
         if self._pairs is None and isinstance(outputs, Translated):
             # a copy: a slice would keep the whole batch
-            self._pairs = tuple(t[: self.n].detach().cpu().clone() for t in (outputs.input, outputs.truth))
+            x, truth = (pictures[: self.n].detach().cpu().clone() for pictures in (outputs.input, outputs.truth))
+            self._pairs = x, truth
 
-    on_test_batch_end = on_validation_batch_end
+    def on_test_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        """Keeps the first pictures of the test."""
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The first grid."""
@@ -116,7 +121,9 @@ class SampleGrid(L.Callback):
     # -- what ---------------------------------------------------------------------------------------------------------
 
     def _draw(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if not trainer.is_global_zero or trainer.fast_dev_run or self._drawn_at == trainer.global_step:
+        if not trainer.is_global_zero or self._drawn_at == trainer.global_step:
+            return
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # which Lightning sets behind the checker's back
             return
         with own_noise(self.seed, module.device), _looking_at(module), torch.no_grad():
             if isinstance(module, Sampler):
@@ -126,8 +133,8 @@ class SampleGrid(L.Callback):
             else:
                 return
         self._drawn_at = trainer.global_step
-        fitting = trainer.state.fn == "fit"
-        name = f"step_{trainer.global_step:06d}" if fitting else str(trainer.state.fn.value)
+        fn = trainer.state.fn
+        name = f"step_{trainer.global_step:06d}" if fn is None or fn == "fit" else fn.value
         image = Image.fromarray(picture.permute(1, 2, 0).numpy() if len(picture) == 3 else picture[0].numpy())
         self._home.mkdir(parents=True, exist_ok=True)
         image.save(self._home / f"{name}.png")

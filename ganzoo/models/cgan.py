@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler
+from ganzoo.generative import Generated, Sampler, expect_shape
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
 from ganzoo.parts import build
@@ -66,6 +66,16 @@ class CGAN(AdversarialModule, Sampler):
             ConditionalDiscriminator(self.classes, shape, dropout=dropout),
         )
 
+    def check_batch(self, batch: Any) -> None:
+        expect_shape("shape", self.hparams["shape"], batch.x)
+        labels = getattr(batch, "y", None)
+        if labels is None:
+            raise InputError("a conditional GAN needs labelled pictures, and these have no labels")
+        if labels.max() >= self.classes:
+            raise InputError(
+                f"the data has a label {labels.max()}, and model.classes is {self.classes}: labels count from 0"
+            )
+
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
 
@@ -103,6 +113,9 @@ class CGAN(AdversarialModule, Sampler):
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
         fake = self.sample(len(batch.x), batch.y, torch.Generator().manual_seed(batch_idx))
         return Generated(batch.x, fake)
+
+    def test_step(self, batch: Any, batch_idx: int) -> Generated:
+        return self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.validation_step(batch, batch_idx).fake

@@ -13,7 +13,8 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.generative import Generated, Sampler, noise
+from ganzoo.errors import InputError
+from ganzoo.generative import Generated, Sampler, expect_shape, noise
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
 from ganzoo.parts import build
@@ -30,7 +31,7 @@ class GAN(AdversarialModule, Sampler):
         latent: length of z, standard normal as in the released code (the paper does not say).
         hidden: units in each of the generator's hidden layers.
         k: discriminator steps to a generator step, each on a fresh batch and fresh noise.
-        loss: what each player descends; ``NonSaturating``, with which the paper trained.
+        loss: what each player descends; ``NonSaturating``, which the paper advises and the released code uses.
         lr: learning rate of both players at the start.
         momentum: of both players at the start; it rises to 0.7 by epoch 250.
         play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
@@ -49,6 +50,8 @@ class GAN(AdversarialModule, Sampler):
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
+        if k < 1:
+            raise InputError(f"k is a number of discriminator steps, at least 1, not {k}")
         self.k, self.latent, self.lr, self.momentum = k, latent, lr, momentum
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
@@ -57,6 +60,9 @@ class GAN(AdversarialModule, Sampler):
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
         shape = self.hparams["shape"]
         return MLPGenerator(self.latent, shape, self.hparams["hidden"]), MaxoutDiscriminator(shape)
+
+    def check_batch(self, batch: Any) -> None:
+        expect_shape("shape", self.hparams["shape"], batch.x)
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
@@ -91,6 +97,9 @@ class GAN(AdversarialModule, Sampler):
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
         return Generated(batch.x, self.sample(len(batch.x), generator=torch.Generator().manual_seed(batch_idx)))
+
+    def test_step(self, batch: Any, batch_idx: int) -> Generated:
+        return self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.validation_step(batch, batch_idx).fake

@@ -1,7 +1,7 @@
 """pix2pix (Isola, Zhu, Zhou and Efros 2017, "Image-to-Image Translation with Conditional Adversarial Networks").
 
 ``G* = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G)`` (eq. 4), with D(x, y) judging patches and G(x, z)'s noise z being
-dropout alone, in training and at test (section 3.3). arXiv 1611.07004.
+dropout alone, in training and at test (sections 3.1, 3.3). arXiv 1611.07004.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from torch.optim import Adam, Optimizer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
-from ganzoo.generative import Translated, Translator, own_noise
+from ganzoo.generative import Translated, Translator, expect_shape, own_noise
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.networks.pix2pix import PatchGAN, UNet
 from ganzoo.parts import build
@@ -70,6 +70,11 @@ class Pix2Pix(AdversarialModule, Translator):
         D = PatchGAN(h["inputs"] + h["outputs"], STRIDED[h["patch"]], h["width"])
         return G, D
 
+    def check_batch(self, batch: Any) -> None:
+        size = tuple(batch.x.shape[2:])
+        expect_shape("inputs", (self.hparams["inputs"], *size), batch.x)
+        expect_shape("outputs", (self.hparams["outputs"], *size), getattr(batch, "y", None))
+
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
 
@@ -84,7 +89,7 @@ class Pix2Pix(AdversarialModule, Translator):
             descend(self.discriminator_losses(real_patches, fake_patches))
         with self.turn("generator") as descend:
             descend(self.generator_losses(self.judge(x, fake), fake, y))
-        self.show({"D(x)": real_patches, "D(G(z))": fake_patches}, through=self.loss.output)
+        self.show({"D(x,y)": real_patches, "D(x,G(x))": fake_patches}, through=self.loss.output)
 
     def judge(self, x: Tensor, y: Tensor) -> Tensor:
         """D(x, y): a logit for each patch of y as an answer to x."""
@@ -95,6 +100,7 @@ class Pix2Pix(AdversarialModule, Translator):
         return {"gan": 0.5 * self.loss.discriminator(real, fake)}
 
     def generator_losses(self, fake_patches: Tensor, fake: Tensor, y: Tensor) -> dict[str, Tensor]:
+        # eq. 3 writes a norm; the released code, to which lambda = 100 belongs, takes the mean over pixels and channels
         return {"gan": self.loss.generator(fake_patches), "l1": self.lambda_L1 * l1_loss(fake.float(), y)}
 
     @torch.no_grad()

@@ -32,7 +32,7 @@ class DCGANGenerator(nn.Module):
         while maps > width:
             layers += [nn.ConvTranspose2d(maps, maps // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(maps // 2), nn.ReLU()]
             maps //= 2
-        # no batch norm on the output: section 3, third guideline
+        # no batch norm on the output: section 3, third change
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(maps, channels, 4, 2, 1, bias=False), nn.Tanh())
         normal_002(self)
 
@@ -46,7 +46,7 @@ class DCGANDiscriminator(nn.Module):
     def __init__(self, channels: int = 3, size: int = 64, width: int = 64) -> None:
         super().__init__()
         maps = width
-        # no batch norm on the input layer: section 3, third guideline
+        # no batch norm on the input layer: section 3, third change
         layers: list[nn.Module] = [nn.Conv2d(channels, maps, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for _ in range(_doublings(size) - 1):
             layers += [nn.Conv2d(maps, maps * 2, 4, 2, 1, bias=False), nn.BatchNorm2d(maps * 2), nn.LeakyReLU(0.2)]

@@ -1,6 +1,7 @@
-"""The networks of Goodfellow et al. 2014 and Mirza and Osindero 2014, as their released configurations have them.
+"""The networks of Goodfellow et al. 2014 and Mirza and Osindero 2014.
 
-Sizes and initial ranges are from the authors' ``mnist.yaml`` and ``cifar10_convolutional.yaml``; the papers give few.
+Sizes and initial ranges of the former are from the authors' released ``mnist.yaml`` and ``cifar10_convolutional.yaml``; the
+latter's sizes are from its text, and its initial ranges are borrowed from the former.
 The papers' networks see pixels in [0, 1]; ours take and give [-1, 1] like the rest of the zoo and convert at the door.
 """
 
@@ -101,7 +102,7 @@ class DeconvGenerator(nn.Module):
         )
         self.deconv = nn.ConvTranspose2d(80, channels, kernel_size=5, stride=3)
         nn.init.uniform_(self.deconv.weight, -0.05, 0.05)
-        nn.init.zeros_(self.deconv.bias)
+        nn.init.zeros_(self.deconv.bias)  # type: ignore[arg-type]
 
     def forward(self, z: Tensor) -> Tensor:
         return self.deconv(self.hidden(z).unflatten(1, (80, 10, 10)))
@@ -115,7 +116,7 @@ class ConvMaxout(nn.Module):
         self.pieces, self.pool = pieces, pool
         self.conv = nn.Conv2d(inputs, maps * pieces, kernel, padding=pad)
         nn.init.uniform_(self.conv.weight, -0.005, 0.005)
-        nn.init.zeros_(self.conv.bias)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.conv(x).unflatten(1, (-1, self.pieces)).amax(2)

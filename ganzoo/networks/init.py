@@ -6,7 +6,8 @@ from torch import nn
 def normal_002(network: nn.Module) -> nn.Module:
     """N(0, 0.02) for convolutions, N(1, 0.02) for batch norm's scale, zero for every bias; in place, and returned.
 
-    Radford et al. 2016, section 4; Isola et al. 2017, section 6.2; Zhu et al. 2017 as released.
+    Radford et al. 2016, section 4, and Isola et al. 2017, section 6.2, for the convolutions; batch norm's scale is so in
+    their released code.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

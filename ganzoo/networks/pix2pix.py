@@ -21,7 +21,7 @@ def batch_statistics(maps: int) -> nn.Module:
 
 
 class NoiseDropout(nn.Module):
-    """Dropout that is never switched off: the only noise of pix2pix's generator (section 3.3)."""
+    """Dropout that is never switched off: the only noise of pix2pix's generator (sections 3.1 and 3.3)."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -81,13 +81,13 @@ class UNet(nn.Module):
         self.depth = depth
         maps = [min(width * 2**level, width * 8) for level in range(depth)]
         bias = not any(True for _ in norm(1).parameters())  # a norm with its own shift makes the convolution's idle
-        block: nn.Module | None = None
+        block: Level | None = None
         for level in reversed(range(depth)):
             outer = maps[level - 1] if level else inputs
             inner = maps[level] * (2 if skips and block is not None else 1)
             first, last = level == 0, block is None
             # the slope acts on what came from outside; the picture itself is taken as it is
-            down = [] if first else [nn.LeakyReLU(0.2)]
+            down: list[nn.Module] = [] if first else [nn.LeakyReLU(0.2)]
             down += [nn.Conv2d(outer, maps[level], 4, 2, 1, bias=bias)]
             if not first and not last:
                 down += [norm(maps[level])]
@@ -99,7 +99,7 @@ class UNet(nn.Module):
                 if level >= depth - 3 and dropout:  # the decoder's first three layers, counted from the bottleneck
                     up += [NoiseDropout(dropout)]
             block = Level(nn.Sequential(*down), block, nn.Sequential(*up), skip=skips and not first)
-        self.block = block
+        self.block: nn.Module = block  # type: ignore[assignment]
         normal_002(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -140,6 +140,7 @@ class PatchGAN(nn.Module):
             stack: list[nn.Module] = [nn.Conv2d(channels, maps, 4, 2, 1), nn.LeakyReLU(0.2)]
             for layer in range(1, layers + 1):
                 wider = min(maps * 2, width * 8)
+                # the text has stride 2 throughout, but 70 pixels (and the released code) need the last two at stride 1
                 stride = 2 if layer < layers else 1
                 stack += [nn.Conv2d(maps, wider, 4, stride, 1, bias=bias), norm(wider), nn.LeakyReLU(0.2)]
                 maps = wider

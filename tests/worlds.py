@@ -1,0 +1,114 @@
+"""Small distributions that a GAN must learn, and what counts as having learned them."""
+
+from math import exp, pi
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.utils.data import DataLoader, IterableDataset
+
+from ganzoo.models import GAN
+
+SIGMA = 0.05  # of each mode of the ring of radius 1; neighbours are 0.765 apart
+
+
+class Draws(IterableDataset):
+    """Batches drawn afresh from a function of a generator."""
+
+    def __init__(self, draw, batches: int, batch_size: int, seed: int = 0) -> None:
+        self.draw, self.batches, self.batch_size, self.seed = draw, batches, batch_size, seed
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self):
+        g = torch.Generator().manual_seed(self.seed)
+        for _ in range(self.batches):
+            yield self.draw(self.batch_size, g)
+
+
+def stream(draw, batches: int, batch_size: int = 256, seed: int = 0) -> DataLoader:
+    return DataLoader(Draws(draw, batches, batch_size, seed), batch_size=None)
+
+
+def mlp(inputs: int, hidden: int, outputs: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.LeakyReLU(0.2),
+        nn.Linear(hidden, hidden), nn.LeakyReLU(0.2),
+        nn.Linear(hidden, outputs),
+    )  # fmt: skip
+
+
+class VectorGAN(GAN):
+    """A GAN of vectors: the model of the zoo with small networks and Adam."""
+
+    def __init__(self, dimensions: int = 2, hidden: int = 64, rate: float = 1e-3, **options) -> None:
+        self.dimensions, self.hidden, self.rate = dimensions, hidden, rate
+        super().__init__(latent=options.pop("latent", 4), **options)
+
+    def networks(self):
+        return mlp(self.latent, self.hidden, self.dimensions), mlp(self.dimensions, self.hidden, 1)
+
+    def player_optimizer(self, player, parameters):
+        return Adam(parameters, lr=self.rate, betas=(0.5, 0.999))
+
+    def player_schedules(self, player, optimizer):
+        return []
+
+
+def ring_modes() -> Tensor:
+    """Eight different angles: 2 pi k / 8, not a linspace that holds both ends."""
+    angles = 2 * pi * torch.arange(8) / 8
+    return torch.stack([angles.cos(), angles.sin()], 1)
+
+
+def draw_ring(n: int, g: torch.Generator) -> Tensor:
+    return ring_modes()[torch.randint(8, (n,), generator=g)] + SIGMA * torch.randn(n, 2, generator=g)
+
+
+def modes_and_quality(points: Tensor, modes: Tensor, sigma: float = SIGMA) -> tuple[int, float]:
+    """Modes that have a sample within three sigma of them, and the share of samples that lie so near to any."""
+    distance, nearest = torch.cdist(points, modes).min(1)
+    near = distance <= 3 * sigma
+    return len(nearest[near].unique()), near.float().mean().item()
+
+
+ORACLE_QUALITY = 1 - exp(-4.5)  # a two-dimensional normal within three sigma: 98.89 %
+
+
+def trained(model: L.LightningModule, data: DataLoader, tmp_path) -> L.LightningModule:
+    from toys import fit
+
+    fit(model, data, tmp_path, max_epochs=1, log_every_n_steps=100_000)
+    return model.eval()
+
+
+# -- pictures whose colour cannot be known ------------------------------------------------------------
+
+RED, BLUE = torch.tensor([0.9, -0.9, -0.9]), torch.tensor([-0.9, -0.9, 0.9])
+
+
+def glyphs() -> Tensor:
+    """scikit-learn's digits as 16 x 16 masks in [0, 1], [1797, 1, 16, 16]."""
+    from sklearn.datasets import load_digits
+
+    images = torch.tensor(load_digits().images, dtype=torch.float32).unsqueeze(1) / 16
+    return nn.functional.interpolate(images, scale_factor=2, mode="nearest").gt(0.4).float()
+
+
+def red_or_blue(masks: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Input: the glyph in white on black. Output: the same glyph, red or blue at random, on black."""
+    red = torch.rand(len(masks), generator=g) < 0.5
+    colour = torch.where(red[:, None], RED, BLUE)[:, :, None, None]
+    return masks * 2 - 1, masks * colour - (1 - masks)
+
+
+def colour_of_glyph(pictures: Tensor, masks: Tensor) -> Tensor:
+    """Mean colour over the glyph's pixels, [N, 3]."""
+    return (pictures * masks).sum((2, 3)) / masks.sum((2, 3))
+
+
+def near_a_colour(colours: Tensor, tolerance: float = 0.45) -> float:
+    """The share of colours within ``tolerance`` of red or blue (they are 2.5 apart; grey purple is 1.27 from each)."""
+    return (torch.cdist(colours, torch.stack([RED, BLUE])).min(1).values < tolerance).float().mean().item()
