@@ -62,7 +62,11 @@ class WorldPairs:
 
 
 class RandomCut:
-    """Training's view of the world: a pair at a random one of the corners, mirrored half of the time if wanted."""
+    """Training's view of the world: a pair at a random one of the corners, flipped half of the time if wanted.
+
+    The flip is about the diagonal from north-west to south-east: the map's hills are lit from the north-west, and a mirror
+    image would be lit from the north-east, as no map is.
+    """
 
     def __init__(self, cut: WorldPairs, corners: np.ndarray, mirror: bool) -> None:
         self.cut = cut
@@ -71,7 +75,7 @@ class RandomCut:
 
     def __call__(self, item: int, rng: np.random.Generator) -> ImagePairs:
         pair = self.cut(*divmod(int(self.corners[rng.integers(len(self.corners))]), world.WIDTH))
-        return ImagePairs(*(image.flip(-1) for image in pair)) if self.mirror and rng.random() < 0.5 else pair
+        return ImagePairs(*(image.transpose(1, 2) for image in pair)) if self.mirror and rng.random() < 0.5 else pair
 
 
 class Tiles(Dataset):
@@ -107,7 +111,8 @@ class Maps(Paired):
         direction: "AtoB" makes the photograph the input x and the map the output y, "BtoA" the reverse.
         size: height and width in pixels; at most 270 for the world.
         load_size: for the paper's edition, height and width before the random crop, at least `size`.
-        mirror: mirror training pairs left to right half of the time.
+        mirror: flip training pairs half of the time: left to right, but the world about its north-west diagonal, because
+            the relief is lit from there.
         min_land: for the world, share of land in [0, 1) that a picture must have.
         epoch_length: for the world, training pairs in an epoch.
         batch_size: pairs in a batch of each process.

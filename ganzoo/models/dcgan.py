@@ -6,7 +6,7 @@ A GAN whose two networks are all-convolutional with batch norm, trained by Adam 
 from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -15,7 +15,7 @@ from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 
 class DCGAN(GAN):
-    """Algorithm 1 with the DCGAN networks. Widths and normal noise as in the released code.
+    """A GAN with the DCGAN networks. Play, widths and normal noise as in the released code.
 
     Args:
         shape: (C, H, W) of a picture, H = W = 8, 16, 32, 64, ...
@@ -39,6 +39,20 @@ class DCGAN(GAN):
     def networks(self) -> tuple[nn.Module, nn.Module]:
         channels, size, _ = self.hparams["shape"]
         return DCGANGenerator(self.latent, channels, size, self.width), DCGANDiscriminator(channels, size, self.width)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x = batch.x
+        fake = self.G(self.z(len(x)))  # one pass for both turns, as released; Algorithm 1 draws anew
+        with self.turn("discriminator") as descend:
+            real_logits, fake_logits = self.D(x), self.D(fake.detach())
+            descend(self.discriminator_losses(real_logits, fake_logits))
+        self.show({"D(x)": real_logits, "D(G(z))": fake_logits}, through=self.loss.output)
+        if self.every(self.k):
+            with self.turn("generator") as descend:
+                descend(self.generator_losses(self.D(fake)))
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        return {"gan": self.loss.discriminator(real, fake)}  # the sum, not halved, as released
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

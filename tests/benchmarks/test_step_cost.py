@@ -1,0 +1,268 @@
+"""What a training step costs in ganzoo, beside the same step written by hand and beside the usual tutorial's.
+
+    python -m pytest -s tests/benchmarks
+
+Prints a table. Each figure is a ratio within this run: every round times the three loops one after the other on the same
+networks, batches and threads, and the median of the rounds' ratios is printed. Nothing is asserted of time.
+"""
+
+import logging
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import lightning.pytorch as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+from torch.optim import Adam
+from torch.utils.data import DataLoader, IterableDataset
+
+from ganzoo.models import DCGAN, GAN, Pix2Pix
+
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+WARM_UP = 3
+Loop = Callable[[int], float]
+
+
+class Pair(NamedTuple):
+    x: Tensor
+    y: Tensor
+
+
+class Same(IterableDataset):
+    """One batch, again and again."""
+
+    def __init__(self, batch: Pair, n: int) -> None:
+        self.batch, self.n = batch, n
+
+    def __iter__(self):
+        return iter([self.batch] * self.n)
+
+    def __len__(self) -> int:
+        return self.n
+
+
+class Clock(L.Callback):
+    """Wall time from the end of the warm-up to the last batch."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if batch_idx == WARM_UP - 1:
+            self.start = time.perf_counter()
+        self.stop = time.perf_counter()
+
+
+def ganzoo_loop(model: L.LightningModule, batch: Pair, precision: str, tmp_path, logs: bool = False) -> Loop:
+    def run(n: int) -> float:
+        clock = Clock()
+        trainer = L.Trainer(
+            max_epochs=1, accelerator="cpu", logger=logs, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, callbacks=[clock], precision=precision, default_root_dir=tmp_path,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.fit(model, DataLoader(Same(batch, n + WARM_UP), batch_size=None))
+        return (clock.stop - clock.start) / n
+
+    return run
+
+
+def timed(step: Callable[[], object]) -> Loop:
+    def run(n: int) -> float:
+        for _ in range(WARM_UP):
+            step()
+        start = time.perf_counter()
+        for _ in range(n):
+            step()
+        return (time.perf_counter() - start) / n
+
+    return run
+
+
+def freeze(network: nn.Module, frozen: bool) -> None:
+    for p in network.parameters():
+        p.requires_grad_(not frozen)
+
+
+def by_hand(model, batch: Pair, cost: Callable, context: Callable, fresh: bool, lr=2e-4) -> Loop:
+    """The same step as a careful person writes it: opponent frozen, nothing fetched from the device."""
+    D, G = model.D, model.G
+    d_optimizer, g_optimizer = (Adam(net.parameters(), lr=lr, betas=(0.5, 0.999)) for net in (D, G))
+
+    def step() -> None:
+        with context():
+            with torch.set_grad_enabled(not fresh):
+                fake = cost.fake(G, batch)
+            loss = cost.discriminator(D, batch, fake.detach())
+        d_optimizer.zero_grad()
+        loss.backward()
+        d_optimizer.step()
+        freeze(D, True)
+        with context():
+            if fresh:
+                fake = cost.fake(G, batch)
+            loss = cost.generator(D, batch, fake)
+        g_optimizer.zero_grad()
+        loss.backward()
+        g_optimizer.step()
+        freeze(D, False)
+
+    return timed(step)
+
+
+def tutorial(model, batch: Pair, cost: Callable, lr=2e-4) -> Loop:
+    """The usual loop: the discriminator is not frozen, real and fake go backward apart, losses are fetched each step."""
+    D, G = model.D, model.G
+    d_optimizer, g_optimizer = (Adam(net.parameters(), lr=lr, betas=(0.5, 0.999)) for net in (D, G))
+
+    def step() -> float:
+        d_optimizer.zero_grad()
+        real = cost.real(D, batch)
+        real.backward()
+        fake = cost.fake(G, batch)
+        false = cost.false(D, batch, fake.detach())
+        false.backward()
+        d_optimizer.step()
+        g_optimizer.zero_grad()
+        loss = cost.generator(D, batch, fake)
+        loss.backward()
+        g_optimizer.step()
+        return real.item() + false.item() + loss.item() + fake.mean().item()
+
+    return timed(step)
+
+
+class NoiseCost:
+    def __init__(self, latent: int) -> None:
+        self.latent = latent
+
+    def fake(self, G, batch):
+        return G(torch.randn(len(batch.x), self.latent))
+
+    def real(self, D, batch):
+        return softplus(-D(batch.x).float()).mean()
+
+    def false(self, D, batch, fake):
+        return softplus(D(fake).float()).mean()
+
+    def discriminator(self, D, batch, fake):
+        return self.real(D, batch) + self.false(D, batch, fake)
+
+    def generator(self, D, batch, fake):
+        return softplus(-D(fake).float()).mean()
+
+
+class PairCost:
+    def fake(self, G, batch):
+        return G(batch.x)
+
+    def real(self, D, batch):
+        return 0.5 * softplus(-D(torch.cat([batch.x, batch.y], 1)).float()).mean()
+
+    def false(self, D, batch, fake):
+        return 0.5 * softplus(D(torch.cat([batch.x, fake], 1)).float()).mean()
+
+    def discriminator(self, D, batch, fake):
+        return self.real(D, batch) + self.false(D, batch, fake)
+
+    def generator(self, D, batch, fake):
+        gan = softplus(-D(torch.cat([batch.x, fake], 1)).float()).mean()
+        return gan + 100 * (fake.float() - batch.y).abs().mean()
+
+
+def median_of_rounds(loops: dict[str, Loop], n: int, rounds: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for turn in range(rounds):
+        names = list(loops)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            seconds[name].append(loops[name](n))
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]], over: str, under: str) -> float:
+    return statistics.median(a / b for a, b in zip(seconds[over], seconds[under], strict=True))
+
+
+def report(name: str, seconds: dict[str, list[float]]) -> None:
+    print(f"\n{name}: {torch.get_num_threads()} threads, torch {torch.__version__}, {platform.processor() or platform.machine()}")
+    for loop, values in seconds.items():
+        print(f"  {loop:28}{statistics.median(values) * 1e3:10.2f} ms a step")
+    print(f"  ganzoo over the same by hand     {ratio(seconds, 'ganzoo', 'by hand'):6.3f}")
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "shape", "cost", "n"),
+    [
+        ("DCGAN 64 x 64, batch 64", lambda: DCGAN(), (64, 3, 64, 64), NoiseCost(100), 4),
+        ("pix2pix 128 x 128, batch 8, width 32", lambda: Pix2Pix(depth=7, width=32), (8, 3, 128, 128), PairCost(), 8),
+    ],
+    ids=["dcgan", "pix2pix"],
+)
+def test_large_networks(name, build, shape, cost, n, tmp_path):
+    model = build()
+    batch = Pair(torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1)
+    loops = {
+        "ganzoo": ganzoo_loop(model, batch, "32-true", tmp_path),
+        "by hand": by_hand(model, batch, cost, nullcontext, fresh=False),
+        "tutorial": tutorial(model, batch, cost),
+        "ganzoo in bf16-mixed": ganzoo_loop(model, batch, "bf16-mixed", tmp_path),
+        "by hand in bf16-mixed": by_hand(model, batch, cost, lambda: torch.autocast("cpu", torch.bfloat16), fresh=False),
+    }
+    seconds = median_of_rounds(loops, n, rounds=7)
+    report(name, seconds)
+    print(f"  tutorial over ganzoo             {ratio(seconds, 'tutorial', 'ganzoo'):6.3f}")
+    print(f"  tutorial over ganzoo in bf16     {ratio(seconds, 'tutorial', 'ganzoo in bf16-mixed'):6.3f}")
+    assert all(value > 0 for values in seconds.values() for value in values)
+
+
+class Bare(L.LightningModule):
+    """Lightning's own manual optimization with nothing of ours: what is left of the difference is the grammar's."""
+
+    def __init__(self, model: GAN) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.G, self.D, self.cost = model.G, model.D, NoiseCost(model.latent)
+
+    def configure_optimizers(self):
+        return [Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (self.D, self.G)]
+
+    def training_step(self, batch, batch_idx):
+        d_optimizer, g_optimizer = self.optimizers()
+        freeze(self.G, True)
+        loss = self.cost.discriminator(self.D, batch, self.cost.fake(self.G, batch))
+        d_optimizer.zero_grad()
+        self.manual_backward(loss)
+        d_optimizer.step()
+        freeze(self.G, False)
+        freeze(self.D, True)
+        loss = self.cost.generator(self.D, batch, self.cost.fake(self.G, batch))
+        g_optimizer.zero_grad()
+        self.manual_backward(loss)
+        g_optimizer.step()
+        freeze(self.D, False)
+
+
+def test_small_networks(tmp_path):
+    adam = {
+        player: {"class_path": "torch.optim.Adam", "init_args": {"lr": 2e-4, "betas": [0.5, 0.999]}}
+        for player in ("discriminator", "generator")
+    }
+    model = GAN((1, 8, 8), latent=16, hidden=32, optimizers=adam)
+    batch = Pair(torch.rand(64, 1, 8, 8) * 2 - 1, torch.zeros(64))
+    loops = {
+        "ganzoo": ganzoo_loop(model, batch, "32-true", tmp_path),
+        "ganzoo with a logger": ganzoo_loop(model, batch, "32-true", tmp_path, logs=True),
+        "Lightning alone": ganzoo_loop(Bare(model), batch, "32-true", tmp_path),
+        "by hand": by_hand(model, batch, NoiseCost(16), nullcontext, fresh=True),
+    }
+    seconds = median_of_rounds(loops, 300, rounds=7)
+    report("GAN 8 x 8, batch 64", seconds)
+    for name in ("ganzoo", "ganzoo with a logger", "Lightning alone"):
+        added = statistics.median(a - b for a, b in zip(seconds[name], seconds["by hand"], strict=True))
+        print(f"  {name:28}{added * 1e6:10.0f} us a step more than by hand")
+    assert all(value > 0 for values in seconds.values() for value in values)
