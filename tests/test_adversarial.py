@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from plays import OnePass, SimultaneousTug, Together
 from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 from torch.optim.lr_scheduler import LambdaLR, StepLR
@@ -76,28 +77,6 @@ def move(network, gradients, lr=0.1):
             p -= lr * g
 
 
-class SimultaneousTug(Tug):
-    def training_step(self, batch, batch_idx):
-        x = batch.x
-        with self.turn("discriminator", "generator") as descend:
-            descend(generator=self.losses("generator", x), discriminator=self.losses("discriminator", x))
-        assert all(p.grad is None for p in self.parameters()), "a gradient was left behind"
-
-
-class OnePass(Tug):
-    """One graph for both players, as the released GAN code has it."""
-
-    def training_step(self, batch, batch_idx):
-        x = batch.x
-        with self.turn("discriminator", "generator") as descend:
-            fake = self.G(x)
-            real, judged = self.D(x), self.D(fake)
-            descend(
-                discriminator={"tell": judged.mean() - real.mean(), "small": real.square().mean()},
-                generator={"fool": -judged.mean(), "stay": (fake - x).square().mean()},
-            )
-
-
 @pytest.mark.parametrize("play", [SimultaneousTug, OnePass])
 def test_simultaneous_play_takes_both_gradients_at_the_same_point(play, tmp_path):
     torch.manual_seed(3)
@@ -114,14 +93,6 @@ def test_simultaneous_play_takes_both_gradients_at_the_same_point(play, tmp_path
     fit(tug, data(), tmp_path, max_epochs=1)
     assert torch.allclose(G.weight, tug.G.weight, atol=1e-6)
     assert torch.allclose(D.weight, tug.D.weight, atol=1e-6)
-
-
-class Together(Tug):
-    """Both players descend one sum, as DANN's three networks do."""
-
-    def training_step(self, batch, batch_idx):
-        with self.turn("generator", "discriminator") as descend:
-            descend({"both": self.D(self.G(batch.x)).square().mean()})
 
 
 def test_players_may_descend_one_sum_together(tmp_path):

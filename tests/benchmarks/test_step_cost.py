@@ -189,7 +189,7 @@ def ratio(seconds: dict[str, list[float]], over: str, under: str) -> float:
 
 
 def report(name: str, seconds: dict[str, list[float]]) -> None:
-    print(f"\n{name}: {torch.get_num_threads()} threads, torch {torch.__version__}, {platform.processor() or platform.machine()}")
+    print(f"\n{name}: {torch.get_num_threads()} threads, torch {torch.__version__}, {platform.machine()}")
     for loop, values in seconds.items():
         print(f"  {loop:28}{statistics.median(values) * 1e3:10.2f} ms a step")
     print(f"  ganzoo over the same by hand     {ratio(seconds, 'ganzoo', 'by hand'):6.3f}")

@@ -1,0 +1,69 @@
+"""Judges checkpoints of pix2pix_maps on the held-out test tiles of the world.
+
+python examples/judge_maps.py runs/pix2pix_maps/version_0/checkpoints/last.ckpt [more.ckpt ...]
+
+For each checkpoint: the intersection over union of the land on generated and true maps, the energy of high frequencies on
+generated maps over that on true ones, and the mean absolute error in [-1, 1] units, beside that of the mean colour of the
+training maps. With several checkpoints it also writes judged.png: photograph, one map for each checkpoint, true map.
+"""
+
+import argparse
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from ganzoo import Pix2Pix
+from ganzoo.callbacks.samples import grid
+from ganzoo.data import Maps
+from ganzoo.data.maps import land
+from ganzoo.images import to_float, to_uint8
+
+
+def high_frequencies(pictures: Tensor) -> Tensor:
+    """Mean square of what a 5 x 5 box blur takes away. [N, C, H, W] -> scalar."""
+    blurred = avg_pool2d(pictures, 5, stride=1, padding=2, count_include_pad=False)
+    return (pictures - blurred).square().mean()
+
+
+def land_of(pictures: Tensor) -> Tensor:
+    """Floats in [-1, 1], [N, 3, H, W] -> bool [N, H, W]."""
+    return torch.stack([land(picture) for picture in to_uint8(pictures)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoints", nargs="+")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--root", default="data")
+    parser.add_argument("--picture", default="judged.png")
+    args = parser.parse_args()
+
+    data = Maps(root=args.root, size=args.size, batch_size=8)
+    data.prepare_data()
+    data.setup("test")
+    pairs = [data.test_set[i] for i in range(len(data.test_set))]
+    x, y = (to_float(torch.stack(column)) for column in zip(*pairs, strict=True))
+    sample = [to_float(data.train_set[0, i].y) for i in range(500)]
+    mean_colour = torch.stack(sample).mean((0, 2, 3))[:, None, None]
+    print(f"{len(x)} tiles of {args.size} pixels; error of the mean colour {(y - mean_colour).abs().mean():.4f}")
+
+    columns, truth = [x], land_of(y)
+    for path in args.checkpoints:
+        model = Pix2Pix.load_from_checkpoint(path, map_location="cpu").eval()
+        torch.manual_seed(0)  # dropout is the noise
+        made = torch.cat([model.translate(batch) for batch in x.split(8)])
+        columns.append(made)
+        found = land_of(made)
+        overlap = (found & truth).sum() / (found | truth).sum()
+        energy = high_frequencies(made) / high_frequencies(y)
+        print(f"{path}: land IoU {overlap:.4f}, high frequencies {energy:.3f}, L1 {(made - y).abs().mean():.4f}")
+    columns.append(y)
+    Image.fromarray(grid(torch.stack(columns, 1)[:8].flatten(0, 1), len(columns)).permute(1, 2, 0).numpy()).save(
+        args.picture
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The forms of play on two linear nets; in a module of their own, so that another process can import them."""
+
+from toys import Tug
+
+
+class SimultaneousTug(Tug):
+    """Both players of each player's own graph at the same point."""
+
+    def training_step(self, batch, batch_idx):
+        x = batch.x
+        with self.turn("discriminator", "generator") as descend:
+            descend(generator=self.losses("generator", x), discriminator=self.losses("discriminator", x))
+        assert all(p.grad is None for p in self.parameters()), "a gradient was left behind"
+
+
+class OnePass(Tug):
+    """One graph for both players, as the released GAN code has it."""
+
+    def training_step(self, batch, batch_idx):
+        x = batch.x
+        with self.turn("discriminator", "generator") as descend:
+            fake = self.G(x)
+            real, judged = self.D(x), self.D(fake)
+            descend(
+                discriminator={"tell": judged.mean() - real.mean(), "small": real.square().mean()},
+                generator={"fool": -judged.mean(), "stay": (fake - x).square().mean()},
+            )
+
+
+class Together(Tug):
+    """Both players descend one sum, as DANN's three networks do."""
+
+    def training_step(self, batch, batch_idx):
+        with self.turn("generator", "discriminator") as descend:
+            descend({"both": self.D(self.G(batch.x)).square().mean()})

@@ -1,0 +1,58 @@
+"""uint8 and float pictures, and the other small leaves."""
+
+import pytest
+import torch
+
+from ganzoo.errors import InputError
+from ganzoo.generative import expect_shape, noise, own_noise
+from ganzoo.images import to_float, to_uint8
+
+
+def test_every_byte_survives_the_round_trip():
+    every = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(to_float(every)), every)
+    assert to_float(every)[[0, 255]].tolist() == [-1, 1]
+
+
+def test_out_of_range_is_clamped_and_never_wraps():
+    assert to_uint8(torch.tensor([-1.5, -1.005, 1.005, 7.0])).tolist() == [0, 0, 255, 255]
+
+
+def test_rounding_is_to_the_nearest():
+    assert to_uint8(torch.tensor([-1 + 0.6 / 127.5, -1 + 0.4 / 127.5])).tolist() == [1, 0]
+
+
+def test_floats_are_not_converted_twice():
+    with pytest.raises(TypeError, match="uint8"):
+        to_float(torch.zeros(2))
+
+
+def test_own_noise_leaves_torchs_stream_alone_and_repeats_its_own():
+    torch.manual_seed(1)
+    wanted = torch.rand(3)
+    torch.manual_seed(1)
+    seen = []
+    for _ in range(2):
+        with own_noise(5, torch.device("cpu")):
+            seen.append(torch.rand(4))
+    assert torch.equal(*seen)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_noise_is_standard_normal_and_follows_its_generator():
+    z = noise(50_000, 2, torch.zeros(1))
+    assert z.mean().abs() < 0.02
+    assert z.std().item() == pytest.approx(1, abs=0.02)
+    g = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
+    a, b, c = (noise(4, 3, torch.zeros(1), each) for each in g)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_pictures_of_another_shape_are_named():
+    expect_shape("shape", (1, 8, 8), torch.zeros(3, 1, 8, 8))
+    with pytest.raises(InputError, match=r"3x8x8 .* 1x8x8: change model\.shape"):
+        expect_shape("shape", (1, 8, 8), torch.zeros(3, 3, 8, 8))
+    for other in (None, torch.zeros(3, 64)):
+        with pytest.raises(InputError, match="batches of pictures"):
+            expect_shape("shape", (1, 8, 8), other)
