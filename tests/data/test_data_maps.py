@@ -78,7 +78,7 @@ def test_halving_is_the_mean_of_blocks():
 
 
 def test_land_rule():
-    colours = torch.tensor([[100, 0, 130], [100, 0, 131], [200, 0, 10], [0, 0, 255]], dtype=torch.uint8)
+    colours = torch.tensor([[0, 100, 112], [0, 100, 113], [255, 200, 10], [0, 0, 255]], dtype=torch.uint8)
     assert land(colours.T.reshape(3, 2, 2)).tolist() == [[True, False], [True, False]]
     assert land(torch.zeros(5, 3, 4, 6, dtype=torch.uint8)).shape == (5, 4, 6)
 
@@ -93,13 +93,13 @@ def test_the_rule_agrees_with_the_package_mask(root):
     relief = np.array(world.rasters(root)[1, slice(*world.ROWS)])
     found = land(torch.from_numpy(relief).permute(2, 0, 1)).numpy()
     assert (found == (package > 0)).mean() == pytest.approx(0.989, abs=0.0005)
-    assert (found & (package > 0)).sum() / (found | (package > 0)).sum() == pytest.approx(0.96, abs=0.005)
-    assert found[package == 2].mean() == pytest.approx(0.76, abs=0.01)
+    assert (found & (package > 0)).sum() / (found | (package > 0)).sum() == pytest.approx(0.965, abs=0.005)
+    assert found[package == 2].mean() == pytest.approx(0.81, abs=0.01)
 
 
 # the numbers of docs/data.md
 @pytest.mark.parametrize(
-    ("size", "val", "test", "places"), [(64, 103, 131, 2369004), (128, 28, 32, 2205885), (256, 7, 9, 1752059)]
+    ("size", "val", "test", "places"), [(64, 103, 133, 2405741), (128, 28, 32, 2222410), (256, 7, 9, 1760938)]
 )
 def test_world_tiles(root, size, val, test, places):
     data = Maps(root=root, size=size, batch_size=2)
