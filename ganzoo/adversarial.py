@@ -41,10 +41,10 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, ReduceLROnPlateau
 
 from ganzoo.errors import InputError
-from ganzoo.parts import build, find_class, plain
+from ganzoo.parts import build, find_class, only_keys, plain
 
 Terms = Mapping[str, Tensor]
 Descend = Callable[..., None]
@@ -76,6 +76,10 @@ class _Round:
     share: float  # of the window's loss that each of its small batches has
     shown: bool  # this round's values go to the logger and the progress bar
     ticked: bool = False  # an optimizer has stepped, and trainer.global_step with it
+    played: set[str] = field(default_factory=set)  # who has descended
+
+
+_NO_ROUND = _Round(batch=-1, step=0, opens=True, closes=True, share=1.0, shown=False)
 
 
 @dataclass(slots=True)
@@ -106,6 +110,11 @@ class AdversarialModule(L.LightningModule):
         InputError: when a player is not one of ``players()``, or a number is out of range.
     """
 
+    _table: _Table
+    _round: _Round
+    _intervals: dict[LRScheduler, str]
+    _checked: bool
+
     def __init__(
         self,
         *,
@@ -125,17 +134,15 @@ class AdversarialModule(L.LightningModule):
         self._optimizer_recipes = optimizers or {}
         self._schedule_recipes = schedules or {}
         self._clip_norm = clip_norm or {}
-        self._intervals: dict[LRScheduler, str] = {}
-        self._table = _Table([])
-        self._round = _Round(-1, 0, True, True, 1.0, False)
         self._in_turn = False
-        self._checked = False
+        self._leave_table()
 
     # -- what a variant says ------------------------------------------------------------------------------------------
 
     @abstractmethod
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         """Each player's name and the networks whose parameters it moves; every trainable parameter has one owner."""
+        raise TypeError(f"{type(self).__name__} does not say who plays: give it a method players()")
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """A player's optimizer. Adam at 2e-4 with beta1 = 0.5 (Radford et al. 2016, section 4), unless overridden."""
@@ -189,8 +196,13 @@ class AdversarialModule(L.LightningModule):
                 f"in turn({', '.join(seat.name for seat in playing)}) descend takes one dictionary of terms, "
                 "or one dictionary for each of these players by name"
             )
-        if self._round.opens:
-            for seat in playing:
+        for seat in playing:
+            if self.accumulate > 1 and seat.name in self._round.played:
+                raise RuntimeError(
+                    f"'{seat.name}' has two turns in a batch, which accumulate={self.accumulate} cannot add up"
+                )
+            self._round.played.add(seat.name)
+            if self._round.opens:
                 seat.forget_gradients()
         if terms is not None:
             self._descend_together(playing, terms)
@@ -236,7 +248,8 @@ class AdversarialModule(L.LightningModule):
         if self.trainer.is_last_batch:
             # here and not at the epoch's end, so that a checkpoint of the last batch holds the next epoch's rate
             for schedule in seat.every_epoch:
-                schedule.step()
+                if schedule.last_epoch == self.current_epoch:  # once, however many turns the player has in the batch
+                    schedule.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clips. Lightning calls this after unscaling, so the bound holds for the true gradient under 16-mixed too."""
@@ -272,6 +285,7 @@ class AdversarialModule(L.LightningModule):
         if self._round.batch == loop.total_batch_idx:
             return
         small = loop.batch_idx % self.accumulate
+        often = self.trainer.log_every_n_steps or float("inf")  # type: ignore[attr-defined]
         # the last window of an epoch may be a short one
         window = min(self.accumulate, self.trainer.num_training_batches - (loop.batch_idx - small))
         self._round = _Round(
@@ -281,7 +295,7 @@ class AdversarialModule(L.LightningModule):
             closes=small == self.accumulate - 1 or self.trainer.is_last_batch,
             share=1 / window,
             # the first batch too, so that the progress bar has something to say
-            shown=loop.total_batch_idx == 0 or (loop.total_batch_idx + 1) % self.trainer.log_every_n_steps == 0,  # type: ignore[attr-defined]
+            shown=loop.total_batch_idx == 0 or (loop.total_batch_idx + 1) % often == 0,
         )
 
     def _show_terms(self, name: str, terms: Terms, loss: Tensor) -> None:
@@ -298,9 +312,33 @@ class AdversarialModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Lets processes train without the user knowing of unused parameters: in a turn only one player's are used."""
-        self._checked = False
+        self._leave_table()
         if isinstance(self.trainer.strategy, DDPStrategy):
             self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+
+    def teardown(self, stage: str) -> None:
+        """Forgets the trainer's optimizers, so that the module can be copied and pickled."""
+        self._leave_table()
+
+    def on_train_start(self) -> None:
+        """Gives each process noise of its own: Lightning seeds them all alike."""
+        self._checked = False
+        if self.trainer.world_size > 1:
+            torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses to resume with another kind of optimizer, whose state would mean nothing."""
+        if self._trainer is None or self.trainer.state.fn != "fit":
+            return
+        before, now = (_kinds(h.get("optimizers")) for h in (checkpoint.get("hyper_parameters", {}), self.hparams))
+        if before != now:
+            raise InputError(
+                f"the checkpoint was trained with optimizers {before or 'of the paper'}, and model.optimizers says "
+                f"{now or 'the paper'}: a run goes on with the optimizers that it began with"
+            )
+
+    def _leave_table(self) -> None:
+        self._table, self._round, self._intervals, self._checked = _Table([]), _NO_ROUND, {}, False
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Checks the first batch."""
@@ -330,6 +368,8 @@ class AdversarialModule(L.LightningModule):
             optimizer = self._optimizer(name, parameters)
             optimizers.append(optimizer)
             for scheduler, interval in self._schedules(name, optimizer):
+                if isinstance(scheduler, ChainedScheduler):
+                    raise InputError("ChainedScheduler does not count its epochs: give its schedules as a list")
                 self._intervals[scheduler] = interval
                 schedulers.append({"scheduler": scheduler, "name": f"lr/{name}"})
         return optimizers, schedulers
@@ -345,11 +385,14 @@ class AdversarialModule(L.LightningModule):
             return [] if name in self._optimizer_recipes else self.player_schedules(name, optimizer)
         recipes = self._schedule_recipes[name]
         for spec in recipes:
+            only_keys(spec, "class_path", "init_args", "interval")
             if spec.get("interval", "epoch") not in ("step", "epoch"):
                 raise InputError(f"a schedule's interval is step or epoch, not '{spec['interval']}'")
-            if issubclass(find_class(spec["class_path"], LRScheduler), ReduceLROnPlateau):
+            if issubclass(find_class(spec.get("class_path", ""), LRScheduler), ReduceLROnPlateau):
                 raise InputError("ReduceLROnPlateau waits for a metric, which a player does not have: use another schedule")
-        return [(build(spec, LRScheduler, optimizer), spec.get("interval", "epoch")) for spec in recipes]
+        parts = [{key: value for key, value in spec.items() if key != "interval"} for spec in recipes]
+        intervals = [spec.get("interval", "epoch") for spec in recipes]
+        return [(build(part, LRScheduler, optimizer), when) for part, when in zip(parts, intervals, strict=True)]
 
     def _check_players(self, players: Mapping[str, Sequence[nn.Module]]) -> None:
         for what, named in (
@@ -438,7 +481,13 @@ class AdversarialModule(L.LightningModule):
             ) from None
 
 
+def _kinds(recipes: Mapping[str, Any] | None) -> dict[str, str]:
+    return {player: each["class_path"] for player, each in (recipes or {}).items()}
+
+
 def _total(terms: Terms) -> Tensor:
+    if not terms:
+        raise RuntimeError("descend was given no term: a player descends at least one")
     first, *rest = terms.values()
     return sum(rest, first)
 

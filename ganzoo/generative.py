@@ -1,13 +1,13 @@
 """How a trained model is asked for pictures: one way to be sampled, one way to translate.
 
 Callbacks, the command and a user's script use only these two methods and the three records that ``validation_step`` returns,
-so they work with any module that has them. Images are float in [-1, 1], [N, C, H, W].
+so they work with any module of these kinds. Images are float in [-1, 1], [N, C, H, W].
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,19 +61,26 @@ class Translated(NamedTuple):
     truth: Tensor
 
 
-def expect_shape(argument: str, shape: Sequence[int], pictures: Tensor | None) -> None:
+def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:
     """Checks pictures against what a model was built for.
 
     Args:
         argument: the model's argument that says so.
         shape: (C, H, W) that the model takes.
-        pictures: [N, C, H, W], None where the batch has none.
+        pictures: [N, C, H, W], or whatever the batch has instead.
 
     Raises:
         InputError: they differ.
     """
-    if pictures is None or pictures.ndim != 4:
-        raise InputError("the model needs batches of pictures [N, C, H, W] as x (and y, for pairs): this data gives others")
+    if not isinstance(pictures, Tensor):
+        raise InputError(
+            "the model needs batches with pictures as x (and y, for pairs), and this data gives others: docs, Data"
+        )
+    if not pictures.is_floating_point():
+        raise InputError(
+            f"the model needs pictures in [-1, 1], and these are {pictures.dtype}: train with the DataModule, not with its "
+            "loader alone, or convert with ganzoo.images.to_float"
+        )
     found = tuple(pictures.shape[1:])
     if found != tuple(shape):
         raise InputError(
@@ -92,6 +99,6 @@ def own_noise(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def noise(n: int, size: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Standard normal noise [n, size] on the device of ``like``, drawn where the generator lives."""
+    """Standard normal noise [n, size], on the device and of the type of ``like``, drawn where the generator lives."""
     device = generator.device if generator is not None else like.device
-    return torch.randn(n, size, generator=generator, device=device, dtype=torch.float32).to(like.device)
+    return torch.randn(n, size, generator=generator, device=device, dtype=torch.float32).to(like)

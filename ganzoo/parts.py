@@ -63,6 +63,13 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     return found
 
 
+def only_keys(part: Mapping[str, Any], *known: str) -> None:
+    """Refuses a recipe with a key that would be passed over."""
+    for key in part:
+        if key not in known:
+            raise InputError(f"a recipe has the keys {', '.join(known)}, and not '{key}': arguments go under init_args")
+
+
 def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
     """An object from its recipe (or the object itself, if it is one already).
 
@@ -75,6 +82,7 @@ def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
         return part
     if not isinstance(part, Mapping) or "class_path" not in part:
         raise InputError(f"a {kind.__name__} is given as {{class_path: ..., init_args: {{...}}}}, not as {part!r}")
+    only_keys(part, "class_path", "init_args")
     cls = find_class(part["class_path"], kind)
     try:
         return cls(*args, **(part.get("init_args") or {}))

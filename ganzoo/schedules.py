@@ -18,6 +18,8 @@ class ExponentialDecay(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1.000004, floor: float = 1e-6, last_epoch: int = -1) -> None:
+        if factor <= 0:
+            raise InputError(f"ExponentialDecay divides by its factor, which must be above 0, not {factor}")
         self.factor, self.floor = factor, floor
         super().__init__(optimizer, last_epoch)
 
@@ -41,6 +43,8 @@ class MomentumRamp(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, final: float = 0.7, start: int = 1, saturate: int = 250, last_epoch: int = -1
     ) -> None:
+        if saturate <= start:
+            raise InputError(f"MomentumRamp must saturate after it starts: {saturate} is not above {start}")
         self.final, self.start, self.saturate = final, start, saturate
         for group in optimizer.param_groups:
             if "momentum" not in group:
@@ -69,6 +73,8 @@ class LinearDecay(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, constant: int = 100, decay: int = 100, last_epoch: int = -1) -> None:
+        if decay <= 0:
+            raise InputError(f"LinearDecay's decay is a number of epochs or steps above 0, not {decay}")
         self.constant, self.decay = constant, decay
         super().__init__(optimizer, last_epoch)
 

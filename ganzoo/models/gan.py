@@ -52,6 +52,8 @@ class GAN(AdversarialModule, Sampler):
         self.save_hyperparameters()
         if k < 1:
             raise InputError(f"k is a number of discriminator steps, at least 1, not {k}")
+        if latent < 1:
+            raise InputError(f"latent is the length of z, at least 1, not {latent}")
         self.k, self.latent, self.lr, self.momentum = k, latent, lr, momentum
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
@@ -62,7 +64,7 @@ class GAN(AdversarialModule, Sampler):
         return MLPGenerator(self.latent, shape, self.hparams["hidden"]), MaxoutDiscriminator(shape)
 
     def check_batch(self, batch: Any) -> None:
-        expect_shape("shape", self.hparams["shape"], batch.x)
+        expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
@@ -135,6 +137,10 @@ class ConvolutionalGAN(SimultaneousGAN):
     def __init__(
         self, shape: tuple[int, int, int] = (3, 32, 32), hidden: int = 8000, lr: float = 0.004, **play: Any
     ) -> None:
+        if tuple(shape[1:]) != (32, 32):
+            raise InputError(
+                f"ConvolutionalGAN makes 32 x 32 pictures, not {shape[1]} x {shape[2]}: set model.shape and data.size"
+            )
         super().__init__(shape=shape, hidden=hidden, lr=lr, **play)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:

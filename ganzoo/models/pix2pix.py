@@ -71,9 +71,10 @@ class Pix2Pix(AdversarialModule, Translator):
         return G, D
 
     def check_batch(self, batch: Any) -> None:
-        size = tuple(batch.x.shape[2:])
-        expect_shape("inputs", (self.hparams["inputs"], *size), batch.x)
-        expect_shape("outputs", (self.hparams["outputs"], *size), getattr(batch, "y", None))
+        x, y = getattr(batch, "x", None), getattr(batch, "y", None)
+        size = x.shape[2:] if isinstance(x, Tensor) else ()
+        expect_shape("inputs", (self.hparams["inputs"], *size), x)
+        expect_shape("outputs", (self.hparams["outputs"], *size), y)
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}

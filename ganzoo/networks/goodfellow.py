@@ -149,6 +149,11 @@ class ConvMaxoutDiscriminator(nn.Module):
         return self.layers(x)
 
 
+# A one-hot code has one input at work where a picture has hundreds: at the pictures' 0.05 and 0.005 the class would be
+# drowned, and on MNIST neither player hears it in the first 5 epochs.
+ONE_HOT_SPREAD = 0.5
+
+
 class ConditionalGenerator(nn.Module):
     """z and y each to a hidden layer, both to a joint one, then a sigmoid picture (Mirza and Osindero 2014, section 4.1).
 
@@ -176,7 +181,7 @@ class ConditionalGenerator(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
         self.from_z = nn.Sequential(uniform_linear(latent, z_units, 0.05), nn.ReLU(), nn.Dropout(dropout))
-        self.from_y = nn.Sequential(uniform_linear(classes, y_units, 0.05), nn.ReLU(), nn.Dropout(dropout))
+        self.from_y = nn.Sequential(uniform_linear(classes, y_units, ONE_HOT_SPREAD), nn.ReLU(), nn.Dropout(dropout))
         self.joint = nn.Sequential(uniform_linear(z_units + y_units, joint_units, 0.05), nn.ReLU(), nn.Dropout(dropout))
         self.pixels = uniform_linear(joint_units, prod(shape), 0.05)
 
@@ -188,7 +193,8 @@ class ConditionalGenerator(nn.Module):
 class ConditionalDiscriminator(nn.Module):
     """x and y each to a maxout layer, both to a joint one, one logit (Mirza and Osindero 2014, section 4.1).
 
-    x [N, C, H, W] in [-1, 1], y one-hot [N, classes] -> [N, 1].
+    x [N, C, H, W] in [-1, 1], y one-hot [N, classes] -> [N, 1]. A fifth of the pixels are dropped while training, as in the
+    discriminator of 2014.
     """
 
     def __init__(
@@ -199,10 +205,11 @@ class ConditionalDiscriminator(nn.Module):
         y_units: int = 50,
         joint_units: int = 240,
         dropout: float = 0.5,
+        input_dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        self.from_x = nn.Sequential(Maxout(prod(shape), x_units, 5), nn.Dropout(dropout))
-        self.from_y = nn.Sequential(Maxout(classes, y_units, 5), nn.Dropout(dropout))
+        self.from_x = nn.Sequential(nn.Dropout(input_dropout), Maxout(prod(shape), x_units, 5), nn.Dropout(dropout))
+        self.from_y = nn.Sequential(Maxout(classes, y_units, 5, ONE_HOT_SPREAD), nn.Dropout(dropout))
         self.joint = nn.Sequential(Maxout(x_units + y_units, joint_units, 4), nn.Dropout(dropout))
         self.logit = uniform_linear(joint_units, 1, 0.005)
 
