@@ -14,14 +14,14 @@ from typing import Any
 import lightning.pytorch as L
 from jsonargparse import ActionConfigFile, Namespace, set_parsing_settings
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import BasePredictionWriter, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ganzoo import catalogue
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.callbacks import Checkpoints, Progress
+from ganzoo.callbacks import Checkpoints, PredictionWriter, Progress
 from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.errors import InputError
 from ganzoo.explain import refused_argument
@@ -208,6 +208,8 @@ class ZooCLI(LightningCLI):
             callbacks.append(Checkpoints())
         if chosen.enable_progress_bar is not False and not _any(callbacks, ProgressBar):
             callbacks.append(Progress())
+        if self.subcommand == "predict" and not _any(callbacks, BasePredictionWriter):
+            callbacks.append(PredictionWriter())
         for callback in callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(self.folder / "checkpoints")  # the same place whichever the logger
@@ -227,6 +229,9 @@ class ZooCLI(LightningCLI):
             if trainer.accumulate_grad_batches != 1:
                 raise InputError("rounds are accumulated: give model.accumulate, not trainer.accumulate_grad_batches")
         if self.checkpoint is not None:
+            done = self.checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+            if self.subcommand == "fit" and 0 <= (trainer.max_epochs or -1) <= done.get("processed", 0):
+                _say(f"all {trainer.max_epochs} epochs are done in this checkpoint: a greater --trainer.max_epochs goes on")
             check_fits(self.checkpoint, self.model, self._get(self.config, "ckpt_path"))
             self.checkpoint = None
         if self.trainer.is_global_zero and not trainer.fast_dev_run:

@@ -9,7 +9,16 @@ from ganzoo.catalogue import did_you_mean
 from ganzoo.errors import InputError
 
 # a file system's refusals, which are the user's to mend; other OSErrors may be ours
-_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+_REFUSED = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}
 
 # jsonargparse's message for whatever a class that a config names raises in its constructor
 _WRAPPED = ("Does not validate against any of the Union subtypes", "Problem with given class_path")

@@ -35,8 +35,8 @@ def make_folder(chosen: Path | None, root: Path, word: str) -> Path:
                 raise InputError(f"--run_dir {chosen} is not empty: a run never writes over another")
             return chosen
         root.mkdir(parents=True, exist_ok=True)
-        taken = [int(path.name.removeprefix(f"{word}_")) for path in root.glob(f"{word}_*") if path.name[-1].isdigit()]
-        n = max(taken, default=-1) + 1
+        numbered = (re.fullmatch(rf"{word}_(\d+)", path.name) for path in root.iterdir())
+        n = max((int(found[1]) for found in numbered if found), default=-1) + 1
         while True:
             try:
                 (root / f"{word}_{n}").mkdir()
@@ -49,7 +49,7 @@ def make_folder(chosen: Path | None, root: Path, word: str) -> Path:
 
 def find_checkpoint(given: str | None, root: Path) -> str | None:
     """The file that ``--ckpt_path`` means: ``last`` is the one written last by any run under ``root``."""
-    if given is None or given in ("best", "hpc", "registry") or ":" in given:
+    if given is None or "://" in given:
         return given
     if given == "last":
         newest = sorted(root.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)

@@ -29,7 +29,7 @@ class Checkpoints(ModelCheckpoint):
         every_n_train_steps: save each so many steps, instead of at the epochs' ends.
         every_n_epochs: save each so many epochs.
         train_time_interval: save each so much time.
-        save_on_train_epoch_end: before or after the epoch's validation; Lightning chooses if left out.
+        save_on_train_epoch_end: at the end of each epoch (so if left out, without a monitor), or of each validation.
         save_weights_only: leave out what only resuming needs.
     """
 
@@ -48,6 +48,8 @@ class Checkpoints(ModelCheckpoint):
         save_weights_only: bool = False,
     ) -> None:
         newest = monitor is None and save_top_k != 0
+        if save_on_train_epoch_end is None and monitor is None and not (every_n_train_steps or train_time_interval):
+            save_on_train_epoch_end = True  # Lightning would wait for the epoch that validates
         super().__init__(
             dirpath=dirpath,
             filename=filename,

@@ -135,7 +135,7 @@ class SampleGrid(L.Callback):
         self._drawn_at = trainer.global_step
         fn = trainer.state.fn
         name = f"step_{trainer.global_step:06d}" if fn is None or fn == "fit" else fn.value
-        image = Image.fromarray(picture.permute(1, 2, 0).numpy() if len(picture) == 3 else picture[0].numpy())
+        image = as_image(picture)
         self._home.mkdir(parents=True, exist_ok=True)
         image.save(self._home / f"{name}.png")
         for logger in trainer.loggers:
@@ -163,6 +163,11 @@ class SampleGrid(L.Callback):
         size = max((c.shape[-2:] for c in columns), key=lambda hw: hw[0] * hw[1])
         alike = [F.interpolate(c.expand(-1, channels, -1, -1).float(), size) for c in columns]
         return grid(torch.stack(alike, dim=1).flatten(0, 1), 3)
+
+
+def as_image(picture: Tensor) -> Image.Image:
+    """uint8 [1 or 3, H, W] on the CPU -> a grey or colour image; of two, or more than three channels, the first."""
+    return Image.fromarray(picture.permute(1, 2, 0).numpy() if len(picture) == 3 else picture[0].numpy())
 
 
 def grid(images: Tensor, columns: int) -> Tensor:
