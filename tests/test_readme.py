@@ -37,7 +37,7 @@ def test_the_variant_of_fifteen_lines_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_every_config_and_file_that_it_names_is_there():
-    for name in re.findall(r"--config (\S+)", TEXT):
+    for name in re.findall(r"--config ([\w./]+)", TEXT):
         assert (CHECKOUT / name).is_file() or name in catalogue.names(), name
     for path in [
         *re.findall(r"\]\((?!http)([^)]+)\)", TEXT),
