@@ -182,7 +182,7 @@ def coloured(model, tmp_path, seed=0):
     def draw(n, g):
         return Labelled(*red_or_blue(masks[torch.randint(1500, (n,), generator=g)], g))
 
-    trained(model, stream(draw, 900, 16, seed), tmp_path)
+    trained(model, stream(draw, 1400, 16, seed), tmp_path)
     held_out = masks[1500:]
     with torch.random.fork_rng():
         torch.manual_seed(1)
