@@ -1,6 +1,8 @@
 """The grammar: who moves, what counts as a step, what survives, what is refused."""
 
+import copy
 import csv
+import pickle
 
 import lightning.pytorch as L
 import pytest
@@ -313,6 +315,66 @@ def test_the_papers_schedules_go_with_the_papers_optimizer(tmp_path):
     played = fit(Watched(optimizers=ADAM), data(), tmp_path, max_epochs=2)
     assert len(played.lr_scheduler_configs) == 1
     assert [optimizer.param_groups[0]["lr"] for optimizer in played.optimizers] == pytest.approx([0.1 / 3, 0.01])
+
+
+class Eager(Watched):
+    """Three turns of the discriminator in a batch."""
+
+    def training_step(self, batch, batch_idx):
+        for player in ("discriminator", "discriminator", "discriminator", "generator"):
+            self.play(player, batch.x)
+
+
+def test_several_turns_in_a_batch_are_one_step_of_an_epoch_schedule(tmp_path):
+    eager = Eager()
+    played = fit(eager, data(4), tmp_path, max_epochs=2)
+    assert played.global_step == 8
+    assert [optimizer.param_groups[0]["lr"] for optimizer in played.optimizers] == pytest.approx([0.1 / 3, 0.1 / 3])
+
+
+def test_two_turns_of_a_player_cannot_be_accumulated(tmp_path):
+    with pytest.raises(RuntimeError, match="two turns in a batch"):
+        fit(Eager(accumulate=2), data(4), tmp_path, max_epochs=1)
+
+
+def test_a_fit_after_an_interrupted_one_begins_a_new_round(tmp_path):
+    class Fails(Tug):
+        fails = True
+
+        def training_step(self, batch, batch_idx):
+            self.play("discriminator", batch.x)
+            if self.fails:
+                raise KeyError("interrupted")
+            self.play("generator", batch.x)
+
+    tug = Fails()
+    with pytest.raises(KeyError):
+        fit(tug, data(), tmp_path, max_epochs=1)
+    tug.fails = False
+    assert fit(tug, data(), tmp_path, max_epochs=1).global_step == 8
+    assert fit(tug, data(), tmp_path, max_steps=1).global_step == 1
+    assert fit(tug, data(), tmp_path, max_steps=1).global_step == 1
+    assert len(tug.log_of_turns) == 1 + 16 + 2 + 2
+
+
+def test_a_module_can_be_copied_and_pickled_after_a_fit(tmp_path):
+    tug = Tug()
+    fit(tug, data(), tmp_path, max_epochs=1)
+    for again in (copy.deepcopy(tug), pickle.loads(pickle.dumps(tug))):
+        assert torch.equal(again.G.weight, tug.G.weight)
+
+
+def test_another_kind_of_optimizer_cannot_take_up_a_run(tmp_path):
+    first = Keeper()
+    fit(first, data(), tmp_path, max_epochs=1).save_checkpoint(tmp_path / "kept.ckpt")
+    from toys import trainer
+
+    with pytest.raises(InputError, match="optimizers that it began with"):
+        trainer(tmp_path, max_epochs=2).fit(Keeper(optimizers=ADAM), data(), ckpt_path=tmp_path / "kept.ckpt")
+
+
+def test_no_logging_interval_is_no_error(tmp_path):
+    assert fit(Tug(), data(), tmp_path, max_epochs=1, log_every_n_steps=0).global_step == 8
 
 
 # -- what is logged --
