@@ -1,7 +1,7 @@
-"""How a trained model is asked for pictures: one way to be sampled, one way to translate.
+"""How a trained model is asked: one way to be sampled, one way to translate, one way to classify.
 
-Callbacks, the command and a user's script use only these two methods and the three records that ``validation_step`` returns,
-so they work with any module of these kinds. Images are float in [-1, 1], [N, C, H, W].
+Callbacks, the command and a user's script use only these methods and the records that ``validation_step`` returns, so they
+work with any module of these kinds. Images are float in [-1, 1], [N, C, H, W].
 """
 
 from abc import ABC, abstractmethod
@@ -35,6 +35,17 @@ class Sampler(ABC):
         """
 
 
+class CascadeSampler(Sampler):
+    """A sampler that works from coarse to fine and can show every level on the way."""
+
+    @abstractmethod
+    def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
+        """What each level makes of the same noise, coarsest first; the last is what ``sample`` returns.
+
+        Arguments as in ``sample``. Level k's images are [n, C, H_k, W_k] in [-1, 1].
+        """
+
+
 class Translator(ABC):
     """A model that makes a picture from a picture."""
 
@@ -44,6 +55,24 @@ class Translator(ABC):
 
         A model whose noise is dropout draws it from torch's generator, as it does in training.
         """
+
+
+class CycleTranslator(Translator):
+    """A translator that also knows the way back."""
+
+    @abstractmethod
+    def translate_back(self, y: Tensor) -> Tensor:
+        """Images of the other domain -> images of the first, both in [-1, 1], [N, C, H, W], without a graph."""
+
+
+class Classifier(ABC):
+    """A model that says which class a picture shows."""
+
+    classes: int
+
+    @abstractmethod
+    def classify(self, x: Tensor) -> Tensor:
+        """Images in [-1, 1], [N, C, H, W] -> probabilities of the classes, [N, classes], without a graph."""
 
 
 class Generated(NamedTuple):
@@ -59,6 +88,42 @@ class Translated(NamedTuple):
     input: Tensor
     output: Tensor
     truth: Tensor
+
+
+class Cycled(NamedTuple):
+    """What ``validation_step`` of a two-way translation returns: images in [-1, 1].
+
+    Attributes:
+        x: pictures of the first domain.
+        fake_y: their translations, G(x).
+        back_x: and back, F(G(x)).
+        y: pictures of the second domain; where the data are pairs, the truth of ``fake_y``.
+        fake_x: F(y).
+        back_y: G(F(y)).
+    """
+
+    x: Tensor
+    fake_y: Tensor
+    back_x: Tensor
+    y: Tensor
+    fake_x: Tensor
+    back_y: Tensor
+
+
+class Adapted(NamedTuple):
+    """What ``validation_step`` of a domain adaptation returns for a batch of one domain.
+
+    Attributes:
+        features: [N, F], what both heads see.
+        logits: [N, classes], of the label predictor.
+        domain: [N], logits of the domain classifier; above 0 it says target.
+        y: [N], int64 classes, -1 where none is known. Of the target domain they are an oracle: no training may use them.
+    """
+
+    features: Tensor
+    logits: Tensor
+    domain: Tensor
+    y: Tensor
 
 
 def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:

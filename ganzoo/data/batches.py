@@ -48,6 +48,32 @@ class ImagePairs(NamedTuple):
     y: Tensor
 
 
+class Unpaired(NamedTuple):
+    """Pictures of two domains that have nothing to do with each other, in the letters of the CycleGAN paper.
+
+    Attributes:
+        x: [B, C, H, W], pictures of X, uint8 in [0, 255] or float32 in [-1, 1].
+        y: [B, C', H', W'], pictures of Y, likewise.
+    """
+
+    x: Tensor
+    y: Tensor
+
+
+class TwoDomains(NamedTuple):
+    """What a domain adaptation trains on: labelled pictures of the source, pictures alone of the target.
+
+    Attributes:
+        x: [B, C, H, W], pictures of the source, uint8 in [0, 255] or float32 in [-1, 1].
+        y: [B], int64, their classes, from 0.
+        target: [B, C, H, W], pictures of the target, likewise.
+    """
+
+    x: Tensor
+    y: Tensor
+    target: Tensor
+
+
 def as_float(batch: Batch) -> Batch:
     """The same NamedTuple with its uint8 fields in [-1, 1]; labels, and pictures that are floats already, are left
     alone.
