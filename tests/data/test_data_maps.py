@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import Tensor
 
 from ganzoo.data import Maps, maps, world
-from ganzoo.data.batches import ImagePairs
+from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.maps import land
 from ganzoo.errors import InputError
 
@@ -196,10 +198,154 @@ def test_arguments_out_of_range_are_refused(root):
         Maps(edition="moon")
 
 
+def test_layers_and_editions_that_do_not_go_together_are_refused():
+    for wrong, message in (
+        ({"a": "moon"}, "a is 'moon': give one of photo, relief, etopo"),
+        ({"b": "photo"}, "a and b are both photo"),
+        ({"edition": "paper", "b": "etopo"}, "a is photo and b is etopo: only the world"),
+        ({"edition": "paper", "a": "relief", "b": "photo"}, "only the world"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            Maps(**wrong)
+        assert "\n" not in str(caught.value)
+
+
 def test_so_much_land_is_nowhere(root, monkeypatch):
     monkeypatch.setattr(maps, "land", lambda pictures: torch.zeros(world.HEIGHT, world.WIDTH, dtype=torch.bool))
     with pytest.raises(InputError, match="no square of 256 pixels has 30% land"):
         Maps(root=root).setup()
+
+
+@pytest.mark.parametrize("size", [64, 128, 256, 270])
+def test_unpaired_training_deals_out_the_columns(size):
+    mask = np.ones((world.HEIGHT, world.WIDTH), bool)
+    a, b = (
+        at(np.unique(world.training_corners(mask, size, 0.3, stripes) % world.WIDTH), size)
+        for stripes in (world.A_STRIPES, world.B_STRIPES)
+    )
+    assert np.intersect1d(a, b).size == 0
+    assert np.array_equal(np.sort(np.concatenate([a, b, HELD_OUT])), np.arange(world.WIDTH))
+
+
+def test_the_two_parts_have_alike_land(root):
+    relief = np.array(world.rasters(root)[1])
+    mask = land(torch.from_numpy(relief).permute(2, 0, 1)).numpy()
+    a, b = (world.training_corners(mask, 128, 0.3, stripes) for stripes in (world.A_STRIPES, world.B_STRIPES))
+    assert (len(a), len(b)) == (1156609, 820774)
+    # by bands of 15 degrees, a tenth of A's squares would have to move for its latitudes to be B's
+    shares = [np.histogram(90 - (c // world.WIDTH + 64) / 15, np.arange(-60, 76, 15))[0] / len(c) for c in (a, b)]
+    assert np.abs(shares[0] - shares[1]).sum() / 2 < 0.1
+
+
+@pytest.fixture(scope="module")
+def coded() -> tuple[np.ndarray, np.ndarray]:
+    """A world all of land, in whose pixels it is written where they are."""
+    row, column = np.arange(world.HEIGHT)[:, None], np.arange(world.WIDTH)
+    photo = np.zeros((world.HEIGHT, world.WIDTH, 3), np.uint8)
+    photo[..., 0], photo[..., 1], photo[..., 2] = (24 * (row // 256) + column // 256) % 256, column % 256, row % 256
+    relief = photo.copy()
+    relief[..., 2] = 0
+    return photo, relief
+
+
+def columns(image: Tensor) -> Tensor:
+    """Of each pixel in a cut of the coded world."""
+    return (image[0].int() % 24) * 256 + image[1]
+
+
+def in_stripes(image: Tensor, stripes: tuple[int, ...]) -> bool:
+    return bool(np.isin(columns(image).numpy() // 270, stripes).all())
+
+
+def test_places_of_training_pairs_are_those_of_the_first_release(coded, monkeypatch):
+    monkeypatch.setattr(world, "rasters", lambda root: coded)
+    data = Maps(size=128, mirror=False)
+    data.setup()
+    pairs = [data.train_set[epoch, index] for epoch in (0, 3) for index in range(3)]
+    assert all(torch.equal(columns(pair.x), columns(pair.y)) for pair in pairs)
+    places = [(int(x[0, 0, 0]) // 24 * 256 + int(x[2, 0, 0]), int(columns(x)[0, 0])) for x, _ in pairs]
+    # written down, because a change would take the same seed to other places than people's finished runs
+    assert places == [(1873, 4015), (635, 4828), (1568, 3260), (1927, 3419), (1216, 2530), (1540, 4780)]
+
+
+def test_unpaired_pixels_come_from_each_domains_own_stripes(coded, monkeypatch):
+    monkeypatch.setattr(world, "rasters", lambda root: coded)
+    for direction, of_x, of_y in (
+        ("AtoB", world.A_STRIPES, world.B_STRIPES),
+        ("BtoA", world.B_STRIPES, world.A_STRIPES),
+    ):
+        data = Maps(size=64, unpaired=True, direction=direction)
+        data.setup()
+        for index in range(150):
+            sample = data.train_set[2, index]
+            assert type(sample) is Unpaired
+            assert in_stripes(sample.x, of_x)
+            assert in_stripes(sample.y, of_y)
+            photo, relief = sample if direction == "AtoB" else sample[::-1]
+            assert photo[2].any()
+            assert not relief[2].any()
+        # what is held out stays paired
+        for pair in (data.val_set[0], data.test_set[3]):
+            assert type(pair) is ImagePairs
+            assert torch.equal(columns(pair.x), columns(pair.y))
+            assert in_stripes(pair.x, (1, 6, 11, 16))
+
+
+def test_unpaired_places_and_flips_are_independent(coded, monkeypatch):
+    monkeypatch.setattr(world, "rasters", lambda root: coded)
+    data = Maps(size=16, unpaired=True)
+    data.setup()
+    samples = [data.train_set[epoch, index] for epoch in (0, 1) for index in range(1000)]
+    where = np.array([[int(columns(image).min()), int(image[0].min()) // 24] for pair in samples for image in pair])
+    x_and_y = np.corrcoef(where.reshape(2000, 4).T)[:2, 2:]
+    assert np.abs(x_and_y).max() < 0.08  # 3.6 standard deviations
+    flips = np.array([[bool((columns(image)[0] == columns(image)[0, 0]).all()) for image in pair] for pair in samples])
+    for x in (False, True):
+        for y in (False, True):
+            assert (flips == [x, y]).all(1).mean() == pytest.approx(0.25, abs=0.04)
+
+
+def test_unpaired_batches_are_the_same_for_any_workers_and_new_each_epoch(root):
+    data = Maps(root=root, size=64, unpaired=True, epoch_length=6, batch_size=3)
+    data.setup()
+
+    def epochs(num_workers: int) -> list[list[Unpaired]]:
+        data.num_workers = num_workers
+        loader = data.train_dataloader()
+        batches = []
+        for epoch in (0, 1):
+            loader.sampler.set_epoch(epoch)
+            batches.append(list(loader))
+        return batches
+
+    alone, two = epochs(0), epochs(2)
+    for epoch in (0, 1):
+        assert len(alone[epoch]) == 2
+        for batch, same in zip(alone[epoch], two[epoch], strict=True):
+            assert type(batch) is Unpaired
+            assert torch.equal(batch.x, same.x)
+            assert torch.equal(batch.y, same.y)
+    everything = torch.cat([batch.x for epoch in alone for batch in epoch])
+    assert len(everything.flatten(1).unique(dim=0)) == 12
+
+
+def test_etopo_is_the_packages_picture(root):
+    with Image.open(world.basemap_folder() / "etopo1.jpg") as image:
+        source = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    data = Maps(root=root, size=128, a="relief", b="etopo")
+    data.prepare_data()
+    data.setup()
+    plain = Maps(root=root, size=128)
+    plain.setup()
+    # what is land is told from the relief all the same
+    assert data.val_set.corners == plain.val_set.corners
+    for (row, column), pair, known in zip(data.val_set.corners, data.val_set, plain.val_set, strict=False):
+        assert torch.equal(pair.x, known.y)
+        assert torch.equal(pair.y, source[:, row : row + 128, column : column + 128])
+    assert torch.equal(data.train_set[4, 7].x, plain.train_set[4, 7].y)
+    # beside the other cache, which stays as it is
+    assert sorted(path.name for path in Path(root, "maps_world").iterdir()) == ["etopo.npy", "world.npy"]
+    assert np.load(Path(root, "maps_world", "world.npy"), mmap_mode="r").shape == (2, 2700, 5400, 3)
 
 
 @pytest.fixture
@@ -225,6 +371,27 @@ def test_the_papers_edition(archive, monkeypatch):
     # once unpacked, the archive is not needed
     (archive / "maps.tar.gz").unlink()
     data.prepare_data()
+
+
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_the_papers_edition_unpaired_halves_the_files(archive, monkeypatch, direction):
+    monkeypatch.setattr(maps, "PAPER_TRAINING_PAIRS", 3)
+    data, paired = (
+        Maps("paper", root=str(archive), size=20, load_size=20, mirror=False, direction=direction, unpaired=unpaired)
+        for unpaired in (True, False)
+    )
+    for each in (data, paired):
+        each.prepare_data()
+        each.setup()
+    one, two, three = (paired.train_set[i] for i in range(3))
+    first, second = ({one.x, three.x}, {two.y}) if direction == "AtoB" else ({two.x}, {one.y, three.y})
+    assert len(data.train_set) == 2
+    samples = [data.train_set[epoch, index] for epoch in range(8) for index in (0, 1)]
+    assert {type(sample) for sample in samples} == {Unpaired}
+    for seen, wanted in (([s.x for s in samples], first), ([s.y for s in samples], second)):
+        assert all(any(torch.equal(image, want) for want in wanted) for image in seen)
+        assert all(any(torch.equal(image, want) for image in seen) for want in wanted)
+    assert type(data.val_set[0]) is ImagePairs
 
 
 def test_another_archive_is_refused_and_leaves_nothing(archive):

@@ -1,4 +1,4 @@
-"""Digits, MNIST, FashionMNIST, CIFAR10: splits, values, sizes, errors."""
+"""Digits, MNIST, FashionMNIST, CIFAR10, STL10: splits, values, sizes, errors."""
 
 import hashlib
 import pickle
@@ -10,8 +10,8 @@ import pytest
 import torch
 import torchvision
 
-from ganzoo.data import CIFAR10, MNIST, Digits, FashionMNIST
-from ganzoo.data.batches import LabelledImages
+from ganzoo.data import CIFAR10, MNIST, STL10, Digits, FashionMNIST
+from ganzoo.data.batches import Images, LabelledImages
 from ganzoo.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -34,6 +34,7 @@ def unreachable(monkeypatch):
     for source in (torchvision.datasets.MNIST, torchvision.datasets.FashionMNIST):
         monkeypatch.setattr(source, "mirrors", ["http://127.0.0.1:9/"])
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar.tar.gz")
+    monkeypatch.setattr(torchvision.datasets.STL10, "url", "http://127.0.0.1:9/stl10_binary.tar.gz")
 
 
 def test_digits_values_and_split():
@@ -101,6 +102,7 @@ def test_mnist_of_32_has_a_border_and_of_other_sizes_is_resized(tmp_path):
         (MNIST, "MNIST/raw", "t10k-labels-idx1-ubyte"),
         (FashionMNIST, "FashionMNIST/raw", "train-images-idx3-ubyte"),
         (CIFAR10, "cifar-10-batches-py", "data_batch_5"),
+        (STL10, "stl10_binary", "unlabeled_X.bin"),
     ],
 )
 def test_an_unreachable_download_says_what_to_put_where(tmp_path, unreachable, data_module, folder, file):
@@ -168,7 +170,67 @@ def test_cifar10_is_mirrored_half_of_the_time_in_training_only(cifar):
     assert data.val_set[0].x.tolist() == images[18].tolist()
 
 
+@pytest.fixture
+def stl(tmp_path, monkeypatch) -> tuple[Path, dict[str, np.ndarray]]:
+    """Files of STL-10's form, columns first and classes from 1, with 20 + 6 + 7 pictures, and the pictures."""
+    folder = tmp_path / "stl10_binary"
+    folder.mkdir()
+    images = {
+        name: RNG.integers(0, 256, (n, 3, 96, 96), np.uint8) for name, n in (("train", 20), ("test", 6), ("unlabeled", 7))
+    }
+    for name, part in images.items():
+        (folder / f"{name}_X.bin").write_bytes(part.swapaxes(2, 3).tobytes())
+    for name in ("train", "test"):
+        (folder / f"{name}_y.bin").write_bytes(bytes(1 + i % 10 for i in range(len(images[name]))))
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    source = torchvision.datasets.STL10
+    for part in ("train_list", "test_list"):
+        monkeypatch.setattr(source, part, [[name, sums[name]] for name, _ in getattr(source, part)])
+    return tmp_path, images
+
+
+def test_stl10(stl, unreachable):
+    root, images = stl
+    data = STL10(root=str(root), batch_size=2)
+    data.prepare_data()
+    data.setup()
+    assert (data.shape, data.classes) == ((3, 96, 96), 10)
+    for part, wanted, first in (
+        (data.train_set, images["train"][:18], 0),
+        (data.val_set, images["train"][18:], 18),
+        (data.test_set, images["test"], 0),
+    ):
+        assert np.array_equal(part.x.numpy(), wanted)
+        assert part.y.tolist() == [(first + i) % 10 for i in range(len(wanted))]
+    batch = next(iter(data.train_dataloader()))
+    assert type(batch) is LabelledImages
+    assert (batch.x.dtype, batch.y.dtype) == (torch.uint8, torch.int64)
+
+
+def test_stl10_unlabelled(stl, unreachable):
+    root, images = stl
+    data = STL10(root=str(root), unlabelled=True, batch_size=7)
+    data.prepare_data()
+    data.setup()
+    assert (data.shape, data.classes) == ((3, 96, 96), None)
+    for part, wanted in ((data.train_set, "unlabeled"), (data.val_set, "train"), (data.test_set, "test")):
+        assert np.array_equal(part.x.numpy(), images[wanted])
+        assert type(part[0]) is Images
+    batch = next(iter(data.train_dataloader()))
+    assert type(batch) is Images
+    assert batch.x.shape == (7, 3, 96, 96)
+    small = STL10(root=str(root), unlabelled=True, size=32, mirror=True)
+    small.setup()
+    plain = small.train_set.items.x[3]
+    assert plain.shape == small.shape == (3, 32, 32)
+    views = [small.train_set[epoch, 3].x for epoch in range(40)]
+    flipped = sum(torch.equal(view, plain.flip(-1)) for view in views)
+    assert 10 < flipped < 30
+    assert sum(torch.equal(view, plain) for view in views) == 40 - flipped
+    assert small.val_set[0].x.shape == (3, 32, 32)
+
+
 def test_sizes_must_be_positive():
-    for data_module in (Digits, MNIST, FashionMNIST, CIFAR10):
+    for data_module in (Digits, MNIST, FashionMNIST, CIFAR10, STL10):
         with pytest.raises(InputError, match="size is 0"):
             data_module(size=0)

@@ -1,0 +1,346 @@
+"""Emoji: real colour pictures that a package index carries, in two designs."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ganzoo.data.base import ImageDataModule, InMemory, Splits
+from ganzoo.data.batches import ImagePairs, Unpaired
+from ganzoo.data.cache import cached
+from ganzoo.data.checks import at_least, one_line
+from ganzoo.data.download import unpack
+from ganzoo.data.pictures import read_picture, resize
+from ganzoo.data.sampling import Augmented
+from ganzoo.data.splits import is_held_out
+from ganzoo.data.unpaired import TwoOrders
+from ganzoo.data.vision import mirrored_at_random
+from ganzoo.errors import InputError
+
+VERSION = "16.0.0"
+NATIVE = 64
+CLASSES = (
+    "Smileys & Emotion",
+    "People & Body",
+    "Animals & Nature",
+    "Food & Drink",
+    "Travel & Places",
+    "Activities",
+    "Objects",
+    "Symbols",
+    "Flags",
+)
+"""Unicode's own categories, in its order. The tenth, Component, has only five swatches of skin and is left out."""
+
+# as npm publishes them (dist.integrity)
+_SHA512 = {
+    "google": "ZRexfzs7MVoLnmzZmNsO4TKhnAJp5D++Vm6PpUpH/jEQQlemp3l88CjZ+DoZ2faM9R4QxZkOPJCoT8DlPhfQ3A==",
+    "twitter": "7F+uCuHH+7Qnrc15P5tnbvKkg9E6tlzi4MnT2uW1RlN4pLYTza6cP/dstIfSDMtpjFLWuZewWg8jBbuL2eyELQ==",
+}
+_SKINS = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
+
+# one and the same figure as a man, a woman and a person, a boy, a girl and a child, to the left and to the right
+_SAME_PART = {"1F468": "1F9D1", "1F469": "1F9D1", "1F466": "1F9D2", "1F467": "1F9D2"}
+_ENDINGS = ("-200D-2640", "-200D-2642", "-200D-27A1")
+# and the flags that territories share with their states, the family drawn twice
+_SAME_PICTURE = {
+    "1F1ED-1F1F2": "1F1E6-1F1FA",  # HM, AU
+    "1F1E7-1F1FB": "1F1F3-1F1F4",  # BV, NO
+    "1F1F8-1F1EF": "1F1F3-1F1F4",  # SJ, NO
+    "1F1E8-1F1F5": "1F1EB-1F1F7",  # CP, FR
+    "1F1F2-1F1EB": "1F1EB-1F1F7",  # MF, FR
+    "1F1E8-1F1F6": "1F1F8-1F1E6",  # CQ, which the one design draws as SA
+    "1F1E9-1F1EC": "1F1EE-1F1F4",  # DG, IO
+    "1F1EA-1F1E6": "1F1EA-1F1F8",  # EA, ES
+    "1F1FA-1F1F2": "1F1FA-1F1F8",  # UM, US
+    "1F46A": "1F9D1-200D-1F9D1-200D-1F9D2",
+}
+
+
+class Picture(NamedTuple):
+    """An emoji: its code points as in ``1F468-200D-1F692``, its class, and the name of its file."""
+
+    code: str
+    label: int
+    file: str
+
+
+def kin(code: str) -> str:
+    """What all emoji have in common that look nearly alike, so that none trains where its twin is held out.
+
+    Args:
+        code: hexadecimal code points joined by hyphens.
+
+    Returns:
+        The code without sex, age group, direction and presentation; one code for all flags that are the same.
+    """
+    code = "-".join(_SAME_PART.get(part, part) for part in code.split("-") if part != "FE0F")
+    for ending in _ENDINGS:
+        code = code.replace(ending, "")
+    return _SAME_PICTURE.get(code, code)
+
+
+def part_of(code: str) -> str:
+    """Which split an emoji is in, by a hash of its :func:`kin`: "val" and "test" a tenth each, "train" the rest."""
+    name = kin(code)
+    return "val" if is_held_out(name, 0.1) else "test" if is_held_out(name, 0.2) else "train"
+
+
+class Design:
+    """One company's drawings of all emoji, from the npm package ``emoji-datasource-<name>``.
+
+    Args:
+        name: "google" or "twitter".
+        root: folder that holds the package, unpacked or as npm's .tgz.
+    """
+
+    def __init__(self, name: str, root: str | Path) -> None:
+        self.name = name
+        self.package = f"emoji-datasource-{name}"
+        self.folder = Path(root, f"{self.package}-{VERSION}")
+        self.archive = Path(root, f"{self.package}-{VERSION}.tgz")
+
+    def prepare(self) -> None:
+        """Unpacks the 64-pixel pictures, after fetching the package if need be, unless their folder is there.
+
+        Raises:
+            InputError: no package and no way to get it, or not the known one; no room.
+        """
+        if self.folder.is_dir():
+            return
+        if not self.archive.exists():
+            self._npm_pack()
+        with open(self.archive, "rb") as file:
+            found = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
+        if found != _SHA512[self.name]:
+            raise InputError(
+                f"{self.archive} has the sha512 {found}, not {_SHA512[self.name]}: delete it and fetch it again"
+            )
+        unpack(self.archive, self.folder, wanted=self._wanted)
+
+    def listed(self) -> list[Picture]:
+        """All emoji of :data:`CLASSES` without variants of skin, in Unicode's order.
+
+        Raises:
+            InputError: the folder is not what :meth:`prepare` makes.
+        """
+        try:
+            entries = json.loads((self.folder / "emoji.json").read_text(encoding="utf-8"))
+            entries = sorted((entry for entry in entries if entry["category"] in CLASSES), key=lambda e: e["sort_order"])
+            return [Picture(e["unified"], CLASSES.index(e["category"]), e["image"]) for e in entries]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.folder} is not the unpacked {self.package} {VERSION} ({one_line(error)}): "
+                "delete it, and prepare_data makes it anew"
+            ) from error
+
+    def pictures(self) -> Tensor:
+        """The drawings of :meth:`listed`, on white; decoded once and kept in the folder as ``pictures.npy`` (23 MB).
+
+        Returns:
+            uint8 [N, 3, 64, 64].
+
+        Raises:
+            InputError: a picture is missing or damaged; no room.
+        """
+        files = [self.folder / "img" / self.name / "64" / picture.file for picture in self.listed()]
+
+        def make() -> np.ndarray:
+            return np.stack([read_picture(file, 3).numpy() for file in files])
+
+        return torch.from_numpy(np.array(cached(self.folder / "pictures.npy", (len(files), 3, NATIVE, NATIVE), make)))
+
+    def _wanted(self, name: PurePosixPath) -> bool:
+        inside = name.parts[1:]
+        if inside[:-1] == ("img", self.name, "64"):
+            return not any(skin in name.stem.split("-") for skin in _SKINS)
+        return inside in (("emoji.json",), ("README.md",), ("LICENSE",))
+
+    def _npm_pack(self) -> None:
+        """Has npm fetch the package, by the index and the proxy that it is set up for; npm checks what comes."""
+        command = f"npm pack {self.package}@{VERSION}"
+        by_hand = f"get it with `{command}` and put {self.archive.name} in the folder {self.archive.parent}"
+        npm = shutil.which("npm")
+        if npm is None:
+            raise InputError(f"the emoji are in a package of npm, which is not installed: {by_hand}")
+        try:
+            self.archive.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=self.archive.name + ".", dir=self.archive.parent) as temporary:
+                arguments = [npm, *command.split()[1:], "--ignore-scripts", "--pack-destination", "."]
+                done = subprocess.run(arguments, cwd=temporary, capture_output=True, text=True, check=False)
+                packed = Path(temporary, self.archive.name)
+                if done.returncode or not packed.exists():
+                    raise InputError(f"`{command}` fails ({_said(done.stderr)}): {by_hand}")
+                os.replace(packed, self.archive)
+        except OSError as error:
+            raise InputError(f"cannot run `{command}` in {self.archive.parent} ({one_line(error)}): {by_hand}") from error
+
+
+def _said(stderr: str) -> str:
+    """The errors in what npm writes, without its warnings, on one line."""
+    lines = [line.split(maxsplit=2)[-1] for line in stderr.splitlines() if line.startswith(("npm error", "npm ERR!"))]
+    return one_line(RuntimeError("; ".join(lines[:2]) or stderr or "without a word"))[:300]
+
+
+def _sized(pictures: Tensor, size: int) -> Tensor:
+    # in parts, to keep the resizing's scratch memory small
+    return torch.cat([resize(part, size, size) for part in pictures.split(500)])
+
+
+def _mixed(where: np.ndarray) -> Tensor:
+    """Numbers of the true ones, in a fixed order: in Unicode's, the first that a picture grid shows would all be faces."""
+    return torch.from_numpy(np.random.default_rng(0).permutation(np.flatnonzero(where)))
+
+
+class Emoji(ImageDataModule):
+    """1,906 emoji in colour, 64x64 on white, in Google's design (Noto). Batches are ``LabelledImages``.
+
+    The class is Unicode's category, in the order of :data:`CLASSES`. There is one picture to an emoji, without variants
+    of skin. Which ones validate and which test, about a tenth each, is told by a hash of the emoji's code without sex,
+    age group and direction (:func:`kin`): man, woman and person of one kind are in the same split.
+
+    The pictures are in the npm package emoji-datasource-google 16.0.0 (74 MB; art under the Apache licence 2.0).
+    prepare_data has npm fetch it into `root` if neither its folder nor its .tgz is there, checks it against the sha512
+    that npm publishes, and unpacks what it needs (8 MB).
+
+    Args:
+        root: folder with ``emoji-datasource-google-16.0.0`` or ``emoji-datasource-google-16.0.0.tgz``.
+        size: height and width in pixels: any other than 64 is resized bilinearly.
+        mirror: mirror training pictures left to right half of the time, letters and flags as well.
+        batch_size: pictures in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order and of the mirroring.
+
+    Attributes:
+        class_names: the nine categories, in the order of their numbers.
+
+    Raises:
+        InputError: a number out of range; the package is not there and npm cannot fetch it, or it is not the known one.
+    """
+
+    class_names = CLASSES
+
+    def __init__(
+        self,
+        root: str = "data",
+        size: int = NATIVE,
+        mirror: bool = False,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        at_least("size", size, 1)
+        super().__init__((3, size, size), len(CLASSES), batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.design = Design("google", root)
+        self.size = size
+        self.mirror = mirror
+
+    def prepare_data(self) -> None:
+        """Fetches, checks, unpacks and decodes the pictures, unless that is done."""
+        self.design.prepare()
+        self.design.pictures()
+
+    def splits(self) -> Splits:
+        listed = self.design.listed()
+        x = _sized(self.design.pictures(), self.size)
+        y = torch.tensor([picture.label for picture in listed])
+        parts = np.array([part_of(picture.code) for picture in listed])
+        train, val, test = (
+            InMemory(x[where], y[where]) for where in map(_mixed, (parts == "train", parts == "val", parts == "test"))
+        )
+        return Augmented(train, mirrored_at_random, self.seed) if self.mirror else train, val, test
+
+
+class Both(Dataset):
+    """The same emoji in two designs. `x` and `y` are uint8 [N, 3, H, W]."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x = x
+        self.y = y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> ImagePairs:
+        return ImagePairs(self.x[index], self.y[index])
+
+
+class MirroredApart:
+    """Training's view of two pictures that are no pair: each mirrored half of the time, if wanted."""
+
+    def __init__(self, mirror: bool) -> None:
+        self.mirror = mirror
+
+    def __call__(self, pictures: tuple[Tensor, Tensor], rng: np.random.Generator) -> Unpaired:
+        return Unpaired(*(picture.flip(-1) if self.mirror and rng.random() < 0.5 else picture for picture in pictures))
+
+
+class EmojiStyles(ImageDataModule):
+    """Emoji in Google's design (X) and in Twitter's (Y). Training batches are ``Unpaired``, the others ``ImagePairs``.
+
+    No emoji is in X and in Y of the training: a hash of its code deals it to one of them. Held out are the emoji that
+    :class:`Emoji` holds out, each in both designs, so that a translation can be judged.
+
+    X is the npm package emoji-datasource-google 16.0.0 (Apache licence 2.0), Y emoji-datasource-twitter 16.0.0 (62 MB,
+    CC BY 4.0), fetched as :class:`Emoji` does.
+
+    Args:
+        root: folder with both packages, each unpacked or as .tgz.
+        size: height and width in pixels: any other than 64 is resized bilinearly.
+        mirror: mirror training pictures left to right half of the time, x and y independently.
+        batch_size: pictures of each design in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order and of the mirroring.
+
+    Attributes:
+        shape_x: (3, size, size), and so is `shape_y`.
+
+    Raises:
+        InputError: as for :class:`Emoji`; or the two packages do not have the same emoji.
+    """
+
+    def __init__(
+        self,
+        root: str = "data",
+        size: int = NATIVE,
+        mirror: bool = False,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        at_least("size", size, 1)
+        self.shape_x = self.shape_y = (3, size, size)
+        super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.designs = Design("google", root), Design("twitter", root)
+        self.size = size
+        self.mirror = mirror
+
+    def prepare_data(self) -> None:
+        """Fetches, checks, unpacks and decodes the pictures of both designs, unless that is done."""
+        for design in self.designs:
+            design.prepare()
+            design.pictures()
+
+    def splits(self) -> Splits:
+        listed, other = (design.listed() for design in self.designs)
+        if listed != other:
+            raise InputError(f"{self.designs[0].folder} and {self.designs[1].folder} list different emoji: delete both")
+        x, y = (_sized(design.pictures(), self.size) for design in self.designs)
+        parts = np.array([part_of(picture.code) for picture in listed])
+        for_y = np.array([is_held_out(f"Y {kin(picture.code)}", 0.5) for picture in listed])
+        train_x, train_y, val, test = (
+            _mixed(where)
+            for where in ((parts == "train") & ~for_y, (parts == "train") & for_y, parts == "val", parts == "test")
+        )
+        train = TwoOrders(x[train_x], y[train_y], MirroredApart(self.mirror), self.seed)  # type: ignore[arg-type]
+        return train, Both(x[val], y[val]), Both(x[test], y[test])

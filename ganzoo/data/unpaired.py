@@ -1,0 +1,260 @@
+"""Pictures of two domains without pairs."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ganzoo.data.base import ImageDataModule, Splits
+from ganzoo.data.batches import Unpaired
+from ganzoo.data.checks import at_least, one_of, share
+from ganzoo.data.download import fetch, unpack
+from ganzoo.data.paired import Direction
+from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture, resize
+from ganzoo.data.sampling import Augmented, picture_rng
+from ganzoo.data.splits import is_held_out, split_files
+from ganzoo.errors import InputError
+
+ARCHIVES_URL = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
+ARCHIVES = (
+    "apple2orange",
+    "cezanne2photo",
+    "facades",
+    "horse2zebra",
+    "iphone2dslr_flower",
+    "maps",
+    "monet2photo",
+    "summer2winter_yosemite",
+    "ukiyoe2photo",
+    "vangogh2photo",
+)
+# of the archive itself: its authors' documentation names smaller numbers
+COUNTS = {"horse2zebra": {"trainA": 1067, "trainB": 1334, "testA": 120, "testB": 140}}
+
+Files = tuple[list[Path], list[Path], list[Path]]
+
+
+@lru_cache(maxsize=2)
+def second_order(seed: int, epoch: int, length: int) -> np.ndarray:
+    """The order in which one epoch goes through the shorter of two sets. int64 [length]."""
+    # three numbers order the longer set and augment; numpy fills up with zeros, so the fourth must not be 0
+    return np.random.default_rng((seed, epoch, 0, 1)).permutation(length)
+
+
+class TwoOrders(Augmented):
+    """A training set of samples that are drawn from two sets, each in an order of its own in every epoch.
+
+    It is as long as the longer set. ``dataset[epoch, index]`` draws from the item of this index of the longer one, and
+    from the shorter one at the same place of an order that depends on seed and epoch only: in an epoch each of the
+    shorter set's items serves as often as any other, give or take one, and who meets whom is a matter of chance.
+
+    Args:
+        x: what is drawn from for x: file names, for example.
+        y: likewise for y, of any other length.
+        draw: ((item of x, item of y), numpy Generator) -> a sample. Shared by all workers: it must not keep state.
+        seed: at least 0.
+
+    Raises:
+        InputError: one of them is empty.
+    """
+
+    def __init__(
+        self, x: Sequence[Any], y: Sequence[Any], draw: Callable[[Any, np.random.Generator], Any], seed: int
+    ) -> None:
+        if not len(x) or not len(y):
+            raise InputError(f"training needs pictures of both domains, and there are {len(x)} of x and {len(y)} of y")
+        self.x = x
+        self.y = y
+        super().__init__(range(max(len(x), len(y))), draw, seed)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Any:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        shorter = min(len(self.x), len(self.y))
+        other = int(second_order(self.seed, epoch, shorter)[index % shorter])
+        pair = (self.x[index], self.y[other]) if len(self.x) >= len(self.y) else (self.x[other], self.y[index])
+        return self.draw(pair, picture_rng(self.seed, epoch, index))
+
+
+class JitterApart:
+    """The authors' augmentation for x and for y each on its own: resize to `load_size`, crop `size` at random, mirror."""
+
+    def __init__(self, channels_x: int, channels_y: int, load_size: int, size: int, mirror: bool) -> None:
+        self.channels = (channels_x, channels_y)
+        self.load_size = load_size
+        self.size = size
+        self.mirror = mirror
+
+    def __call__(self, files: tuple[Path, Path], rng: np.random.Generator) -> Unpaired:
+        return Unpaired(*(self._view(file, channels, rng) for file, channels in zip(files, self.channels, strict=True)))
+
+    def _view(self, file: Path, channels: int, rng: np.random.Generator) -> Tensor:
+        image = resize(read_picture(file, channels), self.load_size, self.load_size)
+        top, left = (int(place) for place in rng.integers(self.load_size - self.size + 1, size=2))
+        crop = image[:, top : top + self.size, left : left + self.size]
+        return crop.flip(-1) if self.mirror and rng.random() < 0.5 else crop
+
+
+class Alongside(Dataset):
+    """The pictures of two lists as they are, resized to a square of `size`; the shorter list begins anew at its end."""
+
+    def __init__(self, x: Sequence[Path], y: Sequence[Path], channels_x: int, channels_y: int, size: int) -> None:
+        self.x = x
+        self.y = y
+        self.channels = (channels_x, channels_y)
+        self.size = size
+
+    def __len__(self) -> int:
+        return max(len(self.x), len(self.y))
+
+    def __getitem__(self, index: int) -> Unpaired:
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} samples, and number {index} is asked for")
+        files = self.x[index % len(self.x)], self.y[index % len(self.y)]
+        images = (read_picture(file, channels) for file, channels in zip(files, self.channels, strict=True))
+        return Unpaired(*(resize(image, self.size, self.size) for image in images))
+
+
+class UnpairedFolders(ImageDataModule):
+    """Two folders of pictures that have nothing to do with each other. Batches are ``Unpaired``.
+
+    Three forms are known by their folders: with `root_b`, A is in `root` and B in `root_b`; with folders ``trainA`` and
+    ``trainB`` in `root`, as CycleGAN's authors publish them, those are the training pictures, and ``valA``, ``testA``
+    and so on the others; otherwise A and B are in folders ``A`` and ``B`` of `root`. In the first and the last form,
+    folders ``train`` and ``val`` or ``test`` inside are the splits. In each, of ``val`` and ``test`` one that is missing
+    is the same as the other; without both, a share of the pictures validates, chosen by a hash of the file's name, and
+    tests as well.
+
+    An epoch of training has as many samples as the larger of A and B has pictures. Each of them serves once and those
+    of the other equally often, give or take one; A and B are in new orders each epoch, which are independent of each
+    other. Training has the jitter of the authors' code: x and y are resized to `load_size`, cropped to `size` and
+    mirrored, each at random on its own. Validation and test only resize to `size`, and go through both in the order of
+    their names, the shorter one from the beginning again. Pictures that are not square become square.
+
+    With `archive`, prepare_data downloads that set of the paper's authors unless `root` has ``trainA``: the .zip
+    stands beside `root` and is unpacked into it. Nobody has published checksums; what is checked is the length,
+    for horse2zebra the number of pictures in each folder, and `sha256` if you have one.
+
+    Source: the code and the archives that go with Zhu et al. 2017.
+
+    Args:
+        root: folder of both, or of A.
+        root_b: folder of B; None where both are in `root`.
+        archive: None, or a name of :data:`ARCHIVES`; `root` is then where it is unpacked, ``data/horse2zebra``, say.
+        sha256: of the archive, in hexadecimal; None to check no sum.
+        direction: "AtoB" makes A the pictures x and B the pictures y, "BtoA" the reverse.
+        size: height and width in pixels that come out.
+        load_size: height and width before the random crop, at least `size`; equal to it for no jitter.
+        mirror: mirror training pictures left to right half of the time.
+        channels_x: of x, 1 or 3.
+        channels_y: of y, 1 or 3.
+        val_share: in [0, 1), expected share of the pictures that validates where there are no split folders.
+        batch_size: pictures of each domain in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training orders and of the augmentation.
+
+    Attributes:
+        shape_x: (C, H, W) of x.
+        shape_y: (C, H, W) of y; `shape` is the same.
+
+    Raises:
+        InputError: a number out of range; no folder, no pictures, a file that is not the picture its name says; an
+            archive that is unreachable, damaged or not the known one.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        root_b: str | None = None,
+        archive: str | None = None,
+        sha256: str | None = None,
+        direction: Direction = "AtoB",
+        size: int = 256,
+        load_size: int = 286,
+        mirror: bool = True,
+        channels_x: int = 3,
+        channels_y: int = 3,
+        val_share: float = 0.1,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        at_least("size", size, 1)
+        at_least("load_size", load_size, size)
+        one_of("direction", direction, ("AtoB", "BtoA"))
+        one_of("channels_x", channels_x, (1, 3))
+        one_of("channels_y", channels_y, (1, 3))
+        if archive is not None:
+            one_of("archive", archive, ARCHIVES)
+        if archive is not None and root_b is not None:
+            raise InputError(f"archive is {archive} and root_b is {root_b}: an archive holds both, so leave root_b out")
+        if archive is None and sha256 is not None:
+            raise InputError("sha256 is given and no archive: it is the sum of an archive to download")
+        self.root = Path(root)
+        self.root_b = None if root_b is None else Path(root_b)
+        self.archive = archive
+        self.sha256 = sha256
+        self.direction: Direction = direction
+        self.size = size
+        self.load_size = load_size
+        self.mirror = mirror
+        self.val_share = share("val_share", val_share)
+        self.shape_x = (channels_x, size, size)
+        self.shape_y = (channels_y, size, size)
+        super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)
+
+    def prepare_data(self) -> None:
+        """Downloads and unpacks the archive, if one is wanted and not there."""
+        if self.archive is not None and not (self.root / "trainA").is_dir():
+            path = self.root.parent / f"{self.archive}.zip"
+            fetch(f"{ARCHIVES_URL}/{path.name}", path, self.sha256)
+            unpack(path, self.root, check=partial(_check_folders, archive=path))
+
+    def splits(self) -> Splits:
+        a, b = self._sides()
+        picture_sizes(sorted({file for files in (*a, *b) for file in files}))
+        x, y = (a, b) if self.direction == "AtoB" else (b, a)
+        channels = self.shape_x[0], self.shape_y[0]
+        jitter = JitterApart(*channels, self.load_size, self.size, self.mirror)
+        val, test = (Alongside(x[i], y[i], *channels, self.size) if x[i] and y[i] else None for i in (1, 2))
+        return TwoOrders(x[0], y[0], jitter, self.seed), val, test
+
+    def _sides(self) -> tuple[Files, Files]:
+        if self.root_b is not None:
+            return self._below(self.root), self._below(self.root_b)
+        if (self.root / "trainA").is_dir() or (self.root / "trainB").is_dir():
+            return self._named("A"), self._named("B")
+        if (self.root / "A").is_dir() or (self.root / "B").is_dir():
+            return self._below(self.root / "A"), self._below(self.root / "B")
+        raise InputError(f"there are no folders trainA and trainB in {self.root}, nor A and B: or give root_b")
+
+    def _below(self, folder: Path) -> Files:
+        def files_of(split: str) -> list[Path]:
+            return find_pictures(folder / split)
+
+        return split_files(folder, files_of, lambda file: file.relative_to(folder).as_posix(), self.val_share)
+
+    def _named(self, side: str) -> Files:
+        """The pictures of ``trainA``, ``valA`` and ``testA``, or of B."""
+        train, *held_out = (self.root / f"{split}{side}" for split in ("train", "val", "test"))
+        files = find_pictures(train)
+        val, test = (find_pictures(folder) if folder.is_dir() else [] for folder in held_out)
+        if val or test:
+            return files, val or test, test or val
+        names = {file: file.relative_to(train).as_posix() for file in files}
+        chosen = [file for file in files if is_held_out(names[file], self.val_share)]
+        return [file for file in files if not is_held_out(names[file], self.val_share)], chosen, chosen
+
+
+def _check_folders(folder: Path, archive: Path) -> None:
+    again = f"delete {archive} and fetch it again"
+    for name in ("trainA", "trainB"):
+        if not (folder / name).is_dir():
+            raise InputError(f"{archive} has no folder {name} at its top: {again}")
+    for name, count in COUNTS.get(archive.stem, {}).items():
+        found = len(find_pictures(folder / name)) if (folder / name).is_dir() else 0
+        if found != count:
+            raise InputError(f"the published {archive.name} has {count} pictures in {name}, and {archive} {found}: {again}")

@@ -1,0 +1,342 @@
+"""Emoji and EmojiStyles, on small packages of npm's form: fetching, what is unpacked, pixels, classes, splits."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganzoo.data import Emoji, EmojiStyles, emoji
+from ganzoo.data.batches import ImagePairs, LabelledImages, Unpaired
+from ganzoo.data.emoji import CLASSES, kin, part_of
+from ganzoo.errors import InputError
+
+# by their own codes, the man would test, the woman validate and the person train
+OFFICE_WORKERS = ["1F468-200D-1F4BC", "1F469-200D-1F4BC", "1F9D1-200D-1F4BC"]
+CODES = [f"2{number:03X}" for number in range(87)] + OFFICE_WORKERS
+CATEGORIES = [CLASSES[number * 7 % 9] for number in range(len(CODES))]
+VAL = ["200D", "2018", "2019", "201F", "2026", "2043", "204B"]
+TEST = ["200E", "201C", "2021", "2039", "203C", "2044"]
+GOOGLE = "emoji-datasource-google-16.0.0"
+
+
+def png(number: int, design: str) -> bytes:
+    """Red tells the emoji's number, green the design; the left half is opaque, the right half a fifth of that."""
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[..., :2] = number, 10 if design == "google" else 20
+    pixels[:, :32, 3], pixels[:, 32:, 3] = 255, 51
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+def listed() -> list[dict]:
+    """emoji.json, in an order that is not the official one, with a swatch of skin."""
+    known = [
+        {"unified": code, "image": f"{code.lower()}.png", "category": category, "sort_order": number + 1}
+        for number, (code, category) in enumerate(zip(CODES, CATEGORIES, strict=True))
+    ]
+    swatch = {"unified": "1F3FB", "image": "1f3fb.png", "category": "Component", "sort_order": 999}
+    return [swatch, *reversed(known)]
+
+
+def pack(path: Path, design: str, extra: dict[str, bytes] | None = None) -> Path:
+    """A package as npm packs it; its sha512 is what ganzoo must expect."""
+    files = {f"img/{design}/64/{code.lower()}.png": png(number, design) for number, code in enumerate(CODES)}
+    files |= {
+        "package.json": b"{}",
+        "emoji.json": json.dumps(listed()).encode(),
+        "emoji_pretty.json": b"[]",
+        "README.md": b"whose art it is",
+        "LICENSE": b"whose data it is",
+        f"img/{design}/64/1f3fb.png": png(0, design),
+        f"img/{design}/64/1f468-1f3fe-200d-1f4bc.png": png(0, design),
+        f"img/{design}/sheets/64.png": b"a large sheet",
+        **(extra or {}),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"package/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def expect(monkeypatch, *archives: Path) -> None:
+    """Has ganzoo take these archives for the published ones."""
+    sums = {path.name.split("-")[2]: hashlib.sha512(path.read_bytes()).digest() for path in archives}
+    monkeypatch.setattr(emoji, "_SHA512", {name: base64.b64encode(found).decode() for name, found in sums.items()})
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    """A data folder with both archives, and no npm."""
+    folder = tmp_path / "data"
+    archives = [pack(folder / f"emoji-datasource-{design}-16.0.0.tgz", design) for design in ("google", "twitter")]
+    expect(monkeypatch, *archives)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    return folder
+
+
+def numbers(images: torch.Tensor) -> list[int]:
+    """Of the emoji in a batch, told by the red of the opaque half."""
+    return images[:, 0, 0, 0].tolist()
+
+
+def test_only_what_is_needed_is_unpacked_and_decoded_once(root):
+    data = Emoji(root=str(root))
+    data.prepare_data()
+    folder = root / GOOGLE
+    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "README.md", "emoji.json", "img", "pictures.npy"]
+    found = {path.relative_to(folder / "img").as_posix() for path in (folder / "img").rglob("*") if path.is_file()}
+    assert found == {f"google/64/{code.lower()}.png" for code in CODES}
+    assert sorted(path.name for path in root.iterdir() if "google" in path.name) == [GOOGLE, f"{GOOGLE}.tgz"]
+    # from here on neither the archive nor the files are opened
+    (root / f"{GOOGLE}.tgz").unlink()
+    for path in (folder / "img").rglob("*.png"):
+        path.write_bytes(b"")
+    Emoji(root=str(root)).prepare_data()
+    (folder / "pictures.npy").unlink()
+    with pytest.raises(InputError, match=r"cannot read the picture .*google/64/.*\.png"):
+        Emoji(root=str(root)).prepare_data()
+
+
+def test_a_cache_of_another_form_is_made_again(root):
+    data = Emoji(root=str(root))
+    data.prepare_data()
+    wanted = data.design.pictures()
+    path = root / GOOGLE / "pictures.npy"
+    for other in (np.zeros((2, 3, 64, 64), np.uint8), np.zeros(wanted.shape, np.float32)):
+        np.save(path, other)
+        assert torch.equal(data.design.pictures(), wanted)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert torch.equal(data.design.pictures(), wanted)
+
+
+def test_pictures_are_on_white_and_labelled_by_category(root):
+    data = Emoji(root=str(root), batch_size=5)
+    data.prepare_data()
+    data.setup()
+    assert (data.shape, data.classes, data.class_names) == ((3, 64, 64), 9, CLASSES)
+    assert [picture.code for picture in data.design.listed()] == CODES
+    parts = {"train": data.train_set, "val": data.val_set, "test": data.test_set}
+    seen = []
+    for name, part in parts.items():
+        for sample, number in zip(part, numbers(part.x), strict=False):
+            assert type(sample) is LabelledImages
+            assert part_of(CODES[number]) == name
+            assert CLASSES[int(sample.y)] == CATEGORIES[number]
+            # of black on white, a fifth of the light is taken away
+            fifth = [255 - (255 - value) * 51 / 255 for value in (number, 10, 0)]
+            assert sample.x[:, 5, 5].tolist() == [number, 10, 0]
+            assert sample.x[:, 60, 60].float().sub(torch.tensor(fifth)).abs().max() <= 0.5
+            assert (sample.x[:, :, :32] == sample.x[:, :1, :1]).all()
+            seen.append(number)
+    assert sorted(seen) == list(range(len(CODES)))
+    assert all(len(part) for part in parts.values())
+    batch = next(iter(data.train_dataloader()))
+    assert batch.x.shape == (5, 3, 64, 64)
+    assert (batch.x.dtype, batch.y.dtype) == (torch.uint8, torch.int64)
+    # the first that a picture grid shows are of several kinds
+    assert numbers(data.val_set.x) != sorted(numbers(data.val_set.x))
+    again = Emoji(root=str(root), seed=9)
+    again.setup()
+    assert torch.equal(again.val_set.x, data.val_set.x)
+
+
+def test_other_sizes_are_resized_and_only_training_is_mirrored(root):
+    small = Emoji(root=str(root), size=16)
+    small.prepare_data()
+    small.setup()
+    assert small.train_set[0].x.shape == small.shape == (3, 16, 16)
+    assert numbers(small.train_set.x)[:3] == [int(small.train_set[i].x[0, 8, 2]) for i in range(3)]
+    data = Emoji(root=str(root), mirror=True)
+    data.setup()
+    light_left = [bool(data.train_set[epoch, 0].x[0, 0, 0] > data.train_set[epoch, 0].x[0, 0, 63]) for epoch in range(60)]
+    assert 15 < sum(light_left) < 45
+    for part in (data.val_set, data.test_set, small.train_set):
+        assert all(sample.x[0, 0, 0] < sample.x[0, 0, -1] for sample in part)
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        ("1F600", "1F600"),
+        ("2764-FE0F", "2764"),
+        ("1F468-200D-1F692", "1F9D1-200D-1F692"),
+        ("1F469-200D-1F692", "1F9D1-200D-1F692"),
+        ("1F3C3-200D-2642-FE0F", "1F3C3"),
+        ("1F3C3-200D-2640-FE0F-200D-27A1-FE0F", "1F3C3"),
+        ("1F467", "1F9D2"),
+        ("1F1F8-1F1EF", "1F1F3-1F1F4"),
+        ("1F46A", kin("1F468-200D-1F469-200D-1F466")),
+        ("0031-FE0F-20E3", "0031-20E3"),
+    ],
+)
+def test_kin(code, wanted):
+    assert kin(code) == wanted
+
+
+def test_the_split_is_told_by_the_code():
+    # written down, because a change would move pictures between the splits of people's finished runs
+    assert [code for code in CODES if part_of(code) == "val"] == VAL
+    assert [code for code in CODES if part_of(code) == "test"] == TEST
+    assert len({part_of(code) for code in OFFICE_WORKERS}) == 1
+    shares = [part_of(f"{number:05X}") for number in range(5000)]
+    assert shares.count("val") / 5000 == pytest.approx(0.1, abs=0.015)
+    assert shares.count("test") / 5000 == pytest.approx(0.1, abs=0.015)
+
+
+def test_two_designs_share_no_training_emoji_and_all_held_out_ones(root):
+    data = EmojiStyles(root=str(root), batch_size=4)
+    data.prepare_data()
+    data.setup()
+    assert data.shape == data.shape_x == data.shape_y == (3, 64, 64)
+    assert data.classes is None
+    n = len(data.train_set)
+    samples = [data.train_set[epoch, index] for epoch in (0, 1) for index in range(n)]
+    assert {type(sample) for sample in samples} == {Unpaired}
+    assert all(sample.x[1, 0, 0] == 10 and sample.y[1, 0, 0] == 20 for sample in samples)
+    x, y = (set(numbers(torch.stack(images))) for images in zip(*samples, strict=True))
+    assert not x & y
+    assert x | y == {number for number, code in enumerate(CODES) if part_of(code) == "train"}
+    assert min(len(x), len(y)) > 20
+    assert n == max(len(x), len(y))
+    # nor is one a man and the other a woman
+    assert not {kin(CODES[number]) for number in x} & {kin(CODES[number]) for number in y}
+    for part, name in ((data.val_set, "val"), (data.test_set, "test")):
+        assert sorted(numbers(part.x)) == [number for number, code in enumerate(CODES) if part_of(code) == name]
+        for pair in part:
+            assert type(pair) is ImagePairs
+            assert pair.x[0, 0, 0] == pair.y[0, 0, 0]
+            assert (pair.x[1, 0, 0], pair.y[1, 0, 0]) == (10, 20)
+    batch = next(iter(data.train_dataloader()))
+    assert type(batch) is Unpaired
+    assert batch.x.shape == batch.y.shape == (4, 3, 64, 64)
+
+
+def test_the_two_designs_are_mirrored_independently(root):
+    data = EmojiStyles(root=str(root), mirror=True, size=16)
+    data.prepare_data()
+    data.setup()
+    flips = np.array(
+        [
+            [bool(image[0, 0, 0] > image[0, 0, -1]) for image in data.train_set[epoch, index]]
+            for epoch in range(20)
+            for index in range(30)
+        ]
+    )
+    for x in (False, True):
+        for y in (False, True):
+            assert (flips == [x, y]).all(1).mean() == pytest.approx(0.25, abs=0.06)
+    assert not any(image[0, 0, 0] > image[0, 0, -1] for pair in data.val_set for image in pair)
+
+
+def test_two_packages_of_different_emoji_are_refused(root):
+    data = EmojiStyles(root=str(root))
+    data.prepare_data()
+    path = root / "emoji-datasource-twitter-16.0.0" / "emoji.json"
+    path.write_text(json.dumps(listed()[:-1]))
+    with pytest.raises(InputError, match="list different emoji"):
+        data.setup()
+
+
+def test_another_archive_is_refused_and_leaves_nothing(root):
+    pack(root / f"{GOOGLE}.tgz", "google", {"README.md": b"changed on the way"})
+    with pytest.raises(InputError, match=r"google-16\.0\.0\.tgz has the sha512 .*: delete it") as caught:
+        Emoji(root=str(root)).prepare_data()
+    assert "\n" not in str(caught.value)
+    assert not (root / GOOGLE).exists()
+
+
+@pytest.mark.parametrize("name", ["../../outside", "img/google/sheets/../../../../outside"])
+def test_entries_that_leave_the_folder_are_refused_even_if_not_wanted(root, monkeypatch, name):
+    expect(monkeypatch, pack(root / f"{GOOGLE}.tgz", "google", {name: b"x"}))
+    with pytest.raises(InputError, match="would land outside"):
+        Emoji(root=str(root)).prepare_data()
+    assert not (root / GOOGLE).exists()
+    assert not list(root.parent.rglob("outside"))
+
+
+@pytest.mark.parametrize("content", [b"", b"[{}]", b'[{"category": "Flags", "sort_order": 1}]', b"not json", b"3"])
+def test_a_folder_that_is_not_the_package_is_refused(root, content):
+    (root / GOOGLE).mkdir()
+    (root / GOOGLE / "emoji.json").write_bytes(content)
+    for call in (Emoji(root=str(root)).prepare_data, Emoji(root=str(root)).setup):
+        with pytest.raises(InputError, match=r"google-16\.0\.0 is not the unpacked emoji-datasource-google") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def fake_npm(tmp_path: Path, monkeypatch, script: str) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "npm").write_text(f"#!/bin/sh\n{script}\n")
+    os.chmod(folder / "npm", 0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+
+def test_npm_fetches_what_is_missing(tmp_path, monkeypatch):
+    packed = pack(tmp_path / "elsewhere" / f"{GOOGLE}.tgz", "google")
+    expect(monkeypatch, packed)
+    fake_npm(tmp_path, monkeypatch, f'echo "$@" >> {tmp_path}/asked; cp {packed} .')
+    data = Emoji(root=str(tmp_path / "new" / "data"))
+    for _ in range(2):
+        data.prepare_data()
+    data.setup()
+    assert len(data.train_set) + len(data.val_set) + len(data.test_set) == len(CODES)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == ["pack emoji-datasource-google@16.0.0 --ignore-scripts --pack-destination ."]
+    assert sorted(path.name for path in (tmp_path / "new" / "data").iterdir()) == [GOOGLE, f"{GOOGLE}.tgz"]
+
+
+def test_npm_that_brings_something_else_is_not_believed(tmp_path, monkeypatch):
+    packed = pack(tmp_path / "elsewhere" / f"{GOOGLE}.tgz", "google")
+    fake_npm(tmp_path, monkeypatch, f"cp {packed} .")
+    with pytest.raises(InputError, match="sha512"):
+        Emoji(root=str(tmp_path)).prepare_data()
+    assert not (tmp_path / GOOGLE).exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            "echo 'npm warn old' >&2; echo 'npm error code E404' >&2; echo 'npm error 404 Not Found' >&2; exit 1",
+            "code E404; 404 Not Found",
+        ),
+        ("exit 3", "without a word"),
+        ("true", "without a word"),
+    ],
+)
+def test_when_npm_fails_it_says_what_to_put_where(tmp_path, monkeypatch, script, said):
+    fake_npm(tmp_path, monkeypatch, script)
+    folder = tmp_path / "data"
+    with pytest.raises(InputError) as caught:
+        Emoji(root=str(folder)).prepare_data()
+    assert str(caught.value) == (
+        f"`npm pack emoji-datasource-google@16.0.0` fails ({said}): get it with "
+        f"`npm pack emoji-datasource-google@16.0.0` and put {GOOGLE}.tgz in the folder {folder}"
+    )
+    assert list(folder.iterdir()) == []
+
+
+def test_without_npm_it_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    for data in (Emoji(root=str(tmp_path)), EmojiStyles(root=str(tmp_path))):
+        with pytest.raises(InputError, match=rf"`npm pack emoji-datasource-google@16\.0\.0` and put .* {tmp_path}$"):
+            data.prepare_data()
+
+
+def test_sizes_must_be_positive():
+    for data_module in (Emoji, EmojiStyles):
+        with pytest.raises(InputError, match="size is 0"):
+            data_module(size=0)
