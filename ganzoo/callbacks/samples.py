@@ -14,20 +14,23 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.generative import Sampler, Translated, Translator, own_noise
+from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator, own_noise
 from ganzoo.images import to_uint8
 
 SMALLEST_TILE = 32  # pixels; smaller pictures are enlarged by a whole factor
 GAP = 2  # pixels between tiles
 MOST_CLASSES = 16  # rows of a conditional model's grid
+MOST_CASCADES = 8  # rows of the picture of all levels
 
 
 class SampleGrid(L.Callback):
     """Writes ``pictures/step_000400.png`` in the run's folder, and gives the grid to W&B or TensorBoard.
 
     A ``Sampler`` is sampled from noise that is the same each time; one with classes has a row to a class (the first
-    16), and down a column the noise is the same. A ``Translator`` translates the first validation pictures: in each row
-    stand input, output and truth. These are taken from what ``validation_step`` returns, so the first grid is at the
+    16), and down a column the noise is the same. A ``CascadeSampler`` has a second picture, ``cascade_step_000400.png``:
+    a row to a sample (at most 8), from its coarsest level to its finest. A ``Translator`` translates the first validation
+    pictures: in each row stand input, output and truth; for a ``CycleTranslator`` x, there, and back, y, there, and back.
+    These are taken from what ``validation_step`` returns, so the first grid is at the
     start of the training where Lightning's sanity check runs, and after the first validation where it does not.
 
     Looking does not change the training: pictures come from a random stream of their own, without gradients, in
@@ -64,7 +67,7 @@ class SampleGrid(L.Callback):
         self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self.folder = folder
-        self._pairs: tuple[Tensor, Tensor] | None = None  # input and truth of the first validation pictures
+        self._pairs: tuple[Tensor, Tensor] | None = None  # x and y of the first validation pictures
         self._drawn_at = -1
         self._home = Path()
 
@@ -80,10 +83,11 @@ class SampleGrid(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         """Keeps the first pictures of the validation."""
-        if self._pairs is None and isinstance(outputs, Translated):
+        if self._pairs is None and isinstance(outputs, Translated | Cycled):
+            both = (outputs.input, outputs.truth) if isinstance(outputs, Translated) else (outputs.x, outputs.y)
             # a copy: a slice would keep the whole batch
-            x, truth = (pictures[: self.n].detach().cpu().clone() for pictures in (outputs.input, outputs.truth))
-            self._pairs = x, truth
+            x, y = (pictures[: self.n].detach().cpu().clone() for pictures in both)
+            self._pairs = x, y
 
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
@@ -126,20 +130,33 @@ class SampleGrid(L.Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # which Lightning sets behind the checker's back
             return
         with own_noise(self.seed, module.device), _looking_at(module), torch.no_grad():
-            if isinstance(module, Sampler):
-                picture = self._samples(module)
-            elif isinstance(module, Translator) and self._pairs is not None:
-                picture = self._translations(module, module.device, *self._pairs)
-            else:
-                return
+            pictures = self._pictures(module)
+        if not pictures:
+            return
         self._drawn_at = trainer.global_step
         fn = trainer.state.fn
         name = f"step_{trainer.global_step:06d}" if fn is None or fn == "fit" else fn.value
-        image = as_image(picture)
         self._home.mkdir(parents=True, exist_ok=True)
-        image.save(self._home / f"{name}.png")
-        for logger in trainer.loggers:
-            _log(logger, image, picture, trainer.global_step)
+        for kind, picture in pictures.items():
+            image = as_image(picture)
+            image.save(self._home / (f"{name}.png" if kind == "pictures" else f"{kind}_{name}.png"))
+            for logger in trainer.loggers:
+                _log(logger, kind, image, picture, trainer.global_step)
+
+    def _pictures(self, module: L.LightningModule) -> dict[str, Tensor]:
+        if isinstance(module, CascadeSampler):
+            levels = module.cascade(min(self.n, MOST_CASCADES), generator=self._generator())
+            return {"pictures": self._samples(module), "cascade": _side_by_side(levels)}
+        if isinstance(module, Sampler):
+            return {"pictures": self._samples(module)}
+        if isinstance(module, Translator) and self._pairs is not None:
+            x, y = (pictures.to(module.device) for pictures in self._pairs)
+            there = module.translate(x)
+            if not isinstance(module, CycleTranslator):
+                return {"pictures": _side_by_side([x, there, y])}
+            back = module.translate_back(y)
+            return {"pictures": _side_by_side([x, there, module.translate_back(there), y, back, module.translate(back)])}
+        return {}
 
     def _samples(self, module: Sampler) -> Tensor:
         if not module.classes:
@@ -157,12 +174,13 @@ class SampleGrid(L.Callback):
         # on the CPU, so that every device shows the same pictures
         return torch.Generator().manual_seed(self.seed)
 
-    def _translations(self, module: Translator, device: torch.device, x: Tensor, truth: Tensor) -> Tensor:
-        columns = [x, module.translate(x.to(device)).cpu(), truth]
-        channels = max(c.shape[1] for c in columns)
-        size = max((c.shape[-2:] for c in columns), key=lambda hw: hw[0] * hw[1])
-        alike = [F.interpolate(c.expand(-1, channels, -1, -1).float(), size) for c in columns]
-        return grid(torch.stack(alike, dim=1).flatten(0, 1), 3)
+
+def _side_by_side(columns: list[Tensor]) -> Tensor:
+    """Each [N, C, H, W] becomes a column of the grid; sizes and channels are brought to the largest."""
+    channels = max(c.shape[1] for c in columns)
+    size = max((c.shape[-2:] for c in columns), key=lambda hw: hw[0] * hw[1])
+    alike = [F.interpolate(c.expand(-1, channels, -1, -1).float().cpu(), size) for c in columns]
+    return grid(torch.stack(alike, dim=1).flatten(0, 1), len(columns))
 
 
 def as_image(picture: Tensor) -> Image.Image:
@@ -206,8 +224,8 @@ def _looking_at(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def _log(logger: Logger, image: Image.Image, picture: Tensor, step: int) -> None:
+def _log(logger: Logger, kind: str, image: Image.Image, picture: Tensor, step: int) -> None:
     if isinstance(logger, WandbLogger):
-        logger.log_image("pictures", [image], step=step)
+        logger.log_image(kind, [image], step=step)
     elif isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image("pictures", picture, step)
+        logger.experiment.add_image(kind, picture, step)

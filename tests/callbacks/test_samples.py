@@ -14,7 +14,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import SampleGrid
 from ganzoo.callbacks.samples import GAP, grid
 from ganzoo.errors import InputError
-from ganzoo.generative import Sampler, Translated, Translator
+from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator
 
 BATCHES = 4  # in an epoch
 
@@ -149,6 +149,51 @@ def test_a_translator_s_rows_are_input_output_and_truth(tmp_path):
     assert x.tolist() == [0, 0, 0]  # the first pixel is -1, its negative 1
     assert out.tolist() == [255, 255, 255]
     assert truth.tolist() == [0, 128, 255]
+
+
+class Cycles(Play, CycleTranslator):
+    """x is grey, y is colour; there is "one brighter" and back is "half"."""
+
+    def translate(self, x):
+        return (x + 1).expand(-1, 3, -1, -1)
+
+    def translate_back(self, y):
+        return y[:, :1] / 2
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch.grey, batch.colour
+        there, back = self.translate(x), self.translate_back(y)
+        return Cycled(x, there, self.translate_back(there), y, back, self.translate(back))
+
+
+def test_a_cycle_s_rows_go_there_and_back_both_ways(tmp_path):
+    train(Cycles(), tmp_path, SampleGrid(n=2, every_n_epochs=0), num_sanity_val_steps=1)
+    with Image.open(tmp_path / "pictures" / "step_000008.png") as picture:
+        board = np.asarray(picture).astype(int)
+    tile, top = 32, GAP + 1
+    assert board.shape == (2 * (tile + GAP) + GAP, 6 * (tile + GAP) + GAP, 3)
+    row = [board[top, GAP + 1 + column * (tile + GAP)].tolist() for column in range(6)]
+    # x = -1 -> 0 -> 0; y = (-1, 0, 1) -> -0.5 -> 0.5
+    assert row == [[0] * 3, [128] * 3, [128] * 3, [0, 128, 255], [64] * 3, [191] * 3]
+
+
+class Cascade(Samples, CascadeSampler):
+    def cascade(self, n, y=None, generator=None):
+        fine = self.sample(n, y, generator)
+        return [fine.mean((2, 3), keepdim=True), fine]
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_a_cascade_has_a_picture_of_every_level(tmp_path, classes):
+    train(Cascade(classes), tmp_path, SampleGrid(n=20, every_n_epochs=0))
+    assert pictures(tmp_path) == [f"{kind}step_{step:06d}.png" for kind in ("cascade_", "") for step in (0, 8)]
+    with Image.open(tmp_path / "pictures" / "cascade_step_000008.png") as picture:
+        board = np.asarray(picture).astype(int)
+    assert board.shape == (8 * (32 + GAP) + GAP, 2 * (32 + GAP) + GAP)  # eight rows at most, a column to a level
+    coarse = board[GAP : GAP + 32, GAP : GAP + 32]
+    assert len(np.unique(coarse)) == 1  # the coarsest is brought to the finest one's size
+    fine = board[GAP : GAP + 32, 2 * GAP + 32 : 2 * GAP + 64]
+    assert coarse.mean() == pytest.approx(fine.mean(), abs=1)
 
 
 def test_without_a_sanity_check_a_translator_is_seen_from_the_first_validation_on(tmp_path):
