@@ -13,6 +13,7 @@ _HOME = {
     "AdversarialModule": "ganzoo.adversarial",
     "CGAN": "ganzoo.models",
     "ConvolutionalGAN": "ganzoo.models",
+    "DANN": "ganzoo.models",
     "DCGAN": "ganzoo.models",
     "GAN": "ganzoo.models",
     "Pix2Pix": "ganzoo.models",

@@ -26,6 +26,7 @@ however many optimizers stepped in it. With ``accumulate=n`` the batch that coun
 """
 
 import inspect
+import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -267,6 +268,31 @@ class AdversarialModule(L.LightningModule):
         """
         self._begin_round()
         return (self._round.step + 1) % k == 0
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training, as ``max_epochs`` and ``max_steps`` have it.
+
+        Raises:
+            InputError: the trainer was given neither, or only a time.
+        """
+        trainer = self.trainer
+        batches = trainer.estimated_stepping_batches  # which asks for the data, where nobody has yet
+        limits = [] if trainer.max_steps == -1 else [trainer.max_steps]
+        if trainer.max_epochs not in (None, -1) and trainer.num_training_batches != float("inf"):
+            limits.append(math.ceil(trainer.num_training_batches / self.accumulate) * trainer.max_epochs)
+        if not limits or batches == float("inf"):
+            raise InputError(
+                f"{type(self).__name__} follows the share of the training that is done, and this one has no known end: give "
+                "trainer.max_epochs or trainer.max_steps"
+            )
+        return max(min(limits), 1)
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that was done before this step: 0 at the first; it goes on where a run is resumed."""
+        self._begin_round()
+        return min(self._round.step / self.total_steps, 1.0)
 
     def show(self, values: Mapping[str, Tensor], through: Callable[[Tensor], Tensor] | None = None) -> None:
         """Logs means and puts them on the progress bar; costs nothing in a round that is not shown.

@@ -82,3 +82,63 @@ class LinearDecay(LRScheduler):
         """The learning rate of each parameter group now."""
         share = 1.0 - max(0, self.last_epoch - self.constant) / self.decay
         return [rate * max(share, 0.0) for rate in self.base_lrs]
+
+
+class ProgressDecay(LRScheduler):
+    """``lr / (1 + alpha p)^beta`` with p the share of the training that is done; mu_p of Ganin et al. 2016, section 5.2.2.
+
+    A resumed run that is to be longer than it was has its p, and so its rate, by the new length.
+
+    Args:
+        optimizer: whose learning rate it is.
+        total: steps of the whole training.
+        alpha: how soon the rate falls.
+        beta: how far it falls.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, total: int, alpha: float = 10.0, beta: float = 0.75, last_epoch: int = -1
+    ) -> None:
+        if total < 1 or alpha < 0:
+            raise InputError(
+                f"ProgressDecay needs a total of at least 1 and an alpha of at least 0, not {total} and {alpha}"
+            )
+        self.total, self.alpha, self.beta = total, alpha, beta
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        """The learning rate of each parameter group now."""
+        progress = min(self.last_epoch / self.total, 1.0)
+        return [rate / (1 + self.alpha * progress) ** self.beta for rate in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the length of the training, which is the run's and not the checkpoint's."""
+        return {name: value for name, value in super().state_dict().items() if name != "total"}
+
+
+class MomentumClimb(LRScheduler):
+    """``momentum = min(momentum0 + by n, ceiling)`` after n epochs. The learning rate is left alone.
+
+    As LAPGAN's released code has it (Denton et al. 2015): by 0.0008 an epoch.
+
+    Args:
+        optimizer: an optimizer with a momentum (SGD).
+        by: what an epoch adds.
+        ceiling: the greatest momentum.
+    """
+
+    def __init__(self, optimizer: Optimizer, by: float = 0.0008, ceiling: float = 0.8, last_epoch: int = -1) -> None:
+        if not 0 <= ceiling < 1:
+            raise InputError(f"MomentumClimb's ceiling is a momentum, from 0 to below 1, not {ceiling}")
+        self.by, self.ceiling = by, ceiling
+        for group in optimizer.param_groups:
+            if "momentum" not in group:
+                raise InputError(f"MomentumClimb needs an optimizer with a momentum: {type(optimizer).__name__} has none")
+            group.setdefault("initial_momentum", group["momentum"])
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        """The learning rates as they are; sets the momentum on the way."""
+        for group in self.optimizer.param_groups:
+            group["momentum"] = min(group["initial_momentum"] + self.by * self.last_epoch, self.ceiling)
+        return [group["lr"] for group in self.optimizer.param_groups]

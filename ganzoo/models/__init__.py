@@ -1,6 +1,7 @@
 """The zoo: one file per paper."""
 
 from ganzoo.models.cgan import CGAN as CGAN
+from ganzoo.models.dann import DANN as DANN
 from ganzoo.models.dcgan import DCGAN as DCGAN
 from ganzoo.models.gan import GAN as GAN
 from ganzoo.models.gan import ConvolutionalGAN as ConvolutionalGAN

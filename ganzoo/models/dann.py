@@ -1,0 +1,157 @@
+"""Domain-adversarial network, DANN (Ganin et al. 2016, "Domain-Adversarial Training of Neural Networks", JMLR 17).
+
+``E(f, y, d) = 1/n sum_source L_y - lambda (1/n sum_source L_d + 1/n' sum_target L_d)`` (eq. 9 and section 4.2): features
+and label predictor go to its minimum, the domain classifier to its maximum. arXiv 1505.07818.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softplus
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.errors import InputError
+from ganzoo.generative import Adapted, Classifier, expect_shape
+from ganzoo.networks.dann import DomainNetworks, MNISTFamily
+from ganzoo.networks.norms import averages_kept
+from ganzoo.parts import build
+from ganzoo.reversal import lambda_p, reverse
+from ganzoo.schedules import ProgressDecay
+
+
+class DANN(AdversarialModule, Classifier):
+    """Labels for the target domain, learned from labels of the source domain alone.
+
+    All three networks descend one sum; between features and domain classifier lies a gradient reversal. The strength
+    follows the true progress p of the training, and so does the learning rate ``lr / (1 + alpha p)^beta``.
+
+    To override: ``networks``.
+
+    Args:
+        shape: (C, H, W) of a picture; the data's.
+        classes: how many classes; labels run from 0 to classes - 1.
+        family: the three networks; ``MNISTFamily`` is figure 4(a).
+        lambda_max: what the reversal's strength lambda_p is multiplied by. 0 is source-only training: nothing of the
+            target reaches features or labels, and the domain classifier only looks on.
+        gamma: how soon lambda_p rises.
+        lr: mu_0, learning rate at the start.
+        momentum: of SGD.
+        alpha: of the learning rate's decay.
+        beta: of the learning rate's decay; 0 keeps the rate, as the paper does from MNIST to SVHN.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+    """
+
+    classes: int
+    lambda_p: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int] = (3, 28, 28),
+        classes: int = 10,
+        family: DomainNetworks | None = None,
+        lambda_max: float = 1.0,
+        gamma: float = 10.0,
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        alpha: float = 10.0,
+        beta: float = 0.75,
+        **play: Any,
+    ) -> None:
+        super().__init__(**play)
+        self.save_hyperparameters()
+        if classes < 2:
+            raise InputError(f"telling classes apart needs at least 2 of them, not {classes}")
+        self.classes, self.lambda_max, self.gamma = classes, lambda_max, gamma
+        self.lr, self.momentum, self.alpha, self.beta = lr, momentum, alpha, beta
+        self.family = build(family or MNISTFamily(), DomainNetworks)  # type: ignore[type-abstract]
+        self.G_f, self.G_y, self.G_d = self.networks()
+        self.register_buffer("lambda_p", torch.zeros(()))  # the last step's strength, for the checkpoint's reader
+
+    def networks(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """G_f: [N, C, H, W] -> [N, F]; G_y: [N, F] -> [N, classes] logits; G_d: [N, F] -> [N, 1] logit of "target"."""
+        return self.family.networks(self.hparams["shape"], self.classes)
+
+    def check_batch(self, batch: Any) -> None:
+        expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
+        y = getattr(batch, "y", None)
+        if not isinstance(y, Tensor) or y.ndim != 1:
+            raise InputError("domain adaptation needs labels of the source as y, one to a picture: docs, Data")
+        if y.numel() and int(y.max()) >= self.classes:
+            raise InputError(f"the data have the label {int(y.max())}, and model.classes is {self.classes}")
+        if self.trainer.training:
+            if not isinstance(getattr(batch, "target", None), Tensor):
+                raise InputError("domain adaptation trains on batches with x, y and target: use data Domains (docs, Data)")
+            expect_shape("shape", self.hparams["shape"], batch.target)
+
+    def players(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {"features": [self.G_f], "label_predictor": [self.G_y], "domain_classifier": [self.G_d]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.G_y(self.G_f(x))
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x, y, target = batch.x, batch.y, batch.target
+        strength = self.lambda_max * lambda_p(self.progress, self.gamma)
+        with self.turn("features", "label_predictor", "domain_classifier") as descend:
+            f, f_target = self.both(x, target)
+            labels = self.G_y(f)
+            d, d_target = self.G_d(reverse(f, strength)), self.G_d(reverse(f_target, strength))
+            descend({**self.label_losses(labels, y), **self.domain_losses(d, d_target)})
+        self.lambda_p.fill_(strength)
+        self.show({"D(source)": d, "D(target)": d_target}, through=torch.sigmoid)
+        self.show({"source_accuracy": labels}, through=lambda logits: (logits.argmax(1) == y).float())
+        self.show({"domain_accuracy": torch.cat([-d, d_target])}, through=lambda right: (right > 0).float())
+        self.show({"lambda": self.lambda_p})
+
+    def both(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The features of source and target, each domain in a pass of its own: batch norm does not mix them.
+
+        Its running averages take in both domains by turns; without adaptation the source alone.
+        """
+        f = self.G_f(x)
+        with nullcontext() if self.lambda_max else averages_kept(self.G_f):
+            return f, self.G_f(target)
+
+    def label_losses(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return {"label": cross_entropy(logits.float(), y)}
+
+    def domain_losses(self, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+        # both domains, each by its own mean; at full strength, because lambda acts behind the reversal only
+        return {"domain_source": softplus(source.float()).mean(), "domain_target": softplus(-target.float()).mean()}
+
+    @torch.no_grad()
+    def classify(self, x: Tensor) -> Tensor:
+        return self(x).float().softmax(1)
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Adapted:
+        return self.examined(batch, "val", dataloader_idx)
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Adapted:
+        return self.examined(batch, "test", dataloader_idx)
+
+    def examined(self, batch: Any, stage: str, domain: int) -> Adapted:
+        """Logs how well labels and domains are told on a batch of the source (domain 0) or the target (1)."""
+        f = self.G_f(batch.x)
+        logits, d = self.G_y(f), self.G_d(f).squeeze(1)
+        name = ("source", "target")[domain]
+        told = {f"{stage}/domain_accuracy_{name}": ((d > 0) == bool(domain)).float().mean()}
+        if (batch.y >= 0).all():
+            # the target's labels are known to a benchmark only: a figure to report, never one to choose by
+            accuracy = (logits.argmax(1) == batch.y).float().mean()
+            told[f"{stage}/{('source_accuracy', 'oracle_target_accuracy')[domain]}"] = accuracy
+        self.log_dict(told, batch_size=len(f), sync_dist=True, add_dataloader_idx=False)
+        return Adapted(f, logits, d, batch.y)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.classify(batch.x)
+
+    def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return SGD(parameters, lr=self.lr, momentum=self.momentum)
+
+    def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
+        return [(ProgressDecay(optimizer, self.total_steps, self.alpha, self.beta), "step")]

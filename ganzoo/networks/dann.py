@@ -1,0 +1,187 @@
+"""The three networks of a domain-adversarial network, for the paper's data and for photographs.
+
+A network family is a small object that a config names; ``networks(shape, classes)`` builds the feature extractor
+G_f: [N, C, H, W] -> [N, F], the label predictor G_y: [N, F] -> [N, classes] logits, and the domain classifier
+G_d: [N, F] -> [N, 1], a logit that says target. Figure 4 of Ganin et al. 2016 draws the first three.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.errors import InputError
+
+Networks = tuple[nn.Module, nn.Module, nn.Module]
+
+
+class DomainNetworks(ABC):
+    """A family of feature extractor, label predictor and domain classifier. To override: ``networks``."""
+
+    @abstractmethod
+    def networks(self, shape: Sequence[int], classes: int) -> Networks:
+        """G_f, G_y and G_d for pictures of ``shape`` (C, H, W) and so many classes.
+
+        Raises:
+            InputError: the pictures are too small for the network.
+        """
+
+
+def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
+    """Fully connected layers with ReLU between, and dropout after each ReLU if there is any."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths[:-1]):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers += [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
+
+
+def features_of(network: nn.Module, shape: Sequence[int]) -> int:
+    """How many features a network makes of a picture of this shape (C, H, W); tried out on a black one."""
+    training = network.training
+    try:
+        with torch.no_grad():
+            return network.eval()(torch.zeros(1, *shape)).shape[1]
+    except RuntimeError:
+        raise InputError(
+            f"pictures of {'x'.join(map(str, shape))} are too small for this network: set a larger data.size and "
+            "model.shape, or another model.family"
+        ) from None
+    finally:
+        network.train(training)
+
+
+class MNISTFamily(DomainNetworks):
+    """Figure 4(a): two convolutions of 5 x 5 with 32 and 48 maps, each pooled; heads of 100-100 and of 100.
+
+    Args:
+        same: pad the convolutions so that a picture keeps its size, as some ports do; the features grow from 768 to 2,352
+            for 28 pixels.
+    """
+
+    def __init__(self, same: bool = False) -> None:
+        self.same = same
+
+    def networks(self, shape: Sequence[int], classes: int) -> Networks:
+        padding = 2 if self.same else 0
+        G_f = nn.Sequential(
+            nn.Conv2d(shape[0], 32, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 48, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(),
+        )  # fmt: skip
+        f = features_of(G_f, shape)
+        return G_f, dense(f, 100, 100, classes), dense(f, 100, 1)
+
+
+class NormedFamily(DomainNetworks):
+    """The MNIST family with batch norm after each convolution and in the heads: what many later ports train.
+
+    Not the paper's. In training each domain's batch is a pass of its own and is normalised by its own statistics.
+
+    Args:
+        maps: of the two convolutions.
+        hidden: width of the heads' hidden layers.
+    """
+
+    def __init__(self, maps: tuple[int, int] = (32, 48), hidden: int = 100) -> None:
+        self.maps = maps
+        self.hidden = hidden
+
+    def networks(self, shape: Sequence[int], classes: int) -> Networks:
+        first, second = self.maps
+        G_f = nn.Sequential(
+            nn.Conv2d(shape[0], first, 5), nn.BatchNorm2d(first), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(first, second, 5), nn.BatchNorm2d(second), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(),
+        )  # fmt: skip
+        f = features_of(G_f, shape)
+        return G_f, dense(f, self.hidden, self.hidden, classes), dense(f, self.hidden, 1)
+
+
+class SVHNFamily(DomainNetworks):
+    """Figure 4(b), for 32 pixels: three convolutions of 5 x 5 with 64, 64 and 128 maps; heads of 3072-2048 and 1024-1024.
+
+    The paper used dropout here and does not say how much.
+
+    Args:
+        dropout: share of hidden units of both heads that is dropped in training.
+    """
+
+    def __init__(self, dropout: float = 0.5) -> None:
+        self.dropout = dropout
+
+    def networks(self, shape: Sequence[int], classes: int) -> Networks:
+        G_f = nn.Sequential(
+            nn.Conv2d(shape[0], 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+            nn.Conv2d(64, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+            nn.Conv2d(64, 128, 5, padding=2), nn.ReLU(),
+            nn.Flatten(),
+        )  # fmt: skip
+        f = features_of(G_f, shape)
+        return G_f, dense(f, 3072, 2048, classes, dropout=self.dropout), dense(f, 1024, 1024, 1, dropout=self.dropout)
+
+
+class GTSRBFamily(DomainNetworks):
+    """Figure 4(c), traffic signs of 40 pixels in 43 classes: 96, 144 and 256 maps; heads of 512 and of 1024-1024."""
+
+    def networks(self, shape: Sequence[int], classes: int) -> Networks:
+        G_f = nn.Sequential(
+            nn.Conv2d(shape[0], 96, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(96, 144, 3), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(144, 256, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(),
+        )  # fmt: skip
+        f = features_of(G_f, shape)
+        return G_f, dense(f, 512, classes), dense(f, 1024, 1024, 1)
+
+
+class Photographs(nn.Module):
+    """[-1, 1] to what torchvision's pretrained backbones expect: ImageNet's mean and deviation, for both domains alike."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x + 1) / 2 - self.mean) / self.deviation
+
+
+class TorchvisionFamily(DomainNetworks):
+    """A ResNet of torchvision for photographs, a bottleneck, a linear label predictor and the paper's 1024-1024 head.
+
+    The paper did the same with AlexNet on Office-31 (section 5.2.4).
+
+    Args:
+        name: a ResNet-like network of ``torchvision.models`` (its last layer is called ``fc``): resnet18, resnet50, ...
+        weights: the name of its pretrained weights ("DEFAULT", "IMAGENET1K_V1"), which are downloaded; None for none.
+        bottleneck: features that both heads see.
+    """
+
+    def __init__(self, name: str = "resnet50", weights: str | None = None, bottleneck: int = 256) -> None:
+        self.name = name
+        self.weights = weights
+        self.bottleneck = bottleneck
+
+    def networks(self, shape: Sequence[int], classes: int) -> Networks:
+        if shape[0] != 3:
+            raise InputError(f"torchvision's backbones see colour pictures: model.shape starts with 3, not {shape[0]}")
+        models = import_module("torchvision.models")
+        try:
+            backbone = models.get_model(self.name, weights=self.weights)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"torchvision has no network '{self.name}' with weights '{self.weights}': {error}") from None
+        except OSError as error:  # URLError too
+            raise InputError(f"the weights of {self.name} cannot be downloaded: {error}") from None
+        last = getattr(backbone, "fc", None)
+        if not isinstance(last, nn.Linear):
+            raise InputError(f"{self.name} does not end in a layer called fc: choose a ResNet, ResNeXt or RegNet")
+        backbone.fc = nn.Linear(last.in_features, self.bottleneck)
+        G_f = nn.Sequential(Photographs(), backbone, nn.ReLU())
+        return G_f, nn.Linear(self.bottleneck, classes), dense(self.bottleneck, 1024, 1024, 1)

@@ -1,0 +1,398 @@
+"""DANN by closed forms, published counts, finite differences, and a second implementation by hand."""
+
+import math
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softplus
+from torch.optim import SGD
+from toys import Labelled, fit, loader, trainer
+
+from ganzoo.errors import InputError
+from ganzoo.generative import Adapted
+from ganzoo.models import DANN
+from ganzoo.networks import dann as families
+from ganzoo.networks.norms import averages_kept
+from ganzoo.reversal import lambda_p, reverse
+from ganzoo.schedules import ProgressDecay
+
+SHAPE, CLASSES = (1, 16, 16), 3
+
+
+class Two(NamedTuple):
+    x: Tensor
+    y: Tensor
+    target: Tensor
+
+
+class SmallFamily(families.DomainNetworks):
+    """No norm, no dropout: what is computed by hand is the same to the bit."""
+
+    def networks(self, shape, classes):
+        G_f = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 8), nn.Tanh())
+        return G_f, families.dense(8, 6, classes), families.dense(8, 6, 1)
+
+
+def small(cls=DANN, family=None, **options) -> DANN:
+    torch.manual_seed(0)
+    return cls(shape=SHAPE, classes=CLASSES, family=family or SmallFamily(), **options)
+
+
+def batches(n=6, size=4):
+    g = torch.Generator().manual_seed(5)
+    x, target = (torch.rand(n * size, *SHAPE, generator=g) * 2 - 1 for _ in range(2))
+    return loader(x, torch.arange(n * size) % CLASSES, target * 0.5, batch_size=size, kind=Two)
+
+
+# -- reversal -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 1.0, -1.0])
+def test_reversal_is_the_identity_whose_gradient_comes_back_reversed(strength):
+    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(reverse(x, strength), x)
+
+    def head(value: Tensor) -> Tensor:
+        return (value.sin() * torch.arange(15.0, dtype=torch.float64).view(5, 3)).sum()
+
+    head(reverse(x, strength)).backward()
+    h = 1e-6
+    for place in ((0, 0), (2, 1), (4, 2)):
+        step = torch.zeros_like(x)
+        step[place] = h
+        slope = (head(x.detach() + step) - head(x.detach() - step)) / (2 * h)
+        assert x.grad[place].item() == pytest.approx(-strength * slope.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"), [(0.0, 0.0), (0.1, 0.462117), (0.25, 0.848284), (0.5, 0.986614), (1.0, 0.999909)]
+)
+def test_lambda_p(p, expected):
+    assert lambda_p(p) == pytest.approx(expected, abs=1e-6)
+    assert lambda_p(p) == pytest.approx(math.tanh(5 * p), abs=1e-12)  # the same function in other words
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.01), (10, 0.00595), (25, 0.00391), (50, 0.00261), (100, 0.001656)])
+def test_mu_p(step, rate):
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.01)
+    schedule = ProgressDecay(optimizer, 100)
+    for _ in range(step):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(rate, abs=5e-6)
+    assert "total" not in schedule.state_dict()
+
+
+# -- networks -----------------------------------------------------------------------------------------
+
+
+def count(*networks: nn.Module) -> int:
+    return sum(p.numel() for network in networks for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("same", "label", "domain", "total"), [(False, 88_010, 77_001, 205_891), (True, 246_410, 235_401, 522_691)]
+)
+def test_the_mnist_family_has_the_known_counts(same, label, domain, total):
+    G_f, G_y, G_d = families.MNISTFamily(same).networks((3, 28, 28), 10)
+    assert (count(G_f), count(G_y), count(G_d)) == (40_880, label, domain)
+    assert count(G_f, G_y, G_d) == total
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "classes", "features"),
+    [
+        (families.MNISTFamily(), (3, 28, 28), 10, 768),
+        (families.NormedFamily(), (3, 28, 28), 10, 768),
+        (families.SVHNFamily(), (3, 32, 32), 10, 128 * 7 * 7),
+        (families.GTSRBFamily(), (3, 40, 40), 43, 256 * 2 * 2),
+        (families.TorchvisionFamily("resnet18"), (3, 64, 64), 31, 256),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, families.DomainNetworks) else None,
+)
+def test_every_family_gives_features_labels_and_a_domain(family, shape, classes, features):
+    G_f, G_y, G_d = family.networks(shape, classes)
+    f = G_f.eval()(torch.zeros(2, *shape))
+    assert f.shape == (2, features)
+    assert G_y.eval()(f).shape == (2, classes)
+    assert G_d.eval()(f).shape == (2, 1)
+
+
+def test_building_a_family_draws_nothing_and_leaves_the_averages_alone():
+    G_f, _, _ = families.NormedFamily().networks((3, 28, 28), 10)
+    norms = [part for part in G_f if isinstance(part, nn.BatchNorm2d)]
+    assert G_f.training
+    assert all(norm.num_batches_tracked == 0 and not norm.running_mean.any() for norm in norms)
+
+
+def test_a_pretrained_backbone_sees_what_imagenet_looked_like():
+    seen = families.Photographs()(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
+    assert seen[0].flatten().tolist() == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
+    assert seen[1].flatten().tolist() == pytest.approx([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225])
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "says"),
+    [
+        (families.MNISTFamily(), (3, 8, 8), "too small"),
+        (families.TorchvisionFamily("resnet18"), (1, 64, 64), "colour"),
+        (families.TorchvisionFamily("nonsense"), (3, 64, 64), "nonsense"),
+        (families.TorchvisionFamily("vgg11"), (3, 64, 64), "ResNet"),
+        (families.TorchvisionFamily("resnet18", "NO_SUCH"), (3, 64, 64), "NO_SUCH"),
+    ],
+)
+def test_a_family_that_does_not_fit_is_one_clear_line(family, shape, says):
+    with pytest.raises(InputError, match=says) as caught:
+        family.networks(shape, 10)
+    assert "\n" not in str(caught.value)
+
+
+def test_averages_are_kept_only_inside():
+    norm = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2, track_running_stats=False))
+    x = torch.randn(8, 2) * 3 + 1
+    with averages_kept(norm):
+        inside = norm(x)
+    assert norm[0].num_batches_tracked == 0
+    assert not norm[0].running_mean.any()
+    assert torch.equal(norm(x), inside)  # by the batch's own statistics both times
+    assert norm[0].num_batches_tracked == 1
+    assert norm[1].running_mean is None
+
+
+# -- the step against the same by hand ----------------------------------------------------------------
+
+
+def by_hand(model: DANN, data, total: int, head_scaled_too=False) -> None:
+    """The plain loop: the head's gradient and the features' are written out, no reversal layer."""
+    f_params, y_params, d_params = (list(net.parameters()) for net in (model.G_f, model.G_y, model.G_d))
+    optimizer = SGD([*f_params, *y_params, *d_params], lr=model.lr, momentum=model.momentum)
+    for step, batch in enumerate(data):
+        p = step / total
+        strength = model.lambda_max * (2 / (1 + math.exp(-10 * p)) - 1)
+        optimizer.param_groups[0]["lr"] = model.lr / (1 + 10 * p) ** 0.75
+        f, f_target = model.G_f(batch.x), model.G_f(batch.target)
+        label = cross_entropy(model.G_y(f), batch.y)
+        domain = softplus(model.G_d(f)).mean() + softplus(-model.G_d(f_target)).mean()
+        of_label = torch.autograd.grad(label, [*f_params, *y_params], retain_graph=True)
+        of_domain = torch.autograd.grad(domain, [*f_params, *d_params])
+        for i, parameter in enumerate(f_params):
+            parameter.grad = of_label[i] - strength * of_domain[i]
+        for parameter, gradient in zip(y_params, of_label[len(f_params) :], strict=True):
+            parameter.grad = gradient
+        for parameter, gradient in zip(d_params, of_domain[len(f_params) :], strict=True):
+            parameter.grad = strength * gradient if head_scaled_too else gradient
+        optimizer.step()
+
+
+def apart(a: nn.Module, b: nn.Module) -> float:
+    return max((p - q).abs().max().item() for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_a_run_equals_the_plain_loop(tmp_path):
+    model, hand, broken = small(lr=0.3), small(lr=0.3), small(lr=0.3)
+    fit(model, batches(20), tmp_path, max_epochs=1)
+    by_hand(hand, batches(20), 20)
+    by_hand(broken, batches(20), 20, head_scaled_too=True)
+    assert apart(model, hand) < 1e-6
+    assert apart(model, broken) > 1e-3
+
+
+class Apart(DANN):
+    """The independent oracle: three players, each with a cost of its own, played simultaneously without a reversal."""
+
+    def training_step(self, batch, batch_idx):
+        strength = self.lambda_max * lambda_p(self.progress, self.gamma)
+        with self.turn("features", "label_predictor", "domain_classifier") as descend:
+            f, f_target = self.both(batch.x, batch.target)
+            label = self.label_losses(self.G_y(f), batch.y)["label"]
+            domain = sum(self.domain_losses(self.G_d(f), self.G_d(f_target)).values())
+            descend(
+                features={"label": label, "domain": -strength * domain},
+                label_predictor={"label": label},
+                domain_classifier={"domain": domain},
+            )
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_run_equals_simultaneous_play(tmp_path, accumulate):
+    model, oracle = (small(cls, lr=0.3, accumulate=accumulate) for cls in (DANN, Apart))
+    for each in (model, oracle):
+        fit(each, batches(), tmp_path, max_epochs=2)
+    assert apart(model, oracle) < 1e-6
+    assert apart(model, small()) > 0.01
+
+
+def test_the_head_learns_at_full_strength_whatever_lambda_is():
+    gradients = []
+    for strength in (0.0, 0.01, 1.0):
+        model, batch = small(), next(iter(batches()))
+        f, f_target = model.both(batch.x, batch.target)
+        losses = model.domain_losses(model.G_d(reverse(f, strength)), model.G_d(reverse(f_target, strength)))
+        sum(losses.values()).backward()
+        gradients.append([p.grad.clone() for p in model.G_d.parameters()])
+        reach = max(p.grad.abs().max().item() for p in model.G_f.parameters())
+        assert (reach > 0) == (strength > 0)
+    for some in gradients:
+        assert any(gradient.abs().max() > 1e-3 for gradient in some)
+        for a, b in zip(some, gradients[0], strict=True):
+            assert torch.equal(a, b)
+
+
+def test_both_domains_are_in_the_cost_and_each_by_its_own_mean():
+    model = small()
+    told = model.domain_losses(torch.full((4, 1), -2.0), torch.full((9, 1), 3.0))
+    assert told["domain_source"].item() == pytest.approx(math.log(1 + math.exp(-2)))
+    assert told["domain_target"].item() == pytest.approx(math.log(1 + math.exp(-3)))
+    wrong = model.domain_losses(torch.full((4, 1), 2.0), torch.full((9, 1), -3.0))
+    assert wrong["domain_source"].item() > 2
+    assert wrong["domain_target"].item() > 3
+
+
+def test_without_strength_it_is_source_only_to_the_bit(tmp_path):
+    """Batch norm included: neither a gradient nor a running average of the target reaches features and labels."""
+    options = {"family": families.NormedFamily((4, 4), 6), "lambda_max": 0.0, "beta": 0.0, "lr": 0.1}
+    model, plain, adapted = small(**options), small(**options), small(**{**options, "lambda_max": 1.0})
+    fit(model, batches(), tmp_path, max_epochs=1)
+    fit(adapted, batches(), tmp_path, max_epochs=1)
+    optimizer = SGD([*plain.G_f.parameters(), *plain.G_y.parameters()], lr=0.1, momentum=0.9)
+    for batch in batches():
+        optimizer.zero_grad()
+        cross_entropy(plain.G_y(plain.G_f(batch.x)), batch.y).backward()
+        optimizer.step()
+    ours, theirs, others = (each.state_dict() for each in (model, plain, adapted))
+    for key in ours:
+        if key.startswith(("G_f", "G_y")):
+            assert torch.equal(ours[key], theirs[key]), key
+    assert not torch.equal(ours["G_f.1.running_mean"], others["G_f.1.running_mean"])
+    assert not torch.equal(ours["G_d.0.weight"], theirs["G_d.0.weight"])  # the head looks on, and learns
+
+
+# -- progress -----------------------------------------------------------------------------------------
+
+
+class Watched(DANN):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.seen: list[tuple[float, float]] = []
+
+    def training_step(self, batch, batch_idx):
+        for _ in range(3):
+            self(batch.x)  # a schedule that counts forward calls would run ahead
+        super().training_step(batch, batch_idx)
+        self.seen.append((self.progress, self.lambda_p.item()))
+
+
+@pytest.mark.parametrize(
+    ("limits", "accumulate", "expected"),
+    [
+        ({"max_epochs": 2}, 1, [i / 12 for i in range(12)]),
+        ({"max_steps": 8}, 1, [i / 8 for i in range(8)]),
+        ({"max_epochs": 5, "max_steps": 4}, 1, [i / 4 for i in range(4)]),
+        ({"max_epochs": 2}, 4, [i / 4 for i in (0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 3)]),
+        ({"max_steps": 2}, 3, [0, 0, 0, 0.5, 0.5, 0.5]),
+    ],
+)
+def test_progress_is_the_share_of_the_whole_training(tmp_path, limits, accumulate, expected):
+    model = small(Watched, accumulate=accumulate)
+    fit(model, batches(), tmp_path, **limits)
+    assert [p for p, _ in model.seen] == pytest.approx(expected)
+    assert [strength for _, strength in model.seen] == pytest.approx([math.tanh(5 * p) for p in expected], abs=1e-6)
+
+
+def test_a_resumed_run_goes_on_where_it_was(tmp_path):
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    whole = small(Watched)
+    keep = ModelCheckpoint(tmp_path / "kept", filename="{step}", every_n_train_steps=5, save_top_k=-1)
+    trainer(tmp_path, max_epochs=3, enable_checkpointing=True, callbacks=[keep]).fit(whole, batches())
+    saved = torch.load(tmp_path / "kept" / "step=5.ckpt", weights_only=True)
+    assert saved["state_dict"]["lambda_p"].item() == pytest.approx(math.tanh(5 * 4 / 18), abs=1e-6)
+    resumed = small(Watched)
+    trainer(tmp_path, max_epochs=3).fit(resumed, batches(), ckpt_path=tmp_path / "kept" / "step=10.ckpt")
+    assert [p for p, _ in resumed.seen] == pytest.approx([i / 18 for i in range(10, 18)])
+    rates = [group["lr"] for optimizer in whole.trainer.optimizers for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.01 / 11**0.75] * 3)
+    again = [group["lr"] for optimizer in resumed.trainer.optimizers for group in optimizer.param_groups]
+    assert again == pytest.approx(rates)
+    longer = small(Watched)
+    trainer(tmp_path, max_epochs=6).fit(longer, batches(), ckpt_path=tmp_path / "kept" / "step=10.ckpt")
+    assert longer.seen[0][0] == pytest.approx(10 / 36)
+    last = [group["lr"] for optimizer in longer.trainer.optimizers for group in optimizer.param_groups]
+    assert last == pytest.approx([0.01 / 11**0.75] * 3)  # by the new length
+
+
+def test_a_training_without_an_end_is_one_clear_line(tmp_path):
+    with pytest.raises(InputError, match=r"max_epochs or trainer\.max_steps") as caught:
+        fit(small(), batches(), tmp_path, max_epochs=-1, max_steps=-1)
+    assert "\n" not in str(caught.value)
+
+
+# -- validation ---------------------------------------------------------------------------------------
+
+
+def held_out(y_target):
+    g = torch.Generator().manual_seed(8)
+    x, target = (torch.rand(6, *SHAPE, generator=g) * 2 - 1 for _ in range(2))
+    return [loader(x, torch.arange(6) % CLASSES, batch_size=3), loader(target, y_target, batch_size=3)]
+
+
+def test_validation_tells_each_domain_and_calls_the_target_an_oracle(tmp_path):
+    model = small()
+    kept = []
+    wrapped = model.validation_step
+    model.validation_step = lambda *args: kept.append(wrapped(*args)) or kept[-1]
+    played = trainer(tmp_path)
+    (source, target) = played.validate(model, held_out(torch.arange(6) % CLASSES), verbose=False)
+    assert set(source) == {"val/source_accuracy", "val/domain_accuracy_source"}
+    assert set(target) == {"val/oracle_target_accuracy", "val/domain_accuracy_target"}
+    assert all(isinstance(record, Adapted) for record in kept)
+    f, logits, d = (torch.cat([record[i] for record in kept[2:]]) for i in range(3))
+    assert f.shape == (6, 8)
+    assert d.shape == (6,)
+    assert target["val/oracle_target_accuracy"] == pytest.approx(
+        (logits.argmax(1) == torch.arange(6) % 3).float().mean().item()
+    )
+    assert target["val/domain_accuracy_target"] == pytest.approx((d > 0).float().mean().item())
+
+
+def test_a_target_without_labels_has_no_oracle(tmp_path):
+    _, target = trainer(tmp_path).validate(small(), held_out(torch.full((6,), -1)), verbose=False)
+    assert set(target) == {"val/domain_accuracy_target"}
+
+
+def test_probabilities(tmp_path):
+    model = small().eval()
+    x = torch.rand(5, *SHAPE)
+    told = model.classify(x)
+    assert told.shape == (5, CLASSES)
+    assert told.sum(1).tolist() == pytest.approx([1.0] * 5)
+    assert torch.equal(told.argmax(1), model(x).argmax(1))
+    assert not told.requires_grad
+
+
+# -- bad input ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (loader(torch.zeros(4, *SHAPE), torch.zeros(4, dtype=torch.int64), batch_size=2), "x, y and target"),
+        (loader(torch.zeros(4, *SHAPE), batch_size=2), "labels of the source"),
+        (loader(torch.zeros(4, *SHAPE), torch.full((4,), 3), torch.zeros(4, *SHAPE), batch_size=2, kind=Two), "label 3"),
+        (
+            loader(torch.zeros(4, *SHAPE), torch.zeros(4).long(), torch.zeros(4, 1, 9, 9), batch_size=2, kind=Two),
+            r"model\.shape",
+        ),
+    ],
+)
+def test_data_that_do_not_fit_are_one_clear_line(tmp_path, data, says):
+    with pytest.raises(InputError, match=says) as caught:
+        fit(small(), data, tmp_path, max_epochs=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_labelled_is_enough_to_validate(tmp_path):
+    assert Labelled._fields == ("x", "y")
+    trainer(tmp_path).validate(small(), held_out(torch.full((6,), -1)), verbose=False)
