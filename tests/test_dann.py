@@ -14,7 +14,7 @@ from ganzoo.errors import InputError
 from ganzoo.generative import Adapted
 from ganzoo.models import DANN
 from ganzoo.networks import dann as families
-from ganzoo.networks.norms import averages_kept
+from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
 from ganzoo.reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
 
@@ -149,16 +149,34 @@ def test_a_family_that_does_not_fit_is_one_clear_line(family, shape, says):
     assert "\n" not in str(caught.value)
 
 
-def test_averages_are_kept_only_inside():
-    norm = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2, track_running_stats=False))
-    x = torch.randn(8, 2) * 3 + 1
-    with averages_kept(norm):
-        inside = norm(x)
-    assert norm[0].num_batches_tracked == 0
-    assert not norm[0].running_mean.any()
-    assert torch.equal(norm(x), inside)  # by the batch's own statistics both times
-    assert norm[0].num_batches_tracked == 1
-    assert norm[1].running_mean is None
+def test_each_domain_has_its_own_averages_and_both_have_one_scale():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.ReLU(), nn.Sequential(nn.BatchNorm1d(2, momentum=0.5)))
+    before = [p.detach().clone() for p in plain.parameters()]
+    network = per_domain(plain)
+    assert [type(part) for part in network.modules() if "Norm" in type(part).__name__] == [DomainNorm] * 2
+    assert all(torch.equal(p, q) for p, q in zip(network.parameters(), before, strict=True))
+    norm, oracles = network[3][0], [nn.BatchNorm1d(2, momentum=0.5) for _ in range(2)]
+    for i in range(6):
+        domain = i % 2
+        x = torch.randn(8, 2) * (1 + 3 * domain) + 5 * domain
+        with of_domain(domain, network):
+            assert torch.allclose(norm(x), oracles[domain](x), atol=1e-6)
+    network.eval()
+    for domain in (SOURCE, TARGET):
+        assert torch.allclose(norm.running_mean[domain], oracles[domain].running_mean)
+        assert torch.allclose(norm.running_var[domain], oracles[domain].running_var)
+        with of_domain(domain, network):
+            assert torch.allclose(norm(x), oracles[domain].eval()(x), atol=1e-6)
+    assert torch.allclose(norm(x), oracles[TARGET](x), atol=1e-6)  # outside
+    kept = nn.BatchNorm1d(2, track_running_stats=False)
+    assert per_domain(kept) is kept
+
+
+def test_pretrained_averages_serve_both_domains_at_first():
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean.fill_(4.0)
+    assert per_domain(norm).running_mean.tolist() == [[4.0] * 3] * 2
 
 
 # -- the step against the same by hand ----------------------------------------------------------------
@@ -205,7 +223,7 @@ class Apart(DANN):
     def training_step(self, batch, batch_idx):
         strength = self.lambda_max * lambda_p(self.progress, self.gamma)
         with self.turn("features", "label_predictor", "domain_classifier") as descend:
-            f, f_target = self.both(batch.x, batch.target)
+            f, f_target = self.G_f(batch.x), self.G_f(batch.target)
             label = self.label_losses(self.G_y(f), batch.y)["label"]
             domain = sum(self.domain_losses(self.G_d(f), self.G_d(f_target)).values())
             descend(
@@ -228,7 +246,7 @@ def test_the_head_learns_at_full_strength_whatever_lambda_is():
     gradients = []
     for strength in (0.0, 0.01, 1.0):
         model, batch = small(), next(iter(batches()))
-        f, f_target = model.both(batch.x, batch.target)
+        f, f_target = model.G_f(batch.x), model.G_f(batch.target)
         losses = model.domain_losses(model.G_d(reverse(f, strength)), model.G_d(reverse(f_target, strength)))
         sum(losses.values()).backward()
         gradients.append([p.grad.clone() for p in model.G_d.parameters()])
@@ -251,22 +269,30 @@ def test_both_domains_are_in_the_cost_and_each_by_its_own_mean():
 
 
 def test_without_strength_it_is_source_only_to_the_bit(tmp_path):
-    """Batch norm included: neither a gradient nor a running average of the target reaches features and labels."""
-    options = {"family": families.NormedFamily((4, 4), 6), "lambda_max": 0.0, "beta": 0.0, "lr": 0.1}
-    model, plain, adapted = small(**options), small(**options), small(**{**options, "lambda_max": 1.0})
+    """Batch norm included: neither a gradient nor a statistic of the target reaches features and labels."""
+    family = families.NormedFamily((4, 4), 6)
+    options = {"family": family, "beta": 0.0, "lr": 0.1}
+    model, adapted = small(**options, lambda_max=0.0), small(**options)
     fit(model, batches(), tmp_path, max_epochs=1)
     fit(adapted, batches(), tmp_path, max_epochs=1)
-    optimizer = SGD([*plain.G_f.parameters(), *plain.G_y.parameters()], lr=0.1, momentum=0.9)
+    torch.manual_seed(0)
+    G_f, G_y, G_d = family.networks(SHAPE, CLASSES)  # torch's own batch norm
+    optimizer = SGD([*G_f.parameters(), *G_y.parameters()], lr=0.1, momentum=0.9)
     for batch in batches():
         optimizer.zero_grad()
-        cross_entropy(plain.G_y(plain.G_f(batch.x)), batch.y).backward()
+        cross_entropy(G_y(G_f(batch.x)), batch.y).backward()
         optimizer.step()
-    ours, theirs, others = (each.state_dict() for each in (model, plain, adapted))
-    for key in ours:
-        if key.startswith(("G_f", "G_y")):
-            assert torch.equal(ours[key], theirs[key]), key
-    assert not torch.equal(ours["G_f.1.running_mean"], others["G_f.1.running_mean"])
-    assert not torch.equal(ours["G_d.0.weight"], theirs["G_d.0.weight"])  # the head looks on, and learns
+    for mine, theirs in ((model.G_f, G_f), (model.G_y, G_y)):
+        assert all(torch.equal(p, q) for p, q in zip(mine.parameters(), theirs.parameters(), strict=True))
+    assert torch.equal(model.G_f[1].running_mean[SOURCE], G_f[1].running_mean)
+    assert not torch.equal(model.G_d[0].weight, G_d[0].weight)  # the head looks on, and learns
+    # and the target is seen with the source's statistics, where an adapted model has its own for it
+    target = next(iter(batches())).target
+    for module in (model, adapted, G_f, G_y):
+        module.eval()
+    assert torch.allclose(model(target), G_y(G_f(target)), atol=1e-6)
+    assert torch.equal(model(target), model(target, SOURCE))
+    assert (adapted(target) - adapted(target, SOURCE)).abs().max() > 1e-4
 
 
 # -- progress -----------------------------------------------------------------------------------------

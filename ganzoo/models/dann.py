@@ -5,7 +5,6 @@ and label predictor go to its minimum, the domain classifier to its maximum. arX
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
 from ganzoo.generative import Adapted, Classifier, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
-from ganzoo.networks.norms import averages_kept
+from ganzoo.networks.norms import SOURCE, TARGET, of_domain, per_domain
 from ganzoo.parts import build
 from ganzoo.reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
@@ -37,7 +36,8 @@ class DANN(AdversarialModule, Classifier):
         classes: how many classes; labels run from 0 to classes - 1.
         family: the three networks; ``MNISTFamily`` is figure 4(a).
         lambda_max: what the reversal's strength lambda_p is multiplied by. 0 is source-only training: nothing of the
-            target reaches features or labels, and the domain classifier only looks on.
+            target reaches features or labels, the domain classifier only looks on, and batch norm treats the target as
+            it does the source.
         gamma: how soon lambda_p rises.
         lr: mu_0, learning rate at the start.
         momentum: of SGD.
@@ -69,7 +69,10 @@ class DANN(AdversarialModule, Classifier):
         self.classes, self.lambda_max, self.gamma = classes, lambda_max, gamma
         self.lr, self.momentum, self.alpha, self.beta = lr, momentum, alpha, beta
         self.family = build(family or MNISTFamily(), DomainNetworks)  # type: ignore[type-abstract]
-        self.G_f, self.G_y, self.G_d = self.networks()
+        G_f, self.G_y, G_d = self.networks()
+        self.G_f, self.G_d = per_domain(G_f), per_domain(G_d)
+        # source-only training has never looked at the target's statistics, and does not go by them
+        self.treated_as = (SOURCE, TARGET if lambda_max else SOURCE)
         self.register_buffer("lambda_p", torch.zeros(()))  # the last step's strength, for the checkpoint's reader
 
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module]:
@@ -91,31 +94,26 @@ class DANN(AdversarialModule, Classifier):
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"features": [self.G_f], "label_predictor": [self.G_y], "domain_classifier": [self.G_d]}
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.G_y(self.G_f(x))
+    def forward(self, x: Tensor, domain: int = TARGET) -> Tensor:
+        with of_domain(self.treated_as[domain], self.G_f):
+            return self.G_y(self.G_f(x))
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x, y, target = batch.x, batch.y, batch.target
         strength = self.lambda_max * lambda_p(self.progress, self.gamma)
         with self.turn("features", "label_predictor", "domain_classifier") as descend:
-            f, f_target = self.both(x, target)
-            labels = self.G_y(f)
-            d, d_target = self.G_d(reverse(f, strength)), self.G_d(reverse(f_target, strength))
+            # a pass for each domain: batch norm does not mix them
+            with of_domain(SOURCE, self.G_f, self.G_d):
+                f = self.G_f(x)
+                labels, d = self.G_y(f), self.G_d(reverse(f, strength))
+            with of_domain(TARGET, self.G_f, self.G_d):
+                d_target = self.G_d(reverse(self.G_f(target), strength))
             descend({**self.label_losses(labels, y), **self.domain_losses(d, d_target)})
         self.lambda_p.fill_(strength)
         self.show({"D(source)": d, "D(target)": d_target}, through=torch.sigmoid)
         self.show({"source_accuracy": labels}, through=lambda logits: (logits.argmax(1) == y).float())
         self.show({"domain_accuracy": torch.cat([-d, d_target])}, through=lambda right: (right > 0).float())
         self.show({"lambda": self.lambda_p})
-
-    def both(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The features of source and target, each domain in a pass of its own: batch norm does not mix them.
-
-        Its running averages take in both domains by turns; without adaptation the source alone.
-        """
-        f = self.G_f(x)
-        with nullcontext() if self.lambda_max else averages_kept(self.G_f):
-            return f, self.G_f(target)
 
     def label_losses(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {"label": cross_entropy(logits.float(), y)}
@@ -125,8 +123,8 @@ class DANN(AdversarialModule, Classifier):
         return {"domain_source": softplus(source.float()).mean(), "domain_target": softplus(-target.float()).mean()}
 
     @torch.no_grad()
-    def classify(self, x: Tensor) -> Tensor:
-        return self(x).float().softmax(1)
+    def classify(self, x: Tensor, domain: int = TARGET) -> Tensor:
+        return self(x, domain).float().softmax(1)
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Adapted:
         return self.examined(batch, "val", dataloader_idx)
@@ -135,9 +133,10 @@ class DANN(AdversarialModule, Classifier):
         return self.examined(batch, "test", dataloader_idx)
 
     def examined(self, batch: Any, stage: str, domain: int) -> Adapted:
-        """Logs how well labels and domains are told on a batch of the source (domain 0) or the target (1)."""
-        f = self.G_f(batch.x)
-        logits, d = self.G_y(f), self.G_d(f).squeeze(1)
+        """Logs how well labels and domains are told on a batch of a domain."""
+        with of_domain(self.treated_as[domain], self.G_f, self.G_d):
+            f = self.G_f(batch.x)
+            logits, d = self.G_y(f), self.G_d(f).squeeze(1)
         name = ("source", "target")[domain]
         told = {f"{stage}/domain_accuracy_{name}": ((d > 0) == bool(domain)).float().mean()}
         if (batch.y >= 0).all():

@@ -79,7 +79,7 @@ class MNISTFamily(DomainNetworks):
 class NormedFamily(DomainNetworks):
     """The MNIST family with batch norm after each convolution and in the heads: what many later ports train.
 
-    Not the paper's. In training each domain's batch is a pass of its own and is normalised by its own statistics.
+    Not the paper's. Each domain is normalised by its own statistics (:mod:`ganzoo.networks.norms`).
 
     Args:
         maps: of the two convolutions.

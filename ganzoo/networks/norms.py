@@ -1,20 +1,62 @@
-"""Batch norm where more than one kind of picture passes through the same network."""
+"""Batch norm where two domains pass through the same network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+
+SOURCE, TARGET = 0, 1
+
+
+class DomainNorm(nn.Module):
+    """Batch norm with one scale and shift, and running averages of each domain.
+
+    In training a batch is normalised by its own statistics, which go into the averages of the domain that :func:`of_domain`
+    says; in evaluation by that domain's averages. Outside of :func:`of_domain` pictures are the target's.
+
+    Args:
+        norm: the batch norm that it takes the place of, with its parameters, epsilon and momentum.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.momentum = 0.1 if norm.momentum is None else norm.momentum
+        self.domain = TARGET
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        # of a pretrained network both domains start with the averages that it has
+        self.register_buffer("running_mean", torch.stack([norm.running_mean] * 2))
+        self.register_buffer("running_var", torch.stack([norm.running_var] * 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, var = self.running_mean[self.domain], self.running_var[self.domain]
+        return functional.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
+
+
+def per_domain(network: nn.Module) -> nn.Module:
+    """The network with every batch norm that keeps running averages made a :class:`DomainNorm`."""
+    if isinstance(network, _BatchNorm):
+        return DomainNorm(network) if network.track_running_stats else network
+    for name, part in network.named_children():
+        setattr(network, name, per_domain(part))
+    return network
 
 
 @contextmanager
-def averages_kept(network: nn.Module) -> Iterator[None]:
-    """Inside the block a training network's batch norms use the batch's statistics and leave their averages alone."""
-    tracking = [part for part in network.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
-    for part in tracking:
-        part.track_running_stats = False
+def of_domain(domain: int, *networks: nn.Module) -> Iterator[None]:
+    """Inside the block what passes through the networks is of this domain, ``SOURCE`` or ``TARGET``."""
+    norms = [part for network in networks for part in network.modules() if isinstance(part, DomainNorm)]
+    for norm in norms:
+        norm.domain = domain
     try:
         yield
     finally:
-        for part in tracking:
-            part.track_running_stats = True
+        for norm in norms:
+            norm.domain = TARGET
