@@ -10,7 +10,7 @@ import pytest
 import ganzoo
 
 PACKAGE = Path(ganzoo.__file__).parent
-LEAVES = {"errors", "images", "parts", "schedules", "losses", "generative"}
+LEAVES = {"errors", "images", "parts", "schedules", "losses", "generative", "reversal", "replay", "pyramid"}
 ALLOWED = {
     "errors": set(),
     "images": set(),
@@ -18,6 +18,10 @@ ALLOWED = {
     "losses": set(),
     "generative": {"errors"},
     "parts": {"errors"},
+    "reversal": set(),
+    "replay": {"errors"},
+    "pyramid": {"errors"},
+    "metrics": {"errors", "metrics"},
     "adversarial": {"errors", "parts"},
     "networks": {"errors", "networks"},
     "models": LEAVES | {"adversarial", "networks", "models"},

@@ -141,7 +141,7 @@ class SampleGrid(L.Callback):
             image = as_image(picture)
             image.save(self._home / (f"{name}.png" if kind == "pictures" else f"{kind}_{name}.png"))
             for logger in trainer.loggers:
-                _log(logger, kind, image, picture, trainer.global_step)
+                log_picture(logger, kind, image, picture, trainer.global_step)
 
     def _pictures(self, module: L.LightningModule) -> dict[str, Tensor]:
         if isinstance(module, CascadeSampler):
@@ -224,7 +224,8 @@ def _looking_at(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def _log(logger: Logger, kind: str, image: Image.Image, picture: Tensor, step: int) -> None:
+def log_picture(logger: Logger, kind: str, image: Image.Image, picture: Tensor, step: int) -> None:
+    """Gives a picture (an image, and the same as uint8 [1 or 3, H, W]) to W&B or TensorBoard; other loggers take none."""
     if isinstance(logger, WandbLogger):
         logger.log_image(kind, [image], step=step)
     elif isinstance(logger, TensorBoardLogger):

@@ -1,6 +1,7 @@
 """Lightning DataModules of pictures, labelled pictures and pairs of pictures; one import line each."""
 
 from ganzoo.data.digits import Digits as Digits
+from ganzoo.data.domains import Domains as Domains
 from ganzoo.data.emoji import Emoji as Emoji
 from ganzoo.data.emoji import EmojiStyles as EmojiStyles
 from ganzoo.data.folder import ImageFolder as ImageFolder

@@ -1,0 +1,308 @@
+"""Domain adaptation watched: how far apart the domains are, scores that need no label of the target, and a picture."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ganzoo.callbacks.samples import log_picture
+from ganzoo.errors import InputError
+from ganzoo.generative import Adapted
+from ganzoo.metrics.domains import gated, information_maximisation, mean_entropy, proxy_a_distance
+
+FEWEST = 12  # pictures of a domain that a proxy A-distance can be measured on
+PANEL = 420  # pixels
+COLOURS = ((31, 90, 200), (214, 39, 40))  # the source's points are blue and the target's red, as in the paper
+
+
+@dataclass
+class _Domain:
+    """What a validation has shown of a domain: a random choice of its features, and all of its logits."""
+
+    draw: np.random.Generator
+    features: Tensor | None = None
+    ranks: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
+    logits: list[Tensor] = field(default_factory=list)
+    right: int = 0
+    labelled: int = 0
+
+    def add(self, record: Adapted, n: int) -> None:
+        logits = record.logits.detach().float().cpu()
+        self.logits.append(logits)
+        # each picture draws a number, and the n smallest stay: any n are as likely, in one pass over any order
+        ranks = torch.cat([self.ranks, torch.from_numpy(self.draw.random(len(logits)))])
+        kept = ranks.argsort()[:n]
+        if len(ranks) <= n or (kept >= len(self.ranks)).any():
+            new = record.features.detach().flatten(1).float().cpu()
+            together = new if self.features is None else torch.cat([self.features, new])
+            self.features, self.ranks = together[kept], ranks[kept]
+
+    def count(self, record: Adapted) -> None:
+        y = record.y.cpu()
+        self.right += int((record.logits.detach().argmax(1).cpu() == y)[y >= 0].sum())
+        self.labelled += int((y >= 0).sum())
+
+
+class DomainAdaptation(L.Callback):
+    """Measures an adaptation at each validation and draws the two domains before and now.
+
+    It reads what ``validation_step`` and ``test_step`` return, an ``Adapted`` for each batch, where data loader 0 is the
+    source and 1 the target; a module that returns anything else is left alone. The target's labels are never read.
+    Logged, and fit to be a checkpoint's monitor:
+
+    ===========================  ========================================================================================
+    val/proxy_a_distance         0 where a linear classifier cannot tell the features' domain, 2 where it always can
+    val/target_entropy           mean entropy of the target's predictions, in nats; low is good
+    val/target_information       H(mean p) - mean H(p) of them, from 0 to log K; high is good
+    val/select_entropy           the entropy where the source is classified well enough, else log K; choose the ``min``
+    val/select_information       the information where the source is classified well enough, else 0; choose the ``max``
+    ===========================  ========================================================================================
+
+    (test/... likewise, without the last two.) The picture ``pictures/embedding_step_000400.png`` in the run's folder, and
+    ``embedding.png``, always the newest, show the features of both domains, source blue and target red, projected to two
+    dimensions, each panel by itself: on the right those of now, on the left those of the run's first validation. That is
+    the untrained model where Lightning's sanity check runs (``num_sanity_val_steps`` batches of each domain: give it enough
+    for some hundred pictures); where it does not, the panel says the step. The left panel survives resuming.
+
+    Looking does not change the training: nothing is run or drawn from the common random streams.
+
+    Args:
+        n: pictures of each domain, chosen at random, that distance and picture are made of, over all processes.
+        points: of each domain in the picture, at most `n`.
+        least_source_accuracy: in [0, 1], below which the two ``select`` scores are the worst possible.
+        tsne: project by t-SNE as the paper does (some seconds for 500 + 500 points), instead of the two principal
+            components.
+        seed: of the choice, of the distance's halves and of t-SNE.
+        folder: where the PNG files go. Left out: ``pictures`` in the run's folder.
+
+    Raises:
+        InputError: when a number is out of range.
+    """
+
+    def __init__(
+        self,
+        n: int = 2000,
+        points: int = 500,
+        least_source_accuracy: float = 0.9,
+        tsne: bool = False,
+        seed: int = 0,
+        folder: str | Path | None = None,
+    ) -> None:
+        if n < FEWEST or points < 1:
+            raise InputError(f"DomainAdaptation needs n of at least {FEWEST} and points of at least 1, not {n} and {points}")
+        if not 0 <= least_source_accuracy <= 1:
+            raise InputError(f"least_source_accuracy is a share from 0 to 1, not {least_source_accuracy}")
+        if seed < 0:
+            raise InputError(f"seed is at least 0, not {seed}")
+        self.n = n
+        self.points = points
+        self.least_source_accuracy = least_source_accuracy
+        self.tsne = tsne
+        self.seed = seed
+        self.folder = folder
+        self._seen: dict[int, _Domain] = {}
+        self._before: tuple[int, list[Tensor]] | None = None  # step, and the points of source and target
+        self._now: list[Tensor] | None = None  # features of source and target, until they are drawn
+        self._home = Path()
+
+    # -- when ---------------------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Finds the folder; every process must ask, because the answer is broadcast."""
+        home = trainer.log_dir or trainer.default_root_dir
+        self._home = Path(self.folder) if self.folder is not None else Path(home) / "pictures"
+        if stage == "fit":
+            self._before = None  # of an earlier fit; a resumed one finds its own in the checkpoint
+
+    def state_dict(self) -> dict[str, Any]:
+        """The left panel, for a run that is taken up again."""
+        return {} if self._before is None else {"step": self._before[0], "points": self._before[1]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The left panel of the run that is taken up again."""
+        self._before = (state_dict["step"], state_dict["points"]) if state_dict else None
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forgets the last validation."""
+        self._seen = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps what is needed of one batch."""
+        if isinstance(outputs, Adapted):
+            # the same draws for both domains, so that the same pictures are chosen where both are one
+            domain = self._seen.setdefault(dataloader_idx, _Domain(np.random.default_rng(self.seed)))
+            domain.add(outputs, math.ceil(self.n / trainer.world_size))
+            if dataloader_idx == 0:
+                domain.count(outputs)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Measures and logs."""
+        self._measure(trainer, pl_module, "val")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draws; of the sanity check it only keeps the points."""
+        self._draw(trainer)
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forgets the last evaluation."""
+        self._seen = {}
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps what is needed of one batch."""
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Measures and logs."""
+        self._measure(trainer, pl_module, "test")
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draws."""
+        self._draw(trainer)
+
+    # -- what ---------------------------------------------------------------------------------------------------------
+
+    def _measure(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        self._now = None
+        if not {0, 1} <= set(self._seen):
+            return
+        mine = [(d.features, torch.cat(d.logits), d.right, d.labelled) for d in (self._seen[0], self._seen[1])]
+        self._seen = {}
+        of_source, of_target = _of_all_processes(trainer, mine)
+        source, target = (torch.cat(domain[0])[: self.n] for domain in (of_source, of_target))
+        logits = torch.cat(of_target[1])
+        finite = bool(source.isfinite().all() and target.isfinite().all())
+        if finite:
+            self._now = [source, target]
+        if trainer.sanity_checking:
+            return
+        entropy, information = mean_entropy(logits), information_maximisation(logits)
+        values = {"target_entropy": entropy, "target_information": information}
+        if min(len(source), len(target)) >= FEWEST:
+            values["proxy_a_distance"] = proxy_a_distance(source, target, self.seed) if finite else math.nan
+        if stage == "val":
+            right, labelled = sum(of_source[2]), sum(of_source[3])
+            accuracy = right / labelled if labelled else math.nan
+            gate = {"source_accuracy": accuracy, "least": self.least_source_accuracy}
+            values["select_entropy"] = gated(entropy, math.log(logits.shape[1]), **gate)
+            values["select_information"] = gated(information, 0.0, **gate)
+        # every process has the same numbers; synced all the same, as Lightning wants of what a checkpoint watches
+        module.log_dict({f"{stage}/{name}": value for name, value in values.items()}, sync_dist=True)
+
+    def _draw(self, trainer: L.Trainer) -> None:
+        if self._now is None or trainer.fast_dev_run:  # type: ignore[attr-defined]  # set behind the checker's back
+            return
+        features, self._now = self._now, None
+        if not trainer.is_global_zero:
+            return
+        step, fn = trainer.global_step, trainer.state.fn
+        fitting = fn is None or fn == "fit"
+        now = projected([each[: self.points] for each in features], self.tsne, self.seed)
+        first = self._before
+        if first is None and fitting:
+            self._before = step, now
+        if trainer.sanity_checking:
+            return
+        panels = (
+            [] if first is None else [(f"{'before' if first[0] == 0 else 'first validation'} (step {first[0]})", first[1])]
+        )
+        panels.append((f"after step {step}" if fitting else "this checkpoint", now))
+        image = side_by_side(panels)
+        self._home.mkdir(parents=True, exist_ok=True)
+        name = f"step_{step:06d}" if fn is None or fitting else fn.value
+        image.save(self._home / f"embedding_{name}.png")
+        image.save(self._home / "embedding.png")
+        picture = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        for logger in trainer.loggers:
+            log_picture(logger, "embedding", image, picture, step)
+
+
+def _of_all_processes(trainer: L.Trainer, mine: list[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], ...]]:
+    """For each domain the processes' values side by side: [(f, l), (f', l')] -> [((f, ...), (l, ...)), (..., ...)]."""
+    everyones: list[Any] = [mine]
+    if trainer.world_size > 1:
+        everyones = [None] * trainer.world_size
+        torch.distributed.all_gather_object(everyones, mine)  # tensors of any length, unlike all_gather
+    return [tuple(zip(*domain, strict=True)) for domain in zip(*everyones, strict=True)]
+
+
+def projected(domains: list[Tensor], tsne: bool, seed: int) -> list[Tensor]:
+    """Features of both domains in one plane.
+
+    Args:
+        domains: [N, F] each.
+        tsne: t-SNE of the 50 first principal components, begun at the two first; else the two first themselves.
+        seed: of t-SNE.
+
+    Returns:
+        [N, 2] each.
+    """
+    x = torch.cat(domains).double()
+    u, s, _ = torch.linalg.svd(x - x.mean(0), full_matrices=False)
+    components = u * s
+    # a singular vector's sign is the library's choice
+    components = components * components.gather(0, components.abs().argmax(0, keepdim=True)).sign()
+    if components.shape[1] < 2:
+        components = torch.nn.functional.pad(components, (0, 2 - components.shape[1]))
+    plane = components[:, :2]
+    if tsne and len(x) > 3:
+        # slow to import, and only this picture needs it
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30.0, (len(x) - 1) / 3)
+        found = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(components[:, :50].numpy())
+        plane = torch.from_numpy(found)
+    return list(plane.float().split([len(each) for each in domains]))
+
+
+def side_by_side(panels: list[tuple[str, list[Tensor]]]) -> Image.Image:
+    """Scatter plots: for each a title and the points [N, 2] of source and target, each on a scale of its own."""
+    page = Image.new("RGB", (PANEL * len(panels), PANEL + 44), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
+    for number, (title, (source, target)) in enumerate(panels):
+        left = number * PANEL
+        page.paste(_scatter(source, target), (left, 24))
+        draw.text((left + PANEL / 2, 4), title, "black", font, anchor="ma")
+    for x, name, colour in ((10, "source", COLOURS[0]), (80, "target", COLOURS[1])):
+        draw.ellipse((x, PANEL + 30, x + 8, PANEL + 38), colour)
+        draw.text((x + 14, PANEL + 24), name, "black", font)
+    return page
+
+
+def _scatter(source: Tensor, target: Tensor) -> Image.Image:
+    # drawn twice as large and halved, which smooths the dots
+    size, margin, radius = 2 * PANEL, 24, 5
+    plot = Image.new("RGB", (size, size), "white")
+    draw = ImageDraw.Draw(plot)
+    draw.rectangle((8, 8, size - 8, size - 8), outline=(190, 190, 190), width=2)
+    points = torch.cat([source, target])
+    low, high = points.amin(0), points.amax(0)
+    scale = (size - 2 * margin) / float((high - low).amax().clamp_min(1e-12))
+    placed = ((points - (low + high) / 2) * scale + size / 2).tolist()
+    marked = [(point, COLOURS[i >= len(source)]) for i, point in enumerate(placed)]
+    # in a mixed order, or the later domain would hide the earlier
+    for i in np.random.default_rng(0).permutation(len(marked)):
+        (x, y), colour = marked[i]
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+    return plot.reduce(2)

@@ -1,0 +1,82 @@
+"""MNIST-M, the digits of MNIST over patches of photographs (Ganin et al. 2016, section 5.2): built here, not downloaded.
+
+``|I1 - I2|`` in each channel, I1 a patch of a photograph and I2 the digit with its greys, as the paper writes it. The
+builder that most others copy (create_mnistm.py of pumpikano/tf-dann) first makes every pixel of a digit that is not 0
+white, which thickens the strokes. Training and test digits lie over the same photographs, there and here: what the
+photographs show is the domain, and stripes held out of two of them were another, easier one.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor
+
+from ganzoo.data.pictures import find_pictures, read_picture, resize_shorter_side
+from ganzoo.errors import InputError
+
+SIDE = 28
+SHORTER = 321
+"""Of the photographs of BSDS500, which the paper takes patches of; a larger one is reduced to it, or its patches would be
+flat."""
+_SEED = 2016  # the same pictures for everybody
+
+
+def photographs(folder: str | Path | None = None) -> list[Tensor]:
+    """Photographs to cut patches from.
+
+    Args:
+        folder: all pictures below it, in the order of their names; None for the two that come with scikit-learn.
+
+    Returns:
+        uint8 [3, H, W] each, the shorter side at most 321.
+
+    Raises:
+        InputError: no folder, no pictures in it, or one that is too small to cut a patch from.
+    """
+    if folder is None:
+        # slow to import, and only these pictures need it
+        from sklearn.datasets import load_sample_images
+
+        return [_reduced(torch.from_numpy(image.copy()).permute(2, 0, 1)) for image in load_sample_images().images]
+    found = []
+    for path in find_pictures(folder):
+        photo = read_picture(path, 3)
+        if min(photo.shape[1:]) < SIDE:
+            raise InputError(f"{path} is too small to cut a background of {SIDE}x{SIDE} from: leave it out")
+        found.append(_reduced(photo))
+    return found
+
+
+def _reduced(photo: Tensor) -> Tensor:
+    photo = photo.contiguous()
+    return resize_shorter_side(photo, SHORTER) if min(photo.shape[1:]) > SHORTER else photo
+
+
+def patches(photos: list[Tensor], n: int, stream: int) -> Tensor:
+    """Patches at random places of random photographs, the i-th the same for every `n` above i.
+
+    Args:
+        photos: uint8 [3, H, W], both sides at least 28.
+        n: how many.
+        stream: which random numbers, at least 0.
+
+    Returns:
+        uint8 [n, 3, 28, 28].
+    """
+    draws = np.random.default_rng((_SEED, stream)).random((n, 3))
+    which = (draws[:, 0] * len(photos)).astype(int)
+    cut = np.empty((n, 3, SIDE, SIDE), np.uint8)
+    for number, photo in enumerate(photos):
+        mine = which == number
+        windows = sliding_window_view(photo.numpy(), (SIDE, SIDE), (1, 2))  # [3, rows, columns, 28, 28]
+        row, column = (draws[mine, 1:] * windows.shape[1:3]).astype(int).T
+        cut[mine] = windows[:, row, column].swapaxes(0, 1)
+    return torch.from_numpy(cut)
+
+
+def blend(digits: Tensor, backgrounds: Tensor) -> Tensor:
+    """``|I1 - I2|``: patches uint8 [N, 3, 28, 28] and digits uint8 [N, 1, 28, 28] -> uint8 [N, 3, 28, 28]."""
+    # uint8 would wrap below 0
+    return torch.maximum(backgrounds, digits) - torch.minimum(backgrounds, digits)

@@ -1,0 +1,1 @@
+"""Measures of trained models: functions of tensors, without Lightning."""
