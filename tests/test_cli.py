@@ -275,6 +275,7 @@ def test_a_recipe_in_the_config_stays_a_recipe():
         (["--model", "test_cli.ToyData"], "model: test_cli.ToyData is not a LightningModule"),
         (["--model", "nowhere.GAN"], "model: there is no class 'nowhere.GAN' (No module named 'nowhere')"),
         (["--data.batch_size", "four"], "data.batch_size: expected int, not four"),
+        (["--data", "Maps", "--data.edition", "moon"], "data.edition: expected one of world, paper, not moon"),
         (["--trainer.max_epochs", "three"], "trainer.max_epochs: expected int, not three"),
         (["--config", "{trainer: {callbacks: [{class_path: SampleGird}]}}"],
          "no class 'SampleGird': did you mean 'SampleGrid'?"),
