@@ -13,9 +13,11 @@ _HOME = {
     "AdversarialModule": "ganzoo.adversarial",
     "CGAN": "ganzoo.models",
     "ConvolutionalGAN": "ganzoo.models",
+    "CycleGAN": "ganzoo.models",
     "DANN": "ganzoo.models",
     "DCGAN": "ganzoo.models",
     "GAN": "ganzoo.models",
+    "LAPGAN": "ganzoo.models",
     "Pix2Pix": "ganzoo.models",
     "SimultaneousGAN": "ganzoo.models",
 }

@@ -154,6 +154,25 @@ def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:
         )
 
 
+def expect_labels(labels: Any, classes: int, declared: int | None = None) -> None:
+    """Checks labels against what a model was built for.
+
+    Args:
+        labels: int64 [N], or whatever the batch has instead.
+        classes: the model's; labels run from 0 to classes - 1.
+        declared: how many classes the data says that it has, if it does.
+
+    Raises:
+        InputError: there are none, or too many.
+    """
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
+        raise InputError("the model needs labelled pictures (y: int64, [N]), and these have no labels: docs, Data")
+    if declared is not None and declared != classes:
+        raise InputError(f"the data has {declared} classes, and model.classes is {classes}")
+    if labels.max() >= classes:
+        raise InputError(f"the data has a label {labels.max()}, and model.classes is {classes}: labels count from 0")
+
+
 @contextmanager
 def own_noise(seed: int, device: torch.device) -> Iterator[None]:
     """Inside the block torch draws from a stream of its own, so that looking at a model does not change its training."""

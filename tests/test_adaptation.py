@@ -75,7 +75,7 @@ def accuracies(train: Part, test: Part, tmp_path, seed: int, lambda_max: float, 
         return Two(labelled[i], train.y[i], train.target[j])
 
     torch.manual_seed(seed)
-    model = Quick((3, SIZE, SIZE), 10, NormedFamily((16, 32), 64), lambda_max=lambda_max)
+    model = Quick((3, SIZE, SIZE), 10, NormedFamily((16, 32), 64, dropout=0.0), lambda_max=lambda_max)
     fit(model, stream(draw, STEPS, 64, seed), tmp_path, max_epochs=1)
     model.eval()
     with torch.no_grad():

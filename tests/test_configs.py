@@ -18,6 +18,8 @@ NAMES = [path.stem for path in CONFIGS]
 SMALLER: dict[str, list[str]] = {
     "pix2pix_maps_paper": ["--trainer.max_steps", "1"],
     "pix2pix_folder": ["--trainer.max_steps", "1"],
+    "cyclegan_horse2zebra": ["--trainer.max_steps", "1"],
+    "lapgan_cifar10": ["--trainer.max_steps", "1"],
 }
 
 
@@ -34,6 +36,11 @@ def world(tmp_path_factory) -> Path:
             (raw / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, n, 28, 28) + images.tobytes())
             labels = (np.arange(n) % 10).astype(np.uint8)
             (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, n) + labels.tobytes())
+    for folder in ("trainA", "trainB", "testA", "testB"):
+        (root / "horse2zebra" / folder).mkdir(parents=True)
+        for i in range(2):
+            pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(pixels).save(root / "horse2zebra" / folder / f"{i}.jpg")
     for folder in ("maps", "pairs"):
         for split in ("train", "val"):
             (root / folder / split).mkdir(parents=True)
@@ -59,7 +66,7 @@ def test_a_config_says_what_it_is(path):
     assert any(character.isdigit() for character in entry.paper)
     assert f"# Command: ganzoo fit --config configs/{path.name}" in path.read_text()
     content = yaml.safe_load(path.read_text())
-    assert path.stem.split("_")[0] in ("gan", "cgan", "pix2pix")
+    assert path.stem.split("_")[0] in ("gan", "cgan", "pix2pix", "cyclegan", "lapgan", "dann")
     assert {"model", "data", "trainer"} == set(content)
     assert "base" not in content  # whole, no inheritance
 

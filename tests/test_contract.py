@@ -2,15 +2,27 @@
 
 import inspect
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
-from toys import Labelled, fit, loader
+from torch import Tensor
+from toys import Labelled, fit, loader, trainer
 
 import ganzoo.models as zoo
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler, Translated, Translator
+from ganzoo.generative import (
+    Adapted,
+    CascadeSampler,
+    Classifier,
+    Cycled,
+    CycleTranslator,
+    Generated,
+    Sampler,
+    Translated,
+    Translator,
+)
 from ganzoo.parts import plain
 
 MODELS = {name: cls for name, cls in vars(zoo).items() if isinstance(cls, type) and issubclass(cls, AdversarialModule)}
@@ -22,6 +34,17 @@ SMALL = {
     "DCGAN": {"shape": (3, 8, 8), "width": 4, "latent": 4},
     "CGAN": {"shape": (1, 8, 8), "classes": 3, "latent": 4},
     "Pix2Pix": {"inputs": 3, "outputs": 1, "depth": 4, "width": 4, "patch": 16},
+    "CycleGAN": {"channels_x": 3, "channels_y": 1, "blocks": 1, "width": 4, "patch": 16, "pool": 3},
+    "LAPGAN": {
+        "shape": (3, 16, 16),
+        "sizes": (4, 8, 16),
+        "classes": 3,
+        "width": 2,
+        "latent": 4,
+        "hidden_G": 8,
+        "hidden_D": 8,
+    },
+    "DANN": {"shape": (3, 16, 16), "classes": 3},
 }
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -31,15 +54,33 @@ def build(name: str) -> AdversarialModule:
     return MODELS[name](**SMALL.get(name, {}))
 
 
-def data(model: AdversarialModule, n: int = 8):
+class Two(NamedTuple):
+    x: Tensor
+    y: Tensor
+    target: Tensor
+
+
+def pictures(n: int, channels: int, *size: int) -> Tensor:
+    return torch.rand(n, channels, *size) * 2 - 1
+
+
+def data(model: AdversarialModule, n: int = 8, held_out: bool = False):
     """Batches of two of the kind that the model takes."""
-    g = torch.Generator().manual_seed(1)
-    if isinstance(model, Translator):
-        x = torch.rand(n, model.hparams["inputs"], 16, 16, generator=g) * 2 - 1
-        y = torch.rand(n, model.hparams["outputs"], 16, 16, generator=g) * 2 - 1
-    else:
-        x = torch.rand(n, *model.hparams["shape"], generator=g) * 2 - 1
-        y = torch.arange(n) % 3
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        h, labels = model.hparams, torch.arange(n) % 3
+        if isinstance(model, CycleTranslator):
+            x, y = pictures(n, h["channels_x"], 16, 16), pictures(n, h["channels_y"], 16, 16)
+        elif isinstance(model, Translator):
+            x, y = pictures(n, h["inputs"], 16, 16), pictures(n, h["outputs"], 16, 16)
+        elif isinstance(model, Classifier):
+            x, y = pictures(n, *h["shape"]), labels
+            target = pictures(n, *h["shape"])
+            if held_out:
+                return [loader(x, y, batch_size=2, kind=Labelled), loader(target, y, batch_size=2, kind=Labelled)]
+            return loader(x, y, target, batch_size=2, kind=Two)
+        else:
+            x, y = pictures(n, *h["shape"]), labels
     return loader(x, y, batch_size=2, kind=Labelled)
 
 
@@ -47,7 +88,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def test_the_zoo_is_not_empty():
-    assert {"GAN", "CGAN", "Pix2Pix"} <= set(MODELS)
+    assert {"GAN", "CGAN", "Pix2Pix", "CycleGAN", "LAPGAN", "DANN"} <= set(MODELS)
     assert set(SMALL) <= set(MODELS)
 
 
@@ -83,7 +124,9 @@ def test_each_player_logs_its_terms_and_the_discriminators_opinion(name, tmp_pat
     model = build(name)
     shown = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1).progress_bar_metrics
     assert sum(name.startswith("D(") for name in shown) == 2
-    assert {f"{player}/loss" for player in model.players()} <= set(shown)
+    # players of one sum are named together
+    told = {player for key in shown if key.endswith("/loss") for player in key.removesuffix("/loss").split("+")}
+    assert told == set(model.players())
 
 
 @every_model
@@ -99,21 +142,37 @@ def test_a_checkpoint_gives_the_same_model_back(name, tmp_path):
         assert torch.equal(value, again.state_dict()[key]), key
 
 
+def is_a_picture_of(images: Tensor, *shape: int) -> None:
+    assert images.shape == shape
+    assert images.dtype == torch.float32
+    assert not images.requires_grad
+    assert images.abs().max() <= 1
+
+
 @every_model
-def test_it_can_be_asked_for_pictures(name):
+def test_it_can_be_asked_for_what_it_is_for(name):
     model = build(name).eval()
+    h = model.hparams
     if isinstance(model, Sampler):
-        pictures = model.sample(5, generator=torch.Generator().manual_seed(3))
-        assert pictures.shape == (5, *model.hparams["shape"])
-        assert torch.equal(pictures, model.sample(5, generator=torch.Generator().manual_seed(3)))
-        assert not torch.equal(pictures, model.sample(5, generator=torch.Generator().manual_seed(4)))
+        made = model.sample(5, generator=torch.Generator().manual_seed(3))
+        is_a_picture_of(made, 5, *h["shape"])
+        assert torch.equal(made, model.sample(5, generator=torch.Generator().manual_seed(3)))
+        assert not torch.equal(made, model.sample(5, generator=torch.Generator().manual_seed(4)))
+        if isinstance(model, CascadeSampler):
+            levels = model.cascade(5, generator=torch.Generator().manual_seed(3))
+            assert torch.equal(levels[-1], made)
+            assert [level.shape[-1] for level in levels] == sorted(level.shape[-1] for level in levels)
+    elif isinstance(model, CycleTranslator):
+        is_a_picture_of(model.translate(torch.zeros(2, h["channels_x"], 16, 16)), 2, h["channels_y"], 16, 16)
+        is_a_picture_of(model.translate_back(torch.zeros(2, h["channels_y"], 16, 16)), 2, h["channels_x"], 16, 16)
+    elif isinstance(model, Translator):
+        is_a_picture_of(model.translate(torch.zeros(2, h["inputs"], 16, 16)), 2, h["outputs"], 16, 16)
     else:
-        assert isinstance(model, Translator)
-        pictures = model.translate(torch.zeros(2, model.hparams["inputs"], 16, 16))
-        assert pictures.shape == (2, model.hparams["outputs"], 16, 16)
-    assert pictures.dtype == torch.float32
-    assert not pictures.requires_grad
-    assert pictures.abs().max() <= 1
+        assert isinstance(model, Classifier)
+        told = model.classify(torch.zeros(2, *h["shape"]))
+        assert told.shape == (2, h["classes"])
+        assert not told.requires_grad
+        assert torch.allclose(told.sum(1), torch.ones(2))
 
 
 @every_model
@@ -125,14 +184,13 @@ def test_validating_returns_a_record_and_does_not_change_the_training(name, tmp_
     torch.manual_seed(7)
     fit(alone, data(alone), tmp_path, max_epochs=2)
     torch.manual_seed(7)
-    from toys import trainer
-
-    trainer(tmp_path, max_epochs=2).fit(watched, data(watched), data(watched, 2))
-    assert len(kept) == 2
+    trainer(tmp_path, max_epochs=2).fit(watched, data(watched), data(watched, 2, held_out=True))
+    assert len(kept) == (4 if isinstance(watched, Classifier) else 2)
     for record in kept:
-        assert isinstance(record, Generated | Translated)
-        assert len({len(images) for images in record}) == 1
-        assert all(images.abs().max() <= 1 and images.ndim == 4 for images in record)
+        assert isinstance(record, Generated | Translated | Cycled | Adapted)
+        assert len({len(part) for part in record}) == 1
+        if not isinstance(record, Adapted):
+            assert all(images.abs().max() <= 1 and images.ndim == 4 for images in record)
     for key, value in alone.state_dict().items():
         assert torch.equal(value, watched.state_dict()[key]), key
 
@@ -141,7 +199,7 @@ def test_validating_returns_a_record_and_does_not_change_the_training(name, tmp_
 def test_data_of_another_shape_is_one_clear_line(name, tmp_path):
     model = build(name)
     wrong = loader(torch.zeros(4, 2, 16, 16), torch.zeros(4, 5, 16, 16), batch_size=2, kind=Labelled)
-    with pytest.raises(InputError, match=r"model\.(shape|inputs|outputs)") as caught:
+    with pytest.raises(InputError, match=r"model\.(shape|inputs|outputs|channels_x|channels_y)") as caught:
         fit(model, wrong, tmp_path, max_epochs=1)
     assert "\n" not in str(caught.value)
 

@@ -105,7 +105,7 @@ def test_the_mnist_family_has_the_known_counts(same, label, domain, total):
     ("family", "shape", "classes", "features"),
     [
         (families.MNISTFamily(), (3, 28, 28), 10, 768),
-        (families.NormedFamily(), (3, 28, 28), 10, 768),
+        (families.NormedFamily(), (3, 28, 28), 10, 50 * 4 * 4),
         (families.SVHNFamily(), (3, 32, 32), 10, 128 * 7 * 7),
         (families.GTSRBFamily(), (3, 40, 40), 43, 256 * 2 * 2),
         (families.TorchvisionFamily("resnet18"), (3, 64, 64), 31, 256),
@@ -270,7 +270,7 @@ def test_both_domains_are_in_the_cost_and_each_by_its_own_mean():
 
 def test_without_strength_it_is_source_only_to_the_bit(tmp_path):
     """Batch norm included: neither a gradient nor a statistic of the target reaches features and labels."""
-    family = families.NormedFamily((4, 4), 6)
+    family = families.NormedFamily((4, 4), 6, dropout=0.0)
     options = {"family": family, "beta": 0.0, "lr": 0.1}
     model, adapted = small(**options, lambda_max=0.0), small(**options)
     fit(model, batches(), tmp_path, max_epochs=1)
@@ -405,8 +405,8 @@ def test_probabilities(tmp_path):
     ("data", "says"),
     [
         (loader(torch.zeros(4, *SHAPE), torch.zeros(4, dtype=torch.int64), batch_size=2), "x, y and target"),
-        (loader(torch.zeros(4, *SHAPE), batch_size=2), "labels of the source"),
-        (loader(torch.zeros(4, *SHAPE), torch.full((4,), 3), torch.zeros(4, *SHAPE), batch_size=2, kind=Two), "label 3"),
+        (loader(torch.zeros(4, *SHAPE), batch_size=2), "no labels"),
+        (loader(torch.zeros(4, *SHAPE), torch.full((4,), 3), torch.zeros(4, *SHAPE), batch_size=2, kind=Two), "a label 3"),
         (
             loader(torch.zeros(4, *SHAPE), torch.zeros(4).long(), torch.zeros(4, 1, 9, 9), batch_size=2, kind=Two),
             r"model\.shape",

@@ -189,3 +189,12 @@ def test_dcgan_has_no_batch_norm_at_its_ends():
     assert [type(m).__name__ for m in G[-3:]] == ["ReLU", "ConvTranspose2d", "Tanh"]
     assert [type(m).__name__ for m in D[:3]] == ["Conv2d", "LeakyReLU", "Conv2d"]
     assert all(m.eps == 1e-5 for m in [*G, *D] if isinstance(m, nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize(("layers", "least"), [(0, 1), (1, 6), (3, 24), (5, 96)])
+def test_the_smallest_picture_of_a_patch_discriminator(layers, least):
+    D = PatchGAN(3, layers, 2, nn.InstanceNorm2d)
+    D(torch.zeros(1, 3, least, least + 8))
+    if least > 1:
+        with pytest.raises(InputError, match=f"at least {least} pixels, not {least - 1}x"):
+            D(torch.zeros(1, 3, least - 1, least + 8))

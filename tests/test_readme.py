@@ -46,7 +46,10 @@ def test_every_config_and_file_that_it_names_is_there():
         assert (CHECKOUT / path).exists(), path
 
 
-@pytest.mark.parametrize("model", ["GAN", "SimultaneousGAN", "ConvolutionalGAN", "DCGAN", "CGAN", "Pix2Pix"])
+MODELS = ["GAN", "SimultaneousGAN", "ConvolutionalGAN", "DCGAN", "CGAN", "Pix2Pix", "CycleGAN", "LAPGAN", "DANN"]
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_every_model_is_named(model):
     assert f"`{model}`" in TEXT
 

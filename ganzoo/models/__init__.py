@@ -1,9 +1,11 @@
 """The zoo: one file per paper."""
 
 from ganzoo.models.cgan import CGAN as CGAN
+from ganzoo.models.cyclegan import CycleGAN as CycleGAN
 from ganzoo.models.dann import DANN as DANN
 from ganzoo.models.dcgan import DCGAN as DCGAN
 from ganzoo.models.gan import GAN as GAN
 from ganzoo.models.gan import ConvolutionalGAN as ConvolutionalGAN
 from ganzoo.models.gan import SimultaneousGAN as SimultaneousGAN
+from ganzoo.models.lapgan import LAPGAN as LAPGAN
 from ganzoo.models.pix2pix import Pix2Pix as Pix2Pix

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler, expect_shape
+from ganzoo.generative import Generated, Sampler, expect_labels, expect_shape
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
 from ganzoo.parts import build
@@ -68,16 +68,8 @@ class CGAN(AdversarialModule, Sampler):
 
     def check_batch(self, batch: Any) -> None:
         expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
-        labels = getattr(batch, "y", None)
-        if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
-            raise InputError("a conditional GAN needs labelled pictures (y: int64, [N]), and these have no labels")
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
-        if declared is not None and declared != self.classes:
-            raise InputError(f"the data has {declared} classes, and model.classes is {self.classes}")
-        if labels.max() >= self.classes:
-            raise InputError(
-                f"the data has a label {labels.max()}, and model.classes is {self.classes}: labels count from 0"
-            )
+        expect_labels(getattr(batch, "y", None), self.classes, declared)
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted, Classifier, expect_shape
+from ganzoo.generative import Adapted, Classifier, expect_labels, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
 from ganzoo.networks.norms import SOURCE, TARGET, of_domain, per_domain
 from ganzoo.parts import build
@@ -81,11 +81,8 @@ class DANN(AdversarialModule, Classifier):
 
     def check_batch(self, batch: Any) -> None:
         expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
-        y = getattr(batch, "y", None)
-        if not isinstance(y, Tensor) or y.ndim != 1:
-            raise InputError("domain adaptation needs labels of the source as y, one to a picture: docs, Data")
-        if y.numel() and int(y.max()) >= self.classes:
-            raise InputError(f"the data have the label {int(y.max())}, and model.classes is {self.classes}")
+        declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
+        expect_labels(getattr(batch, "y", None), self.classes, declared)
         if self.trainer.training:
             if not isinstance(getattr(batch, "target", None), Tensor):
                 raise InputError("domain adaptation trains on batches with x, y and target: use data Domains (docs, Data)")

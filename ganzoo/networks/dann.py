@@ -77,28 +77,36 @@ class MNISTFamily(DomainNetworks):
 
 
 class NormedFamily(DomainNetworks):
-    """The MNIST family with batch norm after each convolution and in the heads: what many later ports train.
+    """The MNIST family with batch norm in all three networks and dropout: what later ports train.
 
     Not the paper's. Each domain is normalised by its own statistics (:mod:`ganzoo.networks.norms`).
 
     Args:
         maps: of the two convolutions.
         hidden: width of the heads' hidden layers.
+        dropout: share of the second convolution's maps, and of the label predictor's first layer, dropped in training.
     """
 
-    def __init__(self, maps: tuple[int, int] = (32, 48), hidden: int = 100) -> None:
+    def __init__(self, maps: tuple[int, int] = (64, 50), hidden: int = 100, dropout: float = 0.5) -> None:
         self.maps = maps
         self.hidden = hidden
+        self.dropout = dropout
 
     def networks(self, shape: Sequence[int], classes: int) -> Networks:
         first, second = self.maps
         G_f = nn.Sequential(
             nn.Conv2d(shape[0], first, 5), nn.BatchNorm2d(first), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(first, second, 5), nn.BatchNorm2d(second), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(first, second, 5), nn.BatchNorm2d(second), nn.Dropout2d(self.dropout), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(),
         )  # fmt: skip
-        f = features_of(G_f, shape)
-        return G_f, dense(f, self.hidden, self.hidden, classes), dense(f, self.hidden, 1)
+        f, h = features_of(G_f, shape), self.hidden
+        G_y = nn.Sequential(
+            nn.Linear(f, h), nn.BatchNorm1d(h), nn.ReLU(), nn.Dropout(self.dropout),
+            nn.Linear(h, h), nn.BatchNorm1d(h), nn.ReLU(),
+            nn.Linear(h, classes),
+        )  # fmt: skip
+        G_d = nn.Sequential(nn.Linear(f, h), nn.BatchNorm1d(h), nn.ReLU(), nn.Linear(h, 1))
+        return G_f, G_y, G_d
 
 
 class SVHNFamily(DomainNetworks):

@@ -126,6 +126,7 @@ class PatchGAN(nn.Module):
     def __init__(self, channels: int = 6, layers: int = 3, width: int = 64, norm: Norm = batch_statistics) -> None:
         super().__init__()
         bias = not any(True for _ in norm(1).parameters())
+        self.strided = layers
         if layers == 0:
             self.layers = nn.Sequential(
                 nn.Conv2d(channels, width, 1),
@@ -148,4 +149,10 @@ class PatchGAN(nn.Module):
         normal_002(self)
 
     def forward(self, x: Tensor) -> Tensor:
+        least = 3 * 2**self.strided if self.strided else 1
+        if min(x.shape[-2:]) < least:
+            raise InputError(
+                f"a patch discriminator with {self.strided} layers at stride 2 needs pictures of at least {least} pixels, "
+                f"not {x.shape[-2]}x{x.shape[-1]}: set a larger data.size, or a smaller model.patch"
+            )
         return self.layers(x)
