@@ -1,11 +1,16 @@
 """Every config of the zoo through the command line, on data of the right form and two batches."""
 
+import hashlib
+import json
+import pickle
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from PIL import Image
 
@@ -21,10 +26,19 @@ SMALLER: dict[str, list[str]] = {
     "cyclegan_horse2zebra": ["--trainer.max_steps", "1"],
     "lapgan_cifar10": ["--trainer.max_steps", "1"],
 }
+# an embedding is drawn when a validation ends, which two steps do not reach; and the folders have two classes
+OTHERWISE: dict[str, list[str]] = {
+    "dann_mnistm": ["--trainer.val_check_interval", "1", "--trainer.check_val_every_n_epoch", "1"],
+    "dann_mnistm_normed": ["--trainer.val_check_interval", "1"],
+    "dann_folders": [
+        *("--trainer.val_check_interval", "1", "--model.classes", "2", "--data.batch_size", "4", "--data.size", "64"),
+        *("--model.shape", "[3, 64, 64]", "--config", "offline.yaml"),
+    ],
+}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
+def world(tmp_path_factory) -> Iterator[Path]:
     """A folder ``data`` with everything that a config asks for: random pictures, the real rasters of the world."""
     root = tmp_path_factory.mktemp("configs") / "data"
     rng = np.random.default_rng(0)
@@ -47,7 +61,45 @@ def world(tmp_path_factory) -> Path:
             for i in range(2):
                 pixels = rng.integers(0, 256, (64, 128, 3), np.uint8)
                 Image.fromarray(pixels).save(root / folder / split / f"{i}.png")
-    return root.parent
+    for domain in ("amazon", "webcam"):
+        for kind in ("mug", "pen"):
+            (root / "office" / domain / kind).mkdir(parents=True)
+            for i in range(12):
+                pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
+                Image.fromarray(pixels).save(root / "office" / domain / kind / f"{i}.jpg")
+    family = {"init_args": {"name": "resnet18", "weights": None}}
+    (root.parent / "offline.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"family": family}}}))
+    small_emoji(root / "emoji-datasource-google-16.0.0", rng)
+    with pytest.MonkeyPatch.context() as patch:
+        small_cifar(root / "cifar-10-batches-py", rng, patch)
+        yield root.parent
+
+
+def small_emoji(folder: Path, rng: np.random.Generator) -> None:
+    (folder / "img" / "google" / "64").mkdir(parents=True)
+    codes = [f"{0x1F400 + i:X}" for i in range(80)]
+    listed = [
+        {"unified": code, "image": f"{code.lower()}.png", "category": "Animals & Nature", "sort_order": i}
+        for i, code in enumerate(codes)
+    ]
+    (folder / "emoji.json").write_text(json.dumps(listed))
+    for code in codes:
+        pixels = rng.integers(0, 256, (64, 64, 4), np.uint8)
+        Image.fromarray(pixels).save(folder / "img" / "google" / "64" / f"{code.lower()}.png")
+
+
+def small_cifar(folder: Path, rng: np.random.Generator, patch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for name in names:
+        images = rng.integers(0, 256, (40, 3 * 32 * 32), np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": images, "labels": [i % 10 for i in range(40)]}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    source = torchvision.datasets.CIFAR10
+    patch.setattr(source, "train_list", [(name, sums[name]) for name in names[:5]])
+    patch.setattr(source, "test_list", [(names[5], sums[names[5]])])
+    patch.setattr(source, "meta", {**source.meta, "md5": sums["batches.meta"]})
 
 
 def test_there_are_configs_and_the_command_lists_them_all(capsys):
@@ -76,7 +128,9 @@ def test_a_config_trains_draws_and_saves(name, world, monkeypatch, capsys):
     monkeypatch.chdir(world)
     limits = ["--trainer.max_steps", "2", "--trainer.limit_val_batches", "1", "--trainer.accelerator", "cpu"]
     limits += ["--data.num_workers", "0"]
-    assert main(["fit", "--config", name, *limits, *SMALLER.get(name, [])]) == 0, capsys.readouterr().err
+    assert main(["fit", "--config", name, *limits, *SMALLER.get(name, []), *OTHERWISE.get(name, [])]) == 0, (
+        capsys.readouterr().err
+    )
     run = world / "runs" / name / "version_0"
     assert (run / "config.yaml").is_file()
     saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
