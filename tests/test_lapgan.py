@@ -1,13 +1,12 @@
 """LAPGAN number by number: networks, pyramid in play, isolation of the levels, schedules, cascade, joining."""
 
-from math import exp, log, pi
+from math import exp, log
 
 import numpy as np
 import pytest
 import torch
-from parzen import best_sigma, frechet, parzen
+from frechet import frechet
 from scipy.linalg import sqrtm
-from scipy.stats import norm
 from torch import nn
 from torch.optim import SGD, Adam
 from toys import Batch, Labelled, fit, loader, trainer
@@ -500,22 +499,6 @@ def test_operators_go_through_a_checkpoint(tmp_path):
 
 
 # -- the measures -------------------------------------------------------------------------------------
-
-
-def test_parzen_of_one_sample_is_a_normal():
-    x = torch.randn(7, 3)
-    by_hand = norm.logpdf(x.double().numpy(), loc=0.5, scale=0.3).sum(1)
-    assert np.allclose(parzen(x, torch.full((1, 3), 0.5), 0.3).numpy(), by_hand, atol=1e-5)
-
-
-def test_parzen_of_many_normal_samples_is_a_wider_normal():
-    """Samples of N(0, I) under windows of sigma: N(0, (1 + sigma^2) I), of known mean log-density under N(0, I)."""
-    g, d, sigma = torch.Generator().manual_seed(0), 2, 0.5
-    samples, points = torch.randn(4000, d, generator=g), torch.randn(2000, d, generator=g)
-    wide = 1 + sigma**2
-    known = -d / 2 * log(2 * pi * wide) - d / (2 * wide)
-    assert parzen(points, samples, sigma).mean().item() == pytest.approx(known, abs=0.05)
-    assert best_sigma(points, samples, [0.001, 0.2, 5.0]) == 0.2
 
 
 def test_frechet_distance_of_normals():

@@ -1,0 +1,66 @@
+"""Parzen-window log-likelihood of checkpoints that make pictures from noise, and a sheet of their samples.
+
+python examples/judge_samples.py --data FashionMNIST LAPGAN=runs/lapgan_fashion/version_0/checkpoints/last.ckpt [GAN=...]
+
+10,000 samples, the width chosen on 1,000 validation pictures, judged on the test pictures, pixels in [0, 1] (Goodfellow et
+al. 2014, section 5). Training pictures in the samples' place say what a perfect model would have.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import ganzoo.data
+import ganzoo.models
+from ganzoo.callbacks.samples import as_image, grid
+from ganzoo.images import to_float
+from ganzoo.metrics.parzen import log_likelihood
+
+
+def pictures(dataset: torch.utils.data.Dataset, n: int) -> Tensor:
+    """The first n in [0, 1], [n, C * H * W]."""
+    found = [dataset[i].x for i in range(min(n, len(dataset)))]
+    return unit(to_float(torch.stack(found)))
+
+
+def unit(images: Tensor) -> Tensor:
+    return images.add(1).div(2).flatten(1)
+
+
+def sampled(kind: str, path: str, n: int) -> Tensor:
+    """Samples of a checkpoint, in [-1, 1]."""
+    model = getattr(ganzoo.models, kind).load_from_checkpoint(path, map_location="cpu").eval()
+    g = torch.Generator().manual_seed(0)
+    return torch.cat([model.sample(500, generator=g) for _ in range(n // 500)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoints", nargs="+", metavar="MODEL=PATH")
+    parser.add_argument("--data", default="FashionMNIST")
+    parser.add_argument("--root", default="data")
+    parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--picture", type=Path, default=Path("judged_samples.png"))
+    args = parser.parse_args()
+
+    data = getattr(ganzoo.data, args.data)(root=args.root)
+    data.prepare_data()
+    data.setup()
+    validation, test = pictures(data.val_set, 1000), pictures(data.test_set, 10_000)
+    train = pictures(data.train_set, args.n)
+    rows = []
+    for name in args.checkpoints:
+        samples = sampled(*name.split("=", 1), args.n)
+        found = log_likelihood(unit(samples), validation, test)
+        print(f"{name}: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}, {len(samples)} samples")
+        rows.append(samples[:48])
+    found = log_likelihood(train, validation, test)
+    print(f"training pictures: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}, {len(train)} of them")
+    as_image(grid(torch.cat(rows), 16)).save(args.picture)
+    print(f"{args.picture}: 48 samples of each, in the order of the checkpoints")
+
+
+if __name__ == "__main__":
+    main()
