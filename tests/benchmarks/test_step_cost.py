@@ -19,11 +19,15 @@ import lightning.pytorch as L
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
-from torch.optim import Adam
+from torch.nn.functional import cross_entropy, l1_loss, softplus
+from torch.optim import SGD, Adam
 from torch.utils.data import DataLoader, IterableDataset
 
-from ganzoo.models import DCGAN, GAN, Pix2Pix
+from ganzoo.models import DANN, DCGAN, GAN, LAPGAN, CycleGAN, Pix2Pix
+from ganzoo.networks.dann import NormedFamily
+from ganzoo.networks.norms import SOURCE, TARGET, of_domain
+from ganzoo.replay import History
+from ganzoo.reversal import reverse
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 WARM_UP = 3
@@ -218,6 +222,125 @@ def test_large_networks(name, build, shape, cost, n, tmp_path):
     report(name, seconds)
     print(f"  tutorial over ganzoo             {ratio(seconds, 'tutorial', 'ganzoo')}")
     print(f"  tutorial over ganzoo in bf16     {ratio(seconds, 'tutorial', 'ganzoo in bf16-mixed')}")
+    assert all(value > 0 for values in seconds.values() for value in values)
+
+
+class Three(NamedTuple):
+    x: Tensor
+    y: Tensor
+    target: Tensor
+
+
+def cyclegan_by_hand(m: CycleGAN, batch: Pair) -> Loop:
+    (G, F, D_X, D_Y), (x, y) = (m.G, m.F, m.D_X, m.D_Y), batch
+    g_optimizer = Adam([*G.parameters(), *F.parameters()], lr=2e-4, betas=(0.5, 0.999))
+    d_optimizer = Adam([*D_X.parameters(), *D_Y.parameters()], lr=2e-4, betas=(0.5, 0.999))
+    past_x, past_y = History(50), History(50)
+
+    def step() -> None:
+        for D in (D_X, D_Y):
+            freeze(D, True)
+        fake_x, fake_y = F(y), G(x)
+        gan = (D_X(fake_x) - 1).square().mean() + (D_Y(fake_y) - 1).square().mean()
+        loss = gan + 10 * l1_loss(F(fake_y), x) + 10 * l1_loss(G(fake_x), y)
+        g_optimizer.zero_grad()
+        loss.backward()
+        g_optimizer.step()
+        for D in (D_X, D_Y):
+            freeze(D, False)
+        old_x, old_y = past_x(fake_x), past_y(fake_y)
+        of_x = (D_X(x) - 1).square().mean() + D_X(old_x).square().mean()
+        of_y = (D_Y(y) - 1).square().mean() + D_Y(old_y).square().mean()
+        d_optimizer.zero_grad()
+        (0.5 * (of_x + of_y)).backward()
+        d_optimizer.step()
+
+    return timed(step)
+
+
+def lapgan_by_hand(m: LAPGAN, batch: Pair) -> Loop:
+    d_optimizers, g_optimizers = ([SGD(n.parameters(), lr=0.02, momentum=0.5) for n in nets] for nets in (m.D, m.G))
+    y = torch.zeros(len(batch.x), 0)
+
+    def step() -> None:
+        images, lows = m.low_pass(batch.x)
+        for k, (D, G) in enumerate(zip(m.D, m.G, strict=True)):
+            low = lows[k]
+            freeze(G, True)
+            real, fake = D(images[k] - low, low, y), D(G(m.z(k, len(low)), low, y), low, y)
+            d_optimizers[k].zero_grad()
+            (0.5 * (softplus(-real).mean() + softplus(fake).mean())).backward()
+            d_optimizers[k].step()
+            freeze(G, False)
+            freeze(D, True)
+            loss = softplus(-D(G(m.z(k, len(low)), low, y), low, y)).mean()
+            g_optimizers[k].zero_grad()
+            loss.backward()
+            g_optimizers[k].step()
+            freeze(D, False)
+
+    return timed(step)
+
+
+def dann_by_hand(m: DANN, batch: Three) -> Loop:
+    optimizer = SGD([p for net in (m.G_f, m.G_y, m.G_d) for p in net.parameters()], lr=0.01, momentum=0.9)
+
+    def step() -> None:
+        with of_domain(SOURCE, m.G_f, m.G_d):
+            f = m.G_f(batch.x)
+            label, d = cross_entropy(m.G_y(f), batch.y), m.G_d(reverse(f, 0.5))
+        with of_domain(TARGET, m.G_f, m.G_d):
+            d_target = m.G_d(reverse(m.G_f(batch.target), 0.5))
+        optimizer.zero_grad()
+        (label + softplus(d).mean() + softplus(-d_target).mean()).backward()
+        optimizer.step()
+
+    return timed(step)
+
+
+def noise_like(*shape: int) -> Tensor:
+    return torch.rand(shape) * 2 - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "batch", "hand", "n"),
+    [
+        (
+            "CycleGAN 64 x 64, batch 4, width 32, 4 blocks",
+            lambda: CycleGAN(blocks=4, width=32, patch=34),
+            lambda: Pair(noise_like(4, 3, 64, 64), noise_like(4, 3, 64, 64)),
+            cyclegan_by_hand,
+            8,
+        ),
+        (
+            "LAPGAN 7-14-28, batch 64, width 16",
+            lambda: LAPGAN((1, 28, 28), (7, 14, 28), width=16),
+            lambda: Pair(noise_like(64, 1, 28, 28), torch.zeros(64, dtype=torch.int64)),
+            lapgan_by_hand,
+            16,
+        ),
+        (
+            "DANN 28 x 28, batch 128 + 128, batch norm",
+            lambda: DANN(family=NormedFamily()),
+            lambda: Three(noise_like(128, 3, 28, 28), torch.arange(128) % 10, noise_like(128, 3, 28, 28)),
+            dann_by_hand,
+            16,
+        ),
+        (
+            "DANN 28 x 28, batch 64 + 64, the paper's net",
+            lambda: DANN(),
+            lambda: Three(noise_like(64, 3, 28, 28), torch.arange(64) % 10, noise_like(64, 3, 28, 28)),
+            dann_by_hand,
+            40,
+        ),
+    ],
+    ids=["cyclegan", "lapgan", "dann_normed", "dann"],
+)
+def test_translation_pyramid_and_adaptation(name, build, batch, hand, n, tmp_path):
+    model, data = build(), batch()
+    loops = {"ganzoo": ganzoo_loop(model, data, "32-true", tmp_path), "by hand": hand(model, data)}
+    seconds = median_of_rounds(loops, n, rounds=7)
+    report(name, seconds)
     assert all(value > 0 for values in seconds.values() for value in values)
 
 
