@@ -214,15 +214,14 @@ class AdversarialModule(L.LightningModule):
                 self._step(seat)
 
     def _descend_together(self, playing: list[_Seat], terms: Terms) -> None:
+        self._refuse_loss_scale(playing)
         loss = _total(terms)
         with nullcontext() if self._round.closes else self._local_gradients():
             self.manual_backward(loss * self._round.share if self.accumulate > 1 else loss)
         self._show_terms("+".join(seat.name for seat in playing), terms, loss)
 
     def _descend_each(self, playing: list[_Seat], each: Mapping[str, Terms]) -> None:
-        if getattr(self.trainer.precision_plugin, "scaler", None) is not None and len(playing) > 1:
-            # the first player's step may move the loss scale under the second player's gradients
-            raise InputError("simultaneous play needs --trainer.precision bf16-mixed or 32-true, not 16-mixed")
+        self._refuse_loss_scale(playing)
         with self._local_gradients():  # one graph, several backward passes: processes average by hand, below
             for seat in playing:
                 loss = _total(each[seat.name])
@@ -234,6 +233,11 @@ class AdversarialModule(L.LightningModule):
                 for parameter in seat.parameters:
                     if parameter.grad is not None:
                         parameter.grad = self.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+
+    def _refuse_loss_scale(self, playing: list[_Seat]) -> None:
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None and len(playing) > 1:
+            # the first player's step may move the loss scale under the second player's gradients
+            raise InputError("several players in one turn need --trainer.precision bf16-mixed or 32-true, not 16-mixed")
 
     def _step(self, seat: _Seat) -> None:
         # LightningOptimizer.step advances trainer.global_step, the strategy's own does not and is otherwise the same:

@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
 from ganzoo.errors import InputError
+from ganzoo.parts import find_class
 
 
 def run_name(configs: list[str], config: Namespace) -> str:
@@ -78,14 +79,17 @@ def read_checkpoint(path: str, weights_only: bool) -> dict[str, Any]:
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:
     """Refuses a checkpoint of another model, in one line where Lightning has two hundred."""
-    there = {name: tuple(t.shape) for name, t in checkpoint["state_dict"].items()}
-    here = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    # a module's extra state (what a history keeps) is as large as it happens to be
+    there, here = (
+        {name: tuple(t.shape) for name, t in weights.items() if not name.endswith("_extra_state")}
+        for weights in (checkpoint["state_dict"], model.state_dict())
+    )
     if there == here or not model.strict_loading:
         return
     kind = type(model)
     saved = dict(checkpoint.get("hyper_parameters") or {})
     saved_class = saved.get("_class_path", "another model")
-    if saved_class != f"{kind.__module__}.{kind.__qualname__}":
+    if saved_class.rpartition(".")[2] != kind.__qualname__ or find_class(saved_class, L.LightningModule) is not kind:
         raise InputError(f"{path} is of {saved_class}, and the model is {kind.__name__}")
     differing = [f"{k} {saved[k]} there and {v} here" for k, v in model.hparams.items() if k in saved and saved[k] != v]
     first = min(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))

@@ -8,7 +8,17 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.errors import InputError
 
 
-class ExponentialDecay(LRScheduler):
+class _Schedule(LRScheduler):
+    """Where a schedule stands goes into a checkpoint; its shape is the run's: a resumed run may be longer than it was."""
+
+    shape: tuple[str, ...]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the shape."""
+        return {name: value for name, value in super().state_dict().items() if name not in self.shape}
+
+
+class ExponentialDecay(_Schedule):
     """``lr = max(lr0 / factor^n, floor)`` after n steps, as pylearn2 has it and the 2014 GAN recipes use it.
 
     Args:
@@ -16,6 +26,8 @@ class ExponentialDecay(LRScheduler):
         factor: what the rate is divided by at each step; 1.000004 in the released MNIST recipe.
         floor: the least learning rate.
     """
+
+    shape = ("factor", "floor")
 
     def __init__(self, optimizer: Optimizer, factor: float = 1.000004, floor: float = 1e-6, last_epoch: int = -1) -> None:
         if factor <= 0:
@@ -28,7 +40,7 @@ class ExponentialDecay(LRScheduler):
         return [max(rate / self.factor**self.last_epoch, self.floor) for rate in self.base_lrs]
 
 
-class MomentumRamp(LRScheduler):
+class MomentumRamp(_Schedule):
     """Momentum rises linearly from its first value to ``final`` between epochs ``start`` and ``saturate``.
 
     The learning rate is left alone. Goodfellow et al. 2014 as released: 0.5 to 0.7 over epochs 1 to 250.
@@ -39,6 +51,8 @@ class MomentumRamp(LRScheduler):
         start: the epoch at which it begins to rise.
         saturate: the epoch at which it stops rising.
     """
+
+    shape = ("final", "start", "saturate")
 
     def __init__(
         self, optimizer: Optimizer, final: float = 0.7, start: int = 1, saturate: int = 250, last_epoch: int = -1
@@ -61,7 +75,7 @@ class MomentumRamp(LRScheduler):
         return [group["lr"] for group in self.optimizer.param_groups]
 
 
-class LinearDecay(LRScheduler):
+class LinearDecay(_Schedule):
     """The learning rate as given for ``constant`` intervals, then linearly to zero over the next ``decay``.
 
     Zhu et al. 2017, section 4 ("Training details"): 100 epochs constant, 100 epochs of linear decay.
@@ -71,6 +85,8 @@ class LinearDecay(LRScheduler):
         constant: epochs (or steps) at the full rate.
         decay: epochs (or steps) over which it falls; it reaches zero ``constant + decay`` in.
     """
+
+    shape = ("constant", "decay")
 
     def __init__(self, optimizer: Optimizer, constant: int = 100, decay: int = 100, last_epoch: int = -1) -> None:
         if decay <= 0:
@@ -84,10 +100,8 @@ class LinearDecay(LRScheduler):
         return [rate * max(share, 0.0) for rate in self.base_lrs]
 
 
-class ProgressDecay(LRScheduler):
+class ProgressDecay(_Schedule):
     """``lr / (1 + alpha p)^beta`` with p the share of the training that is done; mu_p of Ganin et al. 2016, section 5.2.2.
-
-    A resumed run that is to be longer than it was has its p, and so its rate, by the new length.
 
     Args:
         optimizer: whose learning rate it is.
@@ -95,6 +109,8 @@ class ProgressDecay(LRScheduler):
         alpha: how soon the rate falls.
         beta: how far it falls.
     """
+
+    shape = ("total", "alpha", "beta")
 
     def __init__(
         self, optimizer: Optimizer, total: int, alpha: float = 10.0, beta: float = 0.75, last_epoch: int = -1
@@ -111,12 +127,8 @@ class ProgressDecay(LRScheduler):
         progress = min(self.last_epoch / self.total, 1.0)
         return [rate / (1 + self.alpha * progress) ** self.beta for rate in self.base_lrs]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the length of the training, which is the run's and not the checkpoint's."""
-        return {name: value for name, value in super().state_dict().items() if name != "total"}
 
-
-class MomentumClimb(LRScheduler):
+class MomentumClimb(_Schedule):
     """``momentum = min(momentum0 + by n, ceiling)`` after n epochs. The learning rate is left alone.
 
     As LAPGAN's released code has it (Denton et al. 2015): by 0.0008 an epoch.
@@ -126,6 +138,8 @@ class MomentumClimb(LRScheduler):
         by: what an epoch adds.
         ceiling: the greatest momentum.
     """
+
+    shape = ("by", "ceiling")
 
     def __init__(self, optimizer: Optimizer, by: float = 0.0008, ceiling: float = 0.8, last_epoch: int = -1) -> None:
         if not 0 <= ceiling < 1:

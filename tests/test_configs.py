@@ -140,6 +140,29 @@ def test_a_config_trains_draws_and_saves(name, world, monkeypatch, capsys):
     assert np.asarray(Image.open(pictures[-1])).std() > 0
 
 
+@pytest.mark.parametrize("name", ["cyclegan_maps", "dann_mnistm_normed", "lapgan_fashion", "pix2pix_maps"])
+def test_a_checkpoint_serves_every_command(name, world, monkeypatch, capsys):
+    """fit, go on, validate, test, predict: what a user does with a run."""
+    monkeypatch.chdir(world)
+    root = world / "runs" / "served" / name
+    limits = ["--config", name, "--trainer.accelerator", "cpu", "--data.num_workers", "0"]
+    few = ["--trainer.limit_val_batches", "1", "--trainer.limit_test_batches", "1", "--trainer.limit_predict_batches", "1"]
+
+    def run(command: str, *more: str) -> None:
+        folder = ["--run_dir", str(root / command)]
+        assert main([command, *limits, *few, *folder, *more]) == 0, capsys.readouterr().err
+
+    run("fit", "--trainer.max_steps", "1")
+    last = ["--ckpt_path", str(root / "fit" / "checkpoints" / "last.ckpt")]
+    assert main(["fit", *limits, *few, "--run_dir", str(root / "again"), "--trainer.max_steps", "2", *last]) == 0
+    saved = torch.load(root / "again" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 2
+    for command in ("validate", "test", "predict"):
+        run(command, *last)
+    written = list((root / "predict").rglob("predictions/*.png")) + list((root / "predict").rglob("predictions.csv"))
+    assert written
+
+
 def test_the_one_flag_for_the_papers_maps(world, monkeypatch, capsys):
     monkeypatch.chdir(world)
     args = ["fit", "--config", "pix2pix_maps", "--data.edition", "paper", "--data.batch_size", "2"]

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import lightning.pytorch as L
 import pytest
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,6 @@ def test_mu_p(step, rate):
         optimizer.step()
         schedule.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(rate, abs=5e-6)
-    assert "total" not in schedule.state_dict()
 
 
 # -- networks -----------------------------------------------------------------------------------------
@@ -140,13 +140,51 @@ def test_a_pretrained_backbone_sees_what_imagenet_looked_like():
         (families.TorchvisionFamily("resnet18"), (1, 64, 64), "colour"),
         (families.TorchvisionFamily("nonsense"), (3, 64, 64), "nonsense"),
         (families.TorchvisionFamily("vgg11"), (3, 64, 64), "ResNet"),
-        (families.TorchvisionFamily("resnet18", "NO_SUCH"), (3, 64, 64), "NO_SUCH"),
+        (families.TorchvisionFamily("googlenet"), (3, 64, 64), "ResNet"),
     ],
 )
 def test_a_family_that_does_not_fit_is_one_clear_line(family, shape, says):
     with pytest.raises(InputError, match=says) as caught:
         family.networks(shape, 10)
     assert "\n" not in str(caught.value)
+
+
+def test_pretrained_weights_are_fetched_by_a_new_training_and_by_nothing_else(tmp_path, monkeypatch):
+    """A checkpoint brings its own: loading one, or resuming, needs no network."""
+    import torchvision
+
+    asked, plain = [], torchvision.models.get_model
+
+    def get_model(name, weights=None):
+        asked.append(weights)
+        network = plain(name)
+        if weights is not None:
+            nn.init.constant_(network.conv1.weight, 0.25)
+            network.bn1.running_mean.fill_(3.0)
+        return network
+
+    monkeypatch.setattr(torchvision.models, "get_model", get_model)
+    family = families.TorchvisionFamily("resnet18", "SOME", bottleneck=8)
+    shape = (3, 32, 32)
+    x = torch.rand(4, *shape)
+    data = loader(x, torch.arange(4) % 2, x, batch_size=2, kind=Two)
+    model = DANN(shape, 2, family, lr=0.0)
+    bottleneck = model.G_f[1].fc.weight.detach().clone()
+    assert asked == [None]
+    played = fit(model, data, tmp_path, max_steps=1, max_epochs=1)
+    assert asked == [None, "SOME"]
+    assert (model.G_f[1].conv1.weight == 0.25).all()
+    assert (model.G_f[1].bn1.running_mean > 1).all()  # both domains' averages began with the pretrained ones
+    assert torch.equal(model.G_f[1].fc.weight, bottleneck)
+    played.save_checkpoint(tmp_path / "kept.ckpt")
+    again = DANN.load_from_checkpoint(tmp_path / "kept.ckpt")
+    assert (again.G_f[1].conv1.weight == 0.25).all()
+    trainer(tmp_path, max_steps=2).fit(DANN(shape, 2, family, lr=0.0), data, ckpt_path=tmp_path / "kept.ckpt")
+    fit(again, data, tmp_path, max_steps=1)
+    assert asked == [None, "SOME", None, None]
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="NO_SUCH"):
+        families.TorchvisionFamily("resnet18", "NO_SUCH").begin(nn.Sequential())
 
 
 def test_each_domain_has_its_own_averages_and_both_have_one_scale():
@@ -295,6 +333,38 @@ def test_without_strength_it_is_source_only_to_the_bit(tmp_path):
     assert (adapted(target) - adapted(target, SOURCE)).abs().max() > 1e-4
 
 
+class OnTarget(L.LightningDataModule):
+    """Labels of the target itself: what ``Domains(train_on_target=True)`` says of itself."""
+
+    train_on_target = True
+
+    def train_dataloader(self):
+        return batches()
+
+
+def test_where_the_labels_are_the_targets_nothing_is_adapted(tmp_path):
+    bound, alone = small(lr=0.1), small(lr=0.1, lambda_max=0.0)
+    trainer(tmp_path, max_epochs=1).fit(bound, datamodule=OnTarget())
+    fit(alone, batches(), tmp_path, max_epochs=1)
+    assert apart(bound, alone) == 0
+    assert not bound.adapts
+
+
+def test_a_checkpoint_knows_whether_it_was_adapted(tmp_path):
+    """The lower bound stays one when its checkpoint is evaluated by a config that adapts."""
+    options = {"family": families.NormedFamily((4, 4), 6, dropout=0.0), "lr": 0.1}
+    alone = small(**options, lambda_max=0.0)
+    fit(alone, batches(), tmp_path, max_epochs=1).save_checkpoint(tmp_path / "kept.ckpt")
+    configured = small(**options)
+    assert configured.adapts
+    configured.load_state_dict(torch.load(tmp_path / "kept.ckpt", weights_only=True)["state_dict"])
+    target = next(iter(batches())).target
+    assert torch.equal(configured.eval()(target), alone.eval()(target))
+    # but a run that takes it up with a strength does adapt
+    trainer(tmp_path, max_epochs=2).fit(resumed := small(**options), batches(), ckpt_path=tmp_path / "kept.ckpt")
+    assert resumed.adapts
+
+
 # -- progress -----------------------------------------------------------------------------------------
 
 
@@ -399,6 +469,18 @@ def test_probabilities(tmp_path):
 
 
 # -- bad input ----------------------------------------------------------------------------------------
+
+
+def test_one_picture_in_a_batch_cannot_be_normed(tmp_path):
+    one = loader(torch.zeros(4, *SHAPE), torch.zeros(4).long(), torch.zeros(4, *SHAPE), batch_size=1, kind=Two)
+    with pytest.raises(InputError, match=r"at least 2 pictures.*data\.batch_size"):
+        fit(small(family=families.NormedFamily((4, 4), 6)), one, tmp_path, max_epochs=1)
+    fit(small(), one, tmp_path, max_epochs=1)  # without batch norm it can
+
+
+def test_predicting_needs_no_labels(tmp_path):
+    told = trainer(tmp_path).predict(small(), loader(torch.rand(4, *SHAPE), batch_size=2))
+    assert [part.shape for part in told] == [(2, CLASSES)] * 2
 
 
 @pytest.mark.parametrize(

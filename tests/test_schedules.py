@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim import SGD
 
-from ganzoo.schedules import ExponentialDecay, LinearDecay, MomentumRamp
+from ganzoo.schedules import ExponentialDecay, LinearDecay, MomentumClimb, MomentumRamp, ProgressDecay
 
 
 def optimizer(lr=0.1):
@@ -52,3 +52,24 @@ def test_state_goes_through_a_checkpoint(kind):
     second.optimizer.load_state_dict(first.optimizer.state_dict())
     a, b = after(first, 5), after(second, 5)
     assert (a["lr"], a["momentum"]) == (b["lr"], b["momentum"])
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        (lambda o: LinearDecay(o, 2, 2), lambda o: LinearDecay(o, 6, 4)),
+        (lambda o: ProgressDecay(o, 4), lambda o: ProgressDecay(o, 40, alpha=3.0)),
+        (lambda o: ExponentialDecay(o, 2.0), lambda o: ExponentialDecay(o, 1.1)),
+        (lambda o: MomentumRamp(o, 0.7, 1, 4), lambda o: MomentumRamp(o, 0.9, 1, 20)),
+        (lambda o: MomentumClimb(o, 0.1, 0.6), lambda o: MomentumClimb(o, 0.01, 0.8)),
+    ],
+    ids=["LinearDecay", "ProgressDecay", "ExponentialDecay", "MomentumRamp", "MomentumClimb"],
+)
+def test_a_run_that_is_made_longer_has_the_new_shape_and_the_old_place(short, long):
+    ended = short(optimizer())
+    after(ended, 4)
+    longer, whole = long(optimizer()), long(optimizer())
+    longer.load_state_dict(ended.state_dict())
+    found, wanted = after(longer, 2), after(whole, 6)
+    assert found["lr"] == pytest.approx(wanted["lr"])
+    assert found["momentum"] == pytest.approx(wanted["momentum"])

@@ -37,7 +37,7 @@ class SampleGrid(L.Callback):
     evaluation mode, on the first process only.
 
     Args:
-        n: pictures in the grid of a sampler without classes; rows of a translator (at most a validation batch).
+        n: pictures in the grid of a sampler without classes; rows of a translator.
         columns: pictures in a row of a sampler.
         seed: of the noise.
         every_n_epochs: a grid at the end of each so many epochs, beside the first and the last; 0 for none.
@@ -67,7 +67,7 @@ class SampleGrid(L.Callback):
         self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self.folder = folder
-        self._pairs: tuple[Tensor, Tensor] | None = None  # x and y of the first validation pictures
+        self._kept: list[tuple[Tensor, Tensor]] = []  # x and y of the first validation pictures, batch by batch
         self._drawn_at = -1
         self._home = Path()
 
@@ -83,11 +83,14 @@ class SampleGrid(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         """Keeps the first pictures of the validation."""
-        if self._pairs is None and isinstance(outputs, Translated | Cycled):
+        # the next batch of those that were not there yet: a later validation goes on where a short one stopped
+        if batch_idx == len(self._kept) and isinstance(outputs, Translated | Cycled):
+            room = self.n - sum(len(x) for x, _ in self._kept)
             both = (outputs.input, outputs.truth) if isinstance(outputs, Translated) else (outputs.x, outputs.y)
-            # a copy: a slice would keep the whole batch
-            x, y = (pictures[: self.n].detach().cpu().clone() for pictures in both)
-            self._pairs = x, y
+            if room > 0:
+                # a copy: a slice would keep the whole batch
+                x, y = (pictures[:room].detach().cpu().clone() for pictures in both)
+                self._kept.append((x, y))
 
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
@@ -149,8 +152,8 @@ class SampleGrid(L.Callback):
             return {"pictures": self._samples(module), "cascade": _side_by_side(levels)}
         if isinstance(module, Sampler):
             return {"pictures": self._samples(module)}
-        if isinstance(module, Translator) and self._pairs is not None:
-            x, y = (pictures.to(module.device) for pictures in self._pairs)
+        if isinstance(module, Translator) and self._kept:
+            x, y = (torch.cat(pictures).to(module.device) for pictures in zip(*self._kept, strict=True))
             there = module.translate(x)
             if not isinstance(module, CycleTranslator):
                 return {"pictures": _side_by_side([x, there, y])}

@@ -103,7 +103,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         )
 
     def check_batch(self, batch: Any) -> None:
-        for domain in ("x", "y"):
+        for domain in ("x",) if self.trainer.predicting else ("x", "y"):
             pictures = getattr(batch, domain, None)
             size = pictures.shape[2:] if isinstance(pictures, Tensor) else ()
             expect_shape(f"channels_{domain}", (self.hparams[f"channels_{domain}"], *size), pictures)

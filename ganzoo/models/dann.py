@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -17,7 +18,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
 from ganzoo.generative import Adapted, Classifier, expect_labels, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
-from ganzoo.networks.norms import SOURCE, TARGET, of_domain, per_domain
+from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
 from ganzoo.parts import build
 from ganzoo.reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
@@ -48,6 +49,7 @@ class DANN(AdversarialModule, Classifier):
 
     classes: int
     lambda_p: Tensor
+    adapts: Tensor
 
     def __init__(
         self,
@@ -71,9 +73,9 @@ class DANN(AdversarialModule, Classifier):
         self.family = build(family or MNISTFamily(), DomainNetworks)  # type: ignore[type-abstract]
         G_f, self.G_y, G_d = self.networks()
         self.G_f, self.G_d = per_domain(G_f), per_domain(G_d)
-        # source-only training has never looked at the target's statistics, and does not go by them
-        self.treated_as = (SOURCE, TARGET if lambda_max else SOURCE)
+        self.begun = False  # with what the family begins with, or from a checkpoint
         self.register_buffer("lambda_p", torch.zeros(()))  # the last step's strength, for the checkpoint's reader
+        self.register_buffer("adapts", torch.tensor(bool(lambda_max)))  # how the model was trained, not how it was built
 
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module]:
         """G_f: [N, C, H, W] -> [N, F]; G_y: [N, F] -> [N, classes] logits; G_d: [N, F] -> [N, 1] logit of "target"."""
@@ -81,23 +83,51 @@ class DANN(AdversarialModule, Classifier):
 
     def check_batch(self, batch: Any) -> None:
         expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
+        if self.trainer.predicting:
+            return
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
         expect_labels(getattr(batch, "y", None), self.classes, declared)
         if self.trainer.training:
             if not isinstance(getattr(batch, "target", None), Tensor):
                 raise InputError("domain adaptation trains on batches with x, y and target: use data Domains (docs, Data)")
             expect_shape("shape", self.hparams["shape"], batch.target)
+            if len(batch.x) == 1 and any(isinstance(part, DomainNorm | _BatchNorm) for part in self.modules()):
+                raise InputError("batch norm needs at least 2 pictures of each domain in a batch: set data.batch_size")
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"features": [self.G_f], "label_predictor": [self.G_y], "domain_classifier": [self.G_d]}
 
     def forward(self, x: Tensor, domain: int = TARGET) -> Tensor:
-        with of_domain(self.treated_as[domain], self.G_f):
+        with of_domain(self.treated_as(domain), self.G_f):
             return self.G_y(self.G_f(x))
+
+    def treated_as(self, domain: int) -> int:
+        """Whose averages batch norm takes: the source's where nothing was adapted, as the target's would be a help."""
+        return domain if self.adapts else SOURCE
+
+    @property
+    def reach(self) -> float:
+        """lambda_max; 0 where the labels are the target's own (``Domains(train_on_target=True)``): nothing is to adapt."""
+        data = getattr(self.trainer, "datamodule", None)
+        return 0.0 if getattr(data, "train_on_target", False) else self.lambda_max
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.begun = True
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if not self.begun:
+            self.family.begin(self.G_f)
+            self.begun = True
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.adapts.fill_(bool(self.reach))
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x, y, target = batch.x, batch.y, batch.target
-        strength = self.lambda_max * lambda_p(self.progress, self.gamma)
+        strength = self.reach * lambda_p(self.progress, self.gamma)
         with self.turn("features", "label_predictor", "domain_classifier") as descend:
             # a pass for each domain: batch norm does not mix them
             with of_domain(SOURCE, self.G_f, self.G_d):
@@ -131,9 +161,11 @@ class DANN(AdversarialModule, Classifier):
 
     def examined(self, batch: Any, stage: str, domain: int) -> Adapted:
         """Logs how well labels and domains are told on a batch of a domain."""
-        with of_domain(self.treated_as[domain], self.G_f, self.G_d):
+        with of_domain(self.treated_as(domain), self.G_f):
             f = self.G_f(batch.x)
-            logits, d = self.G_y(f), self.G_d(f).squeeze(1)
+            logits = self.G_y(f)
+        with of_domain(domain, self.G_f, self.G_d):  # the domain classifier was trained on each domain's own
+            d = self.G_d(f if self.treated_as(domain) == domain else self.G_f(batch.x)).squeeze(1)
         name = ("source", "target")[domain]
         told = {f"{stage}/domain_accuracy_{name}": ((d > 0) == bool(domain)).float().mean()}
         if (batch.y >= 0).all():

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
+from ganzoo.networks.norms import per_domain
 
 Networks = tuple[nn.Module, nn.Module, nn.Module]
 
 
 class DomainNetworks(ABC):
-    """A family of feature extractor, label predictor and domain classifier. To override: ``networks``."""
+    """A family of feature extractor, label predictor and domain classifier. To override: ``networks``, ``begin``."""
 
     @abstractmethod
     def networks(self, shape: Sequence[int], classes: int) -> Networks:
@@ -28,6 +29,10 @@ class DomainNetworks(ABC):
         Raises:
             InputError: the pictures are too small for the network.
         """
+
+    def begin(self, G_f: nn.Module) -> None:
+        """Gives a new training's feature extractor what it begins with (pretrained weights). Nothing, unless overridden."""
+        return None
 
 
 def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
@@ -168,7 +173,8 @@ class TorchvisionFamily(DomainNetworks):
 
     Args:
         name: a ResNet-like network of ``torchvision.models`` (its last layer is called ``fc``): resnet18, resnet50, ...
-        weights: the name of its pretrained weights ("DEFAULT", "IMAGENET1K_V1"), which are downloaded; None for none.
+        weights: the name of its pretrained weights ("DEFAULT", "IMAGENET1K_V1"), which a new training downloads; None for
+            none.
         bottleneck: features that both heads see.
     """
 
@@ -180,16 +186,25 @@ class TorchvisionFamily(DomainNetworks):
     def networks(self, shape: Sequence[int], classes: int) -> Networks:
         if shape[0] != 3:
             raise InputError(f"torchvision's backbones see colour pictures: model.shape starts with 3, not {shape[0]}")
-        models = import_module("torchvision.models")
-        try:
-            backbone = models.get_model(self.name, weights=self.weights)
-        except (ValueError, KeyError) as error:
-            raise InputError(f"torchvision has no network '{self.name}' with weights '{self.weights}': {error}") from None
-        except OSError as error:  # URLError too
-            raise InputError(f"the weights of {self.name} cannot be downloaded: {error}") from None
+        backbone = self._backbone(None)
         last = getattr(backbone, "fc", None)
-        if not isinstance(last, nn.Linear):
-            raise InputError(f"{self.name} does not end in a layer called fc: choose a ResNet, ResNeXt or RegNet")
+        if not isinstance(last, nn.Linear) or hasattr(backbone, "aux_logits"):
+            raise InputError(f"{self.name} does not end in one layer called fc: choose a ResNet, ResNeXt or RegNet")
         backbone.fc = nn.Linear(last.in_features, self.bottleneck)
         G_f = nn.Sequential(Photographs(), backbone, nn.ReLU())
         return G_f, nn.Linear(self.bottleneck, classes), dense(self.bottleneck, 1024, 1024, 1)
+
+    def begin(self, G_f: nn.Module) -> None:
+        """Fetches the pretrained weights, if there are to be any; the bottleneck keeps its own."""
+        if self.weights is not None:
+            found = per_domain(self._backbone(self.weights)).state_dict()
+            G_f[1].load_state_dict({k: v for k, v in found.items() if not k.startswith("fc.")}, strict=False)  # type: ignore
+
+    def _backbone(self, weights: str | None) -> nn.Module:
+        models = import_module("torchvision.models")
+        try:
+            return models.get_model(self.name, weights=weights)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"torchvision has no network '{self.name}' with weights '{weights}': {error}") from None
+        except OSError as error:  # URLError too
+            raise InputError(f"the weights of {self.name} cannot be downloaded: {error}") from None

@@ -225,3 +225,15 @@ def test_small_pictures_are_enlarged_by_a_whole_factor(side, tile):
 def test_numbers_out_of_range(wrong):
     with pytest.raises(InputError):
         SampleGrid(**wrong)
+
+
+@pytest.mark.parametrize(("n", "sanity", "rows"), [(5, 3, [5, 5]), (5, 1, [2, 5]), (50, 1, [2, 8])])
+def test_a_translator_s_rows_are_gathered_over_batches(tmp_path, n, sanity, rows):
+    """Two pictures in a batch, eight in the set: what a short first look has not seen comes with the next validation."""
+    train(Translates(), tmp_path, SampleGrid(n=n, every_n_epochs=0), num_sanity_val_steps=sanity)
+    for step, expected in zip((0, 8), rows, strict=True):
+        with Image.open(tmp_path / "pictures" / f"step_{step:06d}.png") as picture:
+            assert picture.height == expected * (32 + GAP) + GAP
+            board = np.asarray(picture).astype(int)
+        firsts = [board[GAP + 1 + row * (32 + GAP), GAP + 1, 0] for row in range(expected)]
+        assert firsts == sorted(set(firsts))  # x rises from picture to picture: none is there twice
