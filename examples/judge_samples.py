@@ -7,6 +7,7 @@ al. 2014, section 5). Training pictures in the samples' place say what a perfect
 """
 
 import argparse
+import inspect
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ def sampled(kind: str, path: str, n: int) -> Tensor:
     """Samples of a checkpoint, in [-1, 1]."""
     model = getattr(ganzoo.models, kind).load_from_checkpoint(path, map_location="cpu").eval()
     g = torch.Generator().manual_seed(0)
-    return torch.cat([model.sample(500, generator=g) for _ in range(n // 500)])
+    return torch.cat([model.sample(min(500, n - i), generator=g) for i in range(0, n, 500)])
 
 
 def main() -> None:
@@ -41,11 +42,14 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="+", metavar="MODEL=PATH")
     parser.add_argument("--data", default="FashionMNIST")
     parser.add_argument("--root", default="data")
+    parser.add_argument("--size", type=int, help="pixels, where the model's are not the data's own")
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--picture", type=Path, default=Path("judged_samples.png"))
     args = parser.parse_args()
 
-    data = getattr(ganzoo.data, args.data)(root=args.root)
+    given = {"root": args.root, "size": args.size}
+    known = inspect.signature(getattr(ganzoo.data, args.data)).parameters
+    data = getattr(ganzoo.data, args.data)(**{k: v for k, v in given.items() if v is not None and k in known})
     data.prepare_data()
     data.setup()
     validation, test = pictures(data.val_set, 1000), pictures(data.test_set, 10_000)
@@ -57,7 +61,8 @@ def main() -> None:
         print(f"{name}: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}, {len(samples)} samples")
         rows.append(samples[:48])
     found = log_likelihood(train, validation, test)
-    print(f"training pictures: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}, {len(train)} of them")
+    few = "" if len(train) == args.n else ": fewer than the samples above, so not their bound"
+    print(f"{len(train)} training pictures: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}{few}")
     as_image(grid(torch.cat(rows), 16)).save(args.picture)
     print(f"{args.picture}: 48 samples of each, in the order of the checkpoints")
 
