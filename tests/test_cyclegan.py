@@ -535,3 +535,20 @@ def test_without_the_adversary_the_other_domain_is_not_reached(seed, steps, tmp_
     error, _, taken_for_y = judged(NoAdversary, seed, steps, tmp_path)
     assert error > 0.25
     assert taken_for_y < 0.2
+
+
+def test_a_translator_with_instance_norm_does_not_see_a_constant():
+    """Why maps of one colour need another norm: the law, and that batch norm does not have it."""
+    x = torch.rand(2, 3, 16, 16) * 0.2
+    shift = torch.tensor([0.5, -0.3, 0.1]).view(3, 1, 1)
+    torch.manual_seed(0)
+    model = CycleGAN(blocks=1, width=4, patch=16)
+    assert (model.translate(x) - model.translate(x + shift)).abs().max() < 1e-5
+    torch.manual_seed(0)
+    normed = CycleGAN(blocks=1, width=4, patch=16, instance=False)
+    one = torch.stack([x[0], x[0]])
+    other = torch.stack([x[0], x[0] + shift])
+    a, b = normed.translate(other)
+    assert (a - b).abs().max() > 1e-3
+    assert torch.allclose(*normed.translate(one))
+    assert all(not isinstance(part, torch.nn.InstanceNorm2d) for part in normed.modules())

@@ -17,7 +17,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
 from ganzoo.generative import Cycled, CycleTranslator, expect_shape
 from ganzoo.losses import AdversarialLoss, LeastSquares
-from ganzoo.networks.pix2pix import PatchGAN
+from ganzoo.networks.pix2pix import PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.parts import build
 from ganzoo.replay import History
@@ -47,6 +47,8 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         blocks: residual blocks of G and F; 9 from 256 pixels on, 6 for 128.
         width: maps of the first layer of all four networks.
         patch: pixels that one logit of a discriminator sees: 1, 16, 34, 70, 142 or 286.
+        instance: instance norm, as in the paper. It takes its mean out of every map, so that a translator does not see what
+            a picture has in common: x and x + 0.5 are the same to it. False: batch norm by the batch's own statistics.
         lambda_cycle: the weight of the cycle terms, the paper's lambda.
         lambda_identity: the weight of the identity terms (section 5.2) in units of ``lambda_cycle``. The paper has 0.5 for
             paintings to photographs, and none elsewhere; the authors' PyTorch code has 0.5 throughout.
@@ -66,6 +68,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         blocks: int = 9,
         width: int = 64,
         patch: int = 70,
+        instance: bool = True,
         lambda_cycle: float = 10.0,
         lambda_identity: float = 0.0,
         pool: int = 50,
@@ -95,11 +98,12 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         """G: X -> Y and F: Y -> X, pictures [N, C, H, W] in [-1, 1]; D_X and D_Y: pictures -> [N, 1, h, w] logits."""
         h = self.hparams
         x, y, layers = h["channels_x"], h["channels_y"], STRIDED[h["patch"]]
+        norm = instance_norm if h["instance"] else batch_statistics
         return (
-            ResNet(x, y, h["blocks"], h["width"]),
-            ResNet(y, x, h["blocks"], h["width"]),
-            PatchGAN(x, layers, h["width"], instance_norm),
-            PatchGAN(y, layers, h["width"], instance_norm),
+            ResNet(x, y, h["blocks"], h["width"], norm),
+            ResNet(y, x, h["blocks"], h["width"], norm),
+            PatchGAN(x, layers, h["width"], norm),
+            PatchGAN(y, layers, h["width"], norm),
         )
 
     def check_batch(self, batch: Any) -> None:
