@@ -15,9 +15,8 @@ def test_every_row_says_what_how_and_when():
     assert ROWS
     for row in ROWS:
         assert row["config"] in catalogue.names(), row
-        assert all(
-            row[column] for column in ("metric", "split", "value", "seeds", "checkpoint", "steps", "machine", "commit")
-        )
+        for column in ("metric", "split", "value", "seeds", "checkpoint", "steps", "machine", "commit"):
+            assert row[column], (row, column)
         assert datetime.date.fromisoformat(row["date"]).year >= 2026
         values, seeds = row["value"].split(" / "), row["seeds"].split(" / ")
         assert len(values) == len(seeds), row
