@@ -5,7 +5,6 @@ from math import exp, log
 import numpy as np
 import pytest
 import torch
-from frechet import frechet
 from scipy.linalg import sqrtm
 from torch import nn
 from torch.optim import SGD, Adam
@@ -14,6 +13,7 @@ from worlds import stream, trained
 
 from ganzoo.errors import InputError
 from ganzoo.generative import Generated
+from ganzoo.metrics.frechet import frechet_distance as frechet
 from ganzoo.models.lapgan import LAPGAN
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
 from ganzoo.pyramid import BurtAdelson, Operators, Resize, collapse
