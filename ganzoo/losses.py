@@ -108,3 +108,13 @@ class LeastSquares(AdversarialLoss):
     def output(self, logits: Tensor) -> Tensor:
         """The logit itself: a least-squares discriminator has no sigmoid."""
         return logits.detach().float()
+
+
+class WholeSquares(LeastSquares):
+    """``E(D - 1)^2 + E D^2`` and ``E(D(G) - 1)^2``: Zhu et al. 2017, section 4, has no factors 1/2."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return 2.0 * super().discriminator(real, fake)
+
+    def generator(self, fake: Tensor) -> Tensor:
+        return 2.0 * super().generator(fake)

@@ -15,8 +15,8 @@ from worlds import stream, trained
 
 from ganzoo.errors import InputError
 from ganzoo.generative import Cycled
-from ganzoo.losses import NonSaturating
-from ganzoo.models.cyclegan import CycleGAN, WholeSquares
+from ganzoo.losses import NonSaturating, WholeSquares
+from ganzoo.models import CycleGAN
 from ganzoo.networks.pix2pix import PatchGAN
 from ganzoo.networks.resnet import Residual, ResNet, instance_norm
 from ganzoo.parts import plain

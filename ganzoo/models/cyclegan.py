@@ -16,24 +16,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
 from ganzoo.generative import Cycled, CycleTranslator, expect_shape
-from ganzoo.losses import AdversarialLoss, LeastSquares
-from ganzoo.networks.pix2pix import PatchGAN, batch_statistics
+from ganzoo.losses import AdversarialLoss, WholeSquares
+from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.parts import build
 from ganzoo.replay import History
 from ganzoo.schedules import LinearDecay
-
-STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> PatchGAN's layers at stride 2
-
-
-class WholeSquares(LeastSquares):
-    """``E(D - 1)^2 + E D^2`` and ``E(D(G) - 1)^2``: section 4 writes least squares without Mao et al.'s factor 1/2."""
-
-    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return 2.0 * super().discriminator(real, fake)
-
-    def generator(self, fake: Tensor) -> Tensor:
-        return 2.0 * super().generator(fake)
 
 
 class CycleGAN(AdversarialModule, CycleTranslator):

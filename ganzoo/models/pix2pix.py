@@ -16,10 +16,8 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
 from ganzoo.generative import Translated, Translator, expect_shape, own_noise
 from ganzoo.losses import AdversarialLoss, NonSaturating
-from ganzoo.networks.pix2pix import PatchGAN, UNet
+from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
 from ganzoo.parts import build
-
-STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> PatchGAN's layers at stride 2
 
 
 class Pix2Pix(AdversarialModule, Translator):

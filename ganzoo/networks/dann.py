@@ -187,10 +187,10 @@ class TorchvisionFamily(DomainNetworks):
         if shape[0] != 3:
             raise InputError(f"torchvision's backbones see colour pictures: model.shape starts with 3, not {shape[0]}")
         backbone = self._backbone(None)
-        last = getattr(backbone, "fc", None)
-        if not isinstance(last, nn.Linear) or hasattr(backbone, "aux_logits"):
-            raise InputError(f"{self.name} does not end in one layer called fc: choose a ResNet, ResNeXt or RegNet")
-        backbone.fc = nn.Linear(last.in_features, self.bottleneck)
+        models = import_module("torchvision.models")
+        if not isinstance(backbone, models.ResNet | models.RegNet):
+            raise InputError(f"{self.name} is not known to end in one layer called fc: choose a ResNet, ResNeXt or RegNet")
+        backbone.fc = nn.Linear(backbone.fc.in_features, self.bottleneck)
         G_f = nn.Sequential(Photographs(), backbone, nn.ReLU())
         return G_f, nn.Linear(self.bottleneck, classes), dense(self.bottleneck, 1024, 1024, 1)
 

@@ -10,6 +10,7 @@ from ganzoo.errors import InputError
 from ganzoo.networks.init import normal_002
 
 Norm = Callable[[int], nn.Module]
+STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> PatchGAN's layers at stride 2
 
 
 def batch_statistics(maps: int) -> nn.Module:
