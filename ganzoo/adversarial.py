@@ -298,17 +298,24 @@ class AdversarialModule(L.LightningModule):
         self._begin_round()
         return min(self._round.step / self.total_steps, 1.0)
 
-    def show(self, values: Mapping[str, Tensor], through: Callable[[Tensor], Tensor] | None = None) -> None:
-        """Logs means and puts them on the progress bar; costs nothing in a round that is not shown.
+    def show(
+        self,
+        values: Mapping[str, Tensor] | Callable[[], Mapping[str, Tensor]],
+        through: Callable[[Tensor], Tensor] | None = None,
+        prog_bar: bool = True,
+    ) -> None:
+        """Logs means; costs nothing in a round that is not shown.
 
         Args:
-            values: tensors of any shape by name.
+            values: tensors of any shape by name, or a function that makes them, called only in a round that is shown.
             through: applied to each before the mean (a loss's ``output``).
+            prog_bar: whether they are on the progress bar too.
         """
         self._begin_round()
         if self._round.shown:
+            values = values() if callable(values) else values
             means = {name: (through(value) if through else value).detach().float().mean() for name, value in values.items()}
-            self._log_round(means, prog_bar=True)
+            self._log_round(means, prog_bar=prog_bar)
 
     def _begin_round(self) -> None:
         loop = self.trainer.fit_loop

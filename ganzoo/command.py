@@ -17,7 +17,6 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import BasePredictionWriter, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from ganzoo import catalogue
 from ganzoo.adversarial import AdversarialModule
@@ -27,6 +26,7 @@ from ganzoo.errors import InputError
 from ganzoo.explain import refused_argument
 from ganzoo.parts import find_class
 from ganzoo.runs import check_fits, find_checkpoint, make_folder, read_checkpoint, run_name
+from ganzoo.say import say
 
 # said of things that ganzoo decides, or that are so on purpose
 QUIET = (
@@ -174,7 +174,7 @@ class ZooCLI(LightningCLI):
         if config.ckpt_path and Path(config.ckpt_path).is_file():
             self.checkpoint = read_checkpoint(config.ckpt_path, config.weights_only)
         elif self.subcommand != "fit" and not config.ckpt_path:
-            _say("no --ckpt_path is given: the weights are those of an untrained model")
+            say("no --ckpt_path is given: the weights are those of an untrained model")
         self.as_given = deepcopy(config)
         # fit_0 would be the better name, but everyone looks for version_0
         word = "version" if self.subcommand == "fit" else str(self.subcommand)
@@ -231,7 +231,7 @@ class ZooCLI(LightningCLI):
         if self.checkpoint is not None:
             done = self.checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
             if self.subcommand == "fit" and 0 <= (trainer.max_epochs or -1) <= done.get("processed", 0):
-                _say(f"all {trainer.max_epochs} epochs are done in this checkpoint: a greater --trainer.max_epochs goes on")
+                say(f"all {trainer.max_epochs} epochs are done in this checkpoint: a greater --trainer.max_epochs goes on")
             check_fits(self.checkpoint, self.model, self._get(self.config, "ckpt_path"))
             self.checkpoint = None
         if self.trainer.is_global_zero and not trainer.fast_dev_run:
@@ -241,7 +241,7 @@ class ZooCLI(LightningCLI):
             for logger in self.trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_hyperparams({"config": self.config_dump})
-            _say(f"this run is in {self.folder}")
+            say(f"this run is in {self.folder}")
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -250,8 +250,3 @@ def _as_list(value: Any) -> list[Any]:
 
 def _any(objects: list[Any], kind: type) -> bool:
     return any(isinstance(each, kind) for each in objects)
-
-
-@rank_zero_only
-def _say(line: str) -> None:
-    print(f"ganzoo: {line}", file=sys.stderr)
