@@ -25,7 +25,6 @@ One batch is one step wherever a user reads a number (``max_steps``, checkpoint 
 however many optimizers stepped in it. With ``accumulate=n`` the batch that counts is the effective one of n small batches.
 """
 
-import inspect
 import math
 import warnings
 from abc import abstractmethod
@@ -33,19 +32,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from pickle import UnpicklingError
-from typing import Any, Self
+from typing import Any
 
-import lightning.pytorch as L
 import torch
+import torch.distributed
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, ReduceLROnPlateau
 
+from ganzoo.ema import Average
 from ganzoo.errors import InputError
-from ganzoo.parts import build, find_class, only_keys, plain
+from ganzoo.hyperparameters import PlainHyperparameters
+from ganzoo.noise import begin_step
+from ganzoo.parts import build, find_class, only_keys
+from ganzoo.replay import History
+from ganzoo.resume import check_changes, check_version, mend, record
+from ganzoo.say import say
+from ganzoo.strategies import refuse_strategy
 
 Terms = Mapping[str, Tensor]
 Descend = Callable[..., None]
@@ -91,11 +96,15 @@ class _Table:
     seats: dict[str, _Seat] = field(default_factory=dict)
 
 
-class AdversarialModule(L.LightningModule):
+class AdversarialModule(PlainHyperparameters):
     """The base of every system in the zoo: players, turns, descend.
 
     To override: ``players`` and ``training_step`` (both required), ``player_optimizer`` and ``player_schedules`` (the
-    paper's own), ``check_batch``. The rest is final; Lightning's own hooks are yours, but call ``super()`` in them.
+    paper's own), ``check_batch``, ``averages``. The rest is final; Lightning's own hooks are yours, but call ``super()`` in
+    them.
+
+    Random numbers in ``training_step`` are a function of (seed, process, batch), whichever of torch's, numpy's or Python's
+    they are: a resumed run draws what the straight run would have drawn.
 
     Args:
         optimizers: replaces a player's optimizer, and drops the paper's schedules of it: ``{player: {"class_path":
@@ -106,10 +115,20 @@ class AdversarialModule(L.LightningModule):
         accumulate: small batches to one effective batch, whose loss is the mean of theirs. In simultaneous play that is
             exactly the large batch. In alternating play the second player sees the first before its step in all
             but the last small batch: its gradient is collected while the first stands still.
+        average: keep a moving average of the networks in ``averages``, with this half-life in pictures; what the model is
+            asked for outside of its training then comes from the average. Left out: none.
+        average_ramp: the half-life is at most this share of the pictures seen so far, 0.05 as in StyleGAN2's code.
+
+    Attributes:
+        averages: names of the attributes that hold the networks to average: those whose pictures a user wants.
+        averaged: their averages, by the same names; None without.
 
     Raises:
         InputError: when a player is not one of ``players()``, or a number is out of range.
     """
+
+    averages: tuple[str, ...] = ("G",)
+    averaged: Average | None
 
     _table: _Table
     _round: _Round
@@ -123,19 +142,29 @@ class AdversarialModule(L.LightningModule):
         schedules: dict[str, list[dict[str, Any]]] | None = None,
         clip_norm: dict[str, float] | None = None,
         accumulate: int = 1,
+        average: float | None = None,
+        average_ramp: float = 0.05,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.averaged = None
         if accumulate < 1:
             raise InputError(f"accumulate is a number of batches, at least 1, not {accumulate}")
         for player, norm in (clip_norm or {}).items():
             if norm <= 0:
                 raise InputError(f"clip_norm of '{player}' must be above 0, not {norm}: leave it out for no clipping")
+        if average is not None and (average <= 0 or average_ramp < 0):
+            raise InputError(
+                f"average is a half-life in pictures, above 0, and average_ramp a share, not {average} and {average_ramp}"
+            )
         self.accumulate = accumulate
+        self.average, self.average_ramp = average, average_ramp
         self._optimizer_recipes = optimizers or {}
         self._schedule_recipes = schedules or {}
         self._clip_norm = clip_norm or {}
         self._in_turn = False
+        self._seed: int | None = None
+        self._gradients: dict[str, Tensor] = {}  # of a checkpoint from within an accumulation window
         self._leave_table()
 
     # -- what a variant says ------------------------------------------------------------------------------------------
@@ -248,6 +277,8 @@ class AdversarialModule(L.LightningModule):
         else:
             self.trainer.strategy.optimizer_step(seat.optimizer.optimizer, _nothing, model=self)
         seat.forget_gradients()
+        if self.averaged is not None:
+            self.averaged.follow(seat.name, self._to_average(), {id(parameter) for parameter in seat.parameters})
         for schedule in seat.every_step:
             schedule.step()
         if self.trainer.is_last_batch:
@@ -321,6 +352,8 @@ class AdversarialModule(L.LightningModule):
         loop = self.trainer.fit_loop
         if self._round.batch == loop.total_batch_idx:
             return
+        if self._begun != loop.total_batch_idx:
+            raise RuntimeError(f"on_train_batch_start of {type(self).__name__} does not call super().on_train_batch_start")
         small = loop.batch_idx % self.accumulate
         often = self.trainer.log_every_n_steps or float("inf")  # type: ignore[attr-defined]
         # the last window of an epoch may be a short one
@@ -350,6 +383,11 @@ class AdversarialModule(L.LightningModule):
     def setup(self, stage: str) -> None:
         """Lets processes train without the user knowing of unused parameters: in a turn only one player's are used."""
         self._leave_table()
+        if stage == "fit":
+            refuse_strategy(self.trainer.strategy)
+            self._seed = None
+            if self.average is not None:
+                self.averaged = self.averaged or self._new_average()
         if isinstance(self.trainer.strategy, DDPStrategy):
             self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
@@ -358,28 +396,114 @@ class AdversarialModule(L.LightningModule):
         self._leave_table()
 
     def on_train_start(self) -> None:
-        """Gives each process noise of its own: Lightning seeds them all alike."""
+        """Agrees with the other processes on the seed, and goes on with the gradients of an open window."""
         self._checked = False
-        if self.trainer.world_size > 1:
-            torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
+        if self._seed is None:
+            self._seed = self.trainer.strategy.broadcast(torch.initial_seed() % 2**63)
+        for name, gradient in self._gradients.items():
+            parameter = self.get_parameter(name)
+            parameter.grad = gradient.to(parameter)
+        self._gradients = {}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Starts the batch's random numbers. Checks the first batch."""
+        self._check_first(batch)
+        self._begun = self.trainer.fit_loop.total_batch_idx
+        assert self._seed is not None
+        begin_step(self._seed, self.trainer.global_rank, self._begun, self.device)
+        if self.averaged is not None:
+            self.averaged.seen += _pictures(batch) * self.trainer.world_size
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Lightning's, but not within an accumulation window, whose gradients are still wanted."""
+        if self.accumulate == 1:
+            super().on_validation_model_zero_grad()
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the seed, how the run was made, and what each process has of its own."""
+        own: dict[str, Any] = {"histories": {}, "gradients": {}}
+        if self.accumulate > 1:
+            own["gradients"] = {n: p.grad.clone() for n, p in self.named_parameters() if p.grad is not None}
+        everyone = [own]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            own["histories"] = {n: part.kept.cpu() for n, part in self.named_modules() if isinstance(part, History)}
+            everyone = [own] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(everyone, own)
+        seed = torch.initial_seed() if self._seed is None else self._seed
+        checkpoint["ganzoo"] = {**record(self, seed), "accumulate": self.accumulate, "own": everyone}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses to resume with another kind of optimizer, whose state would mean nothing."""
-        if self._trainer is None or self.trainer.state.fn != "fit":
+        """Takes the seed and what this process had of its own; says what has changed.
+
+        Raises:
+            InputError: it was written by a newer ganzoo; with another kind of optimizer, whose state would mean nothing;
+                within an epoch of other data.
+        """
+        remembered = checkpoint.get("ganzoo", {})
+        check_version(remembered)
+        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
+        self._load_average(checkpoint["state_dict"], fitting)
+        if not fitting:
             return
-        before, now = (_kinds(h.get("optimizers")) for h in (checkpoint.get("hyper_parameters", {}), self.hparams))
+        mend(checkpoint.get("loops", {}), self.trainer)
+        trained = checkpoint.get("hyper_parameters", {})
+        before, now = (_kinds(h.get("optimizers")) for h in (trained, self.hparams))
         if before != now:
             raise InputError(
                 f"the checkpoint was trained with optimizers {before or 'of the paper'}, and model.optimizers says "
                 f"{now or 'the paper'}: a run goes on with the optimizers that it began with"
             )
+        if not remembered:
+            say("the checkpoint is of an older ganzoo: weights and optimizers go on, noise begins anew")
+            return
+        self._seed = remembered["seed"]
+        here = record(self, self._seed)
+        for what in ("data", "processes"):
+            check_changes(
+                "trainer" if what == "processes" else "run",
+                {what: remembered[what]},
+                {what: here[what]},
+                remembered["within_epoch"],
+            )
+        check_changes("model", {k: v for k, v in trained.items() if k[0] != "_"}, dict(self.hparams), False, order=False)
+        own = remembered["own"]
+        rank = self.trainer.global_rank
+        if rank < len(own):
+            self._gradients = own[rank]["gradients"] if self.accumulate == remembered["accumulate"] else {}
+            for name, kept in own[rank]["histories"].items():
+                checkpoint["state_dict"][f"{name}._extra_state"] = kept
+
+    def _new_average(self) -> Average:
+        missing = [name for name in self.averages if not isinstance(getattr(self, name, None), nn.Module)]
+        if missing:
+            raise InputError(
+                f"{type(self).__name__} has no network '{missing[0]}' to average: name those that it has in `averages`"
+            )
+        return Average(self._to_average(), self.average or math.inf, self.average_ramp)
+
+    def _to_average(self) -> dict[str, nn.Module]:
+        return {name: getattr(self, name) for name in self.averages}
+
+    def _load_average(self, weights: dict[str, Any], fitting: bool) -> None:
+        there = [name for name in weights if name.startswith("averaged.")]
+        if there and self.averaged is None and not fitting:
+            self.averaged = self._new_average()
+        elif there and self.averaged is None:
+            say("the checkpoint has averaged weights, and model.average is not given: the run goes on without")
+            for name in there:
+                del weights[name]
+        elif self.averaged is not None and not there:
+            if fitting:
+                say("the checkpoint has no averaged weights: the average begins at the checkpoint's")
+            own = [name for name in weights if name.startswith(tuple(f"{network}." for network in self.averages))]
+            weights.update({f"averaged.{name}": weights[name] for name in own})
+            weights["averaged._extra_state"] = {"seen": 0, "updated": {}}
 
     def _leave_table(self) -> None:
         self._table, self._round, self._intervals, self._checked = _Table([]), _NO_ROUND, {}, False
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Checks the first batch."""
-        self._check_first(batch)
+        self._begun = -1
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Checks the first batch."""
@@ -409,6 +533,10 @@ class AdversarialModule(L.LightningModule):
                     raise InputError("ChainedScheduler does not count its epochs: give its schedules as a list")
                 self._intervals[scheduler] = interval
                 schedulers.append({"scheduler": scheduler, "name": f"lr/{name}"})
+        if self._trainer is not None and self.trainer.ckpt_path:
+            # a schedule that asked for the length of the training has had the loader built, which begins at the first
+            # picture, because the trainer learns only after this where it stands: let it be built again
+            self.trainer.fit_loop._combined_loader = None
         return optimizers, schedulers
 
     def _optimizer(self, name: str, parameters: list[nn.Parameter]) -> Optimizer:
@@ -487,39 +615,17 @@ class AdversarialModule(L.LightningModule):
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
-    # -- hyperparameters ----------------------------------------------------------------------------------------------
-
-    def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
-        """Lightning's, with every object kept as its recipe, so that a checkpoint loads with weights only.
-
-        Raises:
-            InputError: for an argument that cannot be written down (a network, a function).
-        """
-        frame = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
-        super().save_hyperparameters(*args, ignore=ignore, frame=frame, logger=logger)
-        super().save_hyperparameters({name: plain(value) for name, value in self.hparams.items()}, logger=logger)
-
-    @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, weights_only: bool = True, **kwargs: Any) -> Self:
-        """Lightning's, reading weights and plain data only: the file itself brings no code.
-
-        It does name classes (the model's, its loss's), and their modules are imported from where Python finds them. The
-        model comes back in training mode, like any new one: call ``eval()`` before you sample it.
-
-        Raises:
-            InputError: the file holds something else than weights and plain data.
-        """
-        try:
-            return super().load_from_checkpoint(checkpoint_path, *args, weights_only=weights_only, **kwargs)  # type: ignore
-        except UnpicklingError:
-            raise InputError(
-                f"{checkpoint_path} holds more than weights and plain data, and was not loaded, because it could run code: "
-                "weights only is what ganzoo writes and reads"
-            ) from None
-
 
 def _kinds(recipes: Mapping[str, Any] | None) -> dict[str, str]:
     return {player: each["class_path"] for player, each in (recipes or {}).items()}
+
+
+def _pictures(batch: Any) -> int:
+    """How many samples a batch has: the length of the first tensor in it."""
+    if isinstance(batch, Tensor):
+        return len(batch)
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, Sequence) else ()
+    return next((n for n in map(_pictures, parts) if n), 0)
 
 
 def _total(terms: Terms) -> Tensor:

@@ -10,6 +10,7 @@ The value of the game is ``V(D, G) = E_x[log D(x)] + E_z[log(1 - D(G(z)))]`` (Go
 """
 
 from abc import ABC, abstractmethod
+from math import log
 
 import torch
 from torch import Tensor
@@ -41,6 +42,40 @@ class AdversarialLoss(ABC):
         """What the discriminator's output means under this loss: for D(x) and D(G(z)) on the progress bar."""
         return logits.detach().float().sigmoid()
 
+    @property
+    def undecided(self) -> float:
+        """The discriminator's output where real and generated are as likely; above it, it says real."""
+        return 0.0
+
+    def slope(self, fake: Tensor) -> Tensor:
+        """What is left of the generator's gradient at these logits.
+
+        Args:
+            fake: logits of generated samples, any shape.
+
+        Returns:
+            The mean size of the generator's cost's derivative by a logit, in units of that where the discriminator is
+            undecided: 1 there, and near 0 where the generator learns nothing. A scalar, float32, without a graph.
+        """
+        here = fake.detach().float()
+        with torch.enable_grad():
+            there = torch.stack([here.flatten(), torch.full_like(here.flatten(), self.undecided)]).requires_grad_()
+            cost = self.generator(there[0]) + self.generator(there[1])
+            sizes = torch.autograd.grad(cost, there)[0].abs().sum(1)
+        return sizes[0] / sizes[1]
+
+    def divergence(self, real: Tensor, fake: Tensor) -> Tensor | None:
+        """What the discriminator's cost says of the distance between data and samples; None where it says nothing.
+
+        Args:
+            real: logits of real samples, any shape.
+            fake: logits of generated samples, any shape.
+
+        Returns:
+            A scalar, float32, without a graph; here None.
+        """
+        return None
+
 
 class Minimax(AdversarialLoss):
     """Both players play the one value function V: the discriminator ascends it, the generator descends it.
@@ -56,6 +91,15 @@ class Minimax(AdversarialLoss):
     def generator(self, fake: Tensor) -> Tensor:
         """``E log(1 - D(G(z)))``."""
         return -softplus(fake.float()).mean()
+
+    def divergence(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The Jensen-Shannon divergence in nats, from below: ``JSD >= (V + log 4) / 2``, equal at the optimal D.
+
+        Goodfellow et al. 2014, eq. 4 to 6. Clamped to what a divergence can be, 0 to log 2. A bound of the expectations:
+        on a batch, and more so on pictures that D has learned by heart, it can come out too high.
+        """
+        value = -Minimax.discriminator(self, real.detach(), fake.detach())
+        return ((value + log(4)) / 2).clamp(0, log(2))
 
 
 class NonSaturating(Minimax):
@@ -109,6 +153,11 @@ class LeastSquares(AdversarialLoss):
         """The logit itself: a least-squares discriminator has no sigmoid."""
         return logits.detach().float()
 
+    @property
+    def undecided(self) -> float:
+        """The midpoint of the two targets: the best D is there where real and generated are as likely."""
+        return 0.5 * (self.fake_target + self.real_target)
+
 
 class WholeSquares(LeastSquares):
     """``E(D - 1)^2 + E D^2`` and ``E(D(G) - 1)^2``: Zhu et al. 2017, section 4, has no factors 1/2."""
@@ -118,3 +167,28 @@ class WholeSquares(LeastSquares):
 
     def generator(self, fake: Tensor) -> Tensor:
         return 2.0 * super().generator(fake)
+
+
+def opinions(loss: AdversarialLoss, real: Tensor, fake: Tensor, player: str = "discriminator") -> dict[str, Tensor]:
+    """What a discriminator makes of real and of generated samples: its confusion matrix, and what the loss makes of that.
+
+    Args:
+        loss: what it was trained by, which says where it is undecided.
+        real: its logits of real samples, any shape; of a patch discriminator each patch is told apart by itself.
+        fake: its logits of generated samples, any shape.
+        player: the discriminator's name.
+
+    Returns:
+        Scalars: ``<player>/accuracy_real`` and ``<player>/accuracy_fake``, the shares in [0, 1] that it tells rightly (an
+        undecided logit counts half); ``<player>/slope``, what it leaves of the generator's gradient
+        (``AdversarialLoss.slope``); and where the loss is of the cross-entropies ``<player>/js``, in nats.
+    """
+    towards_real, towards_fake = real.detach().float() - loss.undecided, loss.undecided - fake.detach().float()
+    half = towards_real.new_tensor(0.5)
+    said = {
+        f"{player}/accuracy_real": towards_real.heaviside(half).mean(),
+        f"{player}/accuracy_fake": towards_fake.heaviside(half).mean(),
+        f"{player}/slope": loss.slope(fake),
+    }
+    divergence = loss.divergence(real, fake)
+    return said if divergence is None else {**said, f"{player}/js": divergence}

@@ -48,3 +48,23 @@ class Noted(Together):
         super().training_step(batch, batch_idx)
         with open(f"{self.folder}/noise_{self.trainer.global_rank}", "a") as file:
             file.write(f"{torch.rand(()).item()} ")
+
+
+class Penalised(Tug):
+    """A critic with a gradient penalty, whose gradient is taken through a gradient."""
+
+    def __init__(self, **play):
+        super().__init__(**play)
+        self.D = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+
+    def losses(self, player, x):
+        terms = super().losses(player, x)
+        if player == "discriminator":
+            x = x.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(self.D(x).sum(), x, create_graph=True)
+            terms["penalty"] = 10 * (slope.norm(dim=1) - 1).square().mean()
+        return terms
+
+    def play(self, player, x):
+        with self.turn(player) as descend:
+            descend(self.losses(player, x))

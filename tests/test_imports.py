@@ -10,7 +10,7 @@ import pytest
 import ganzoo
 
 PACKAGE = Path(ganzoo.__file__).parent
-LEAVES = {"errors", "images", "parts", "schedules", "losses", "generative", "reversal", "replay", "pyramid"}
+LEAVES = {"ema", "errors", "images", "parts", "schedules", "losses", "generative", "reversal", "replay", "pyramid", "say"}
 ALLOWED = {
     "errors": set(),
     "images": set(),
@@ -22,10 +22,15 @@ ALLOWED = {
     "replay": {"errors"},
     "pyramid": {"errors"},
     "metrics": {"errors", "metrics"},
-    "adversarial": {"errors", "parts"},
+    "say": set(),
+    "noise": set(),
+    "ema": {"errors"},
+    "resume": {"errors", "say"},
+    "hyperparameters": {"errors", "parts"},
+    "adversarial": {"ema", "errors", "hyperparameters", "noise", "parts", "replay", "resume", "say", "strategies"},
     "networks": {"errors", "networks"},
     "models": LEAVES | {"adversarial", "networks", "models"},
-    "data": {"errors", "images", "data"},
+    "data": {"errors", "images", "data", "resume"},
     "callbacks": LEAVES | {"callbacks", "metrics"},
 }
 # "X is Y with Z changed" in the paper's own words

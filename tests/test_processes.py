@@ -1,10 +1,13 @@
-"""Two processes with half of the batch each give the weights of one process with the whole of it."""
+"""Two processes with half of the batch each give the weights of one process with the whole of it, and go on exactly."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from plays import Noted, OnePass, SimultaneousTug, Together
+import two
+from plays import Noted, OnePass, Penalised, SimultaneousTug, Together
+from test_contract import MODELS
+from test_resume import same
 from torch.utils.data import DataLoader, Dataset
 from toys import Batch, Tug, fit
 
@@ -25,7 +28,7 @@ TWO = {"strategy": "ddp_spawn", "devices": 2, "max_epochs": 4}
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("play", "accumulate"),
-    [(Tug, 1), (SimultaneousTug, 1), (OnePass, 1), (Together, 1), (SimultaneousTug, 2), (OnePass, 2), (Together, 2)],
+    [(Tug, 1), (Penalised, 1), (SimultaneousTug, 1), (OnePass, 1), (Together, 1), (SimultaneousTug, 2), (OnePass, 2), (Together, 2)],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_two_processes_are_one(play, accumulate, tmp_path):
@@ -48,3 +51,71 @@ def test_two_processes_draw_different_noise(tmp_path):
     assert len(first) == len(second) == 4
     assert not set(first) & set(second)
     assert len(set(first)) == 4
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Path:
+    """Every model trained, stopped and gone on with by two processes that were started as torchrun starts them."""
+    folder = tmp_path_factory.mktemp("two")
+    two.run(folder)
+    return folder
+
+
+def of(both: Path, what: str, name: str) -> list[dict]:
+    return [torch.load(both / f"{what}_{name}_{rank}.pt", weights_only=False) for rank in (0, 1)]
+
+
+OTHERS = [name for name in MODELS if name != "ConvolutionalGAN"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", two.EXACT)
+def test_two_processes_of_the_zoos_own_models_are_one(name, both, tmp_path):
+    """Half of the batch each: weights, averages, and what is logged."""
+    alone = two.result(*two.fitted(two.exact(name), tmp_path, 4, max_steps=two.FEW))
+    for rank, mine in enumerate(of(both, "exact", name)):
+        for key, value in alone["weights"].items():
+            if isinstance(value, torch.Tensor) and not key.endswith("_extra_state"):
+                assert torch.allclose(value, mine["weights"][key], atol=1e-6), (rank, key)
+        if "averaged._extra_state" in alone["weights"]:
+            assert alone["weights"]["averaged._extra_state"] == mine["weights"]["averaged._extra_state"]
+        assert len(mine["logged"]) == len(alone["logged"]) == two.FEW
+        for here, there in zip(alone["logged"], mine["logged"], strict=True):
+            means = {key: value for key, value in here.items() if not key.endswith("/js")}  # js is clamped, and no mean
+            assert len(means) > 5
+            assert means == pytest.approx({key: there[key] for key in means}, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_ranks_agree_in_their_weights_and_differ_in_their_noise(name, both):
+    first, second = of(both, "straight", name)
+    running = ("running_mean", "running_var", "num_batches_tracked", "_extra_state", "kept")
+    for key, value in first["weights"].items():
+        if not key.endswith(running):
+            assert torch.equal(value, second["weights"][key]), key
+    assert same(first["optimizers"], second["optimizers"]) == []
+    assert len(first["drawn"]) == 8
+    assert not set(first["drawn"]) & set(second["drawn"])
+    for here, there in zip(first["logged"], second["logged"], strict=True):
+        assert here == pytest.approx(there)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["epoch=0-step=1", "end-0"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_two_processes_go_on_exactly(name, moment, both):
+    """On both ranks: the first rank's file holds what the second has of its own (its history, its open gradients)."""
+    for straight, resumed in zip(of(both, "straight", name), of(both, moment, name), strict=True):
+        for what in ("weights", "optimizers", "schedules", "step"):
+            differing = same(straight[what], resumed[what])
+            # each rank's batch norm has running averages of its own until the next step, and the first's are kept
+            own = ("running_mean", "running_var")
+            assert [key for key in differing if straight["rank"] == 0 or not key.endswith(own)] == []
+        assert straight["drawn"][-len(resumed["drawn"]) :] == resumed["drawn"]
+
+
+@pytest.mark.slow
+def test_histories_of_both_ranks_survive(both):
+    first, second = of(both, "straight", "CycleGAN")
+    assert not torch.equal(first["weights"]["past_x._extra_state"], second["weights"]["past_x._extra_state"])

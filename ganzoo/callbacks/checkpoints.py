@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from ganzoo.files import beside
 
 
 class Checkpoints(ModelCheckpoint):
@@ -88,14 +91,17 @@ class Checkpoints(ModelCheckpoint):
         if isinstance(exception, KeyboardInterrupt | SIGTERMException):
             super().on_exception(trainer, pl_module, exception)
 
+    def _monitor_candidates(self, trainer: L.Trainer) -> dict[str, Any]:
+        # the logged "step" is a logger's x-axis, and may be that of an earlier round
+        return {**super()._monitor_candidates(trainer), "step": torch.tensor(trainer.global_step)}
+
     @staticmethod
     def _link_checkpoint(trainer: L.Trainer, filepath: str, linkpath: str) -> None:
         # Lightning's symbolic link dangles for a moment at each save, and for ever in a copy of last.ckpt alone
         if trainer.is_global_zero and not (os.path.exists(linkpath) and os.path.samefile(filepath, linkpath)):
-            part = f"{linkpath}.{os.getpid()}.part"
-            try:
-                os.link(filepath, part)
-            except OSError:  # a file system without hard links
-                shutil.copy(filepath, part)
-            os.replace(part, linkpath)
+            with beside(Path(linkpath)) as part:
+                try:
+                    os.link(filepath, part)
+                except OSError:  # a file system without hard links
+                    shutil.copy(filepath, part)
         trainer.strategy.barrier()

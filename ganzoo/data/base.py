@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.batches import LabelledImages, as_float
 from ganzoo.data.checks import at_least
-from ganzoo.data.sampling import Augmented, EpochSampler, unchanged
+from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
 from ganzoo.errors import InputError
+from ganzoo.resume import check_changes, place, within_epoch
 
 Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
@@ -98,22 +99,20 @@ class ImageDataModule(L.LightningDataModule, ABC):
         dataset = self._checked(self.train_set, "train")
         if not isinstance(dataset, Augmented):
             dataset = Augmented(dataset, unchanged, self.seed)
-        ranks, rank, epoch = 1, 0, 0
+        ranks, rank, epoch, done = 1, 0, 0, 0
         if self.trainer is not None:
             ranks, rank = self.trainer.world_size, self.trainer.global_rank
-            # Lightning starts the workers of a resumed run before it calls set_epoch, with this number (current_epoch
-            # is still one behind it)
-            progress: Any = self.trainer.fit_loop.epoch_progress.current
-            epoch = progress.processed
+            # Lightning starts the workers of a resumed run before it calls set_epoch
+            epoch, done = place(self.trainer)
         sampler = EpochSampler(len(dataset), self.seed, ranks, rank)
-        sampler.set_epoch(epoch)
+        sampler.begin_at(epoch, done * self.batch_size)
         if len(sampler) < self.batch_size:
             each = f" for each of {ranks} processes" if ranks > 1 else ""
             raise InputError(
                 f"{self._name}: {len(sampler)} training pictures{each} are fewer than one batch of {self.batch_size}: "
                 f"give a batch_size of at most {len(sampler)}"
             )
-        return self._loader(dataset, sampler=sampler, drop_last=True)
+        return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """uint8 batches in a fixed order; an empty list, which a trainer passes over, where nothing is held out."""
@@ -137,6 +136,24 @@ class ImageDataModule(L.LightningDataModule, ABC):
         """uint8 in [0, 255] -> float32 in [-1, 1], on the device; the type of the batch stays."""
         return as_float(batch)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the order of the training pictures depends on, for the checkpoint."""
+        within = self.trainer is not None and within_epoch(self.trainer)
+        return {**self._order(), "within_epoch": within}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Compares it with a checkpoint's, and says what has changed.
+
+        Raises:
+            InputError: the checkpoint is from within an epoch, and the rest of this one is another.
+        """
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            check_changes("data", state, self._order(), state.get("within_epoch", False))
+
+    def _order(self) -> dict[str, Any]:
+        pictures = len(self.train_set) if self.train_set is not None else 0  # type: ignore[arg-type]
+        return {"pictures": pictures, "batch_size": self.batch_size, "seed": self.seed}
+
     @property
     def _name(self) -> str:
         return type(self).__name__
@@ -148,8 +165,8 @@ class ImageDataModule(L.LightningDataModule, ABC):
             raise InputError(f"{self._name} has no {split} pictures")
         return dataset
 
-    def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
-        return DataLoader(
+    def _loader(self, dataset: Dataset, kind: type[DataLoader] = DataLoader, **options: Any) -> DataLoader:
+        return kind(
             dataset,
             batch_size=self.batch_size,
             num_workers=self.num_workers,

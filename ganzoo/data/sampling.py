@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 
 def order_rng(seed: int, epoch: int) -> np.random.Generator:
@@ -40,10 +40,17 @@ class EpochSampler(DistributedSampler):
         places: Any = range(length)
         super().__init__(places, num_replicas=num_replicas, rank=rank, seed=seed, drop_last=True)
         self.length = length
+        self.begun = (0, 0)
+
+    def begin_at(self, epoch: int, done: int) -> None:
+        """Leaves out the first ``done`` pictures of this process in this epoch, which a resumed run has seen."""
+        self.set_epoch(epoch)
+        self.begun = (epoch, done)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = order_rng(self.seed, self.epoch).permutation(self.length)
-        for index in order[self.rank : self.total_size : self.num_replicas].tolist():
+        mine = order[self.rank : self.total_size : self.num_replicas].tolist()
+        for index in mine[self.begun[1] if self.epoch == self.begun[0] else 0 :]:
             yield self.epoch, index
 
 
@@ -75,3 +82,17 @@ class Augmented(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> Any:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         return self.draw(self.items[index], picture_rng(self.seed, epoch, index))
+
+
+class ResumableLoader(DataLoader):
+    """A loader that a resumed run finds where it stood: with no state of its own, as the sampler is told where to begin.
+
+    Lightning asks for these two methods, or it warns.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the place is in the trainer's own progress."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes nothing."""

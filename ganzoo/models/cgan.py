@@ -13,9 +13,10 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.ema import served
 from ganzoo.errors import InputError
 from ganzoo.generative import Generated, Sampler, expect_labels, expect_shape
-from ganzoo.losses import AdversarialLoss, NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
 from ganzoo.parts import build
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
@@ -34,7 +35,7 @@ class CGAN(AdversarialModule, Sampler):
         lr: learning rate of both players at the start.
         momentum: of both players at the start; it rises to 0.7.
         dropout: share of hidden units dropped in both networks while training.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
     classes: int
@@ -83,6 +84,7 @@ class CGAN(AdversarialModule, Sampler):
             real, fake = self.D(x, y), self.D(self.G(self.z(len(x)), y), y)
             descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
         self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+        self.show(lambda: opinions(self.loss, real, fake), prog_bar=False)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {"gan": 0.5 * self.loss.discriminator(real, fake)}
@@ -100,6 +102,7 @@ class CGAN(AdversarialModule, Sampler):
         """int64 classes [N] -> one-hot floats [N, classes]."""
         return one_hot(y, self.classes).to(next(self.parameters()))
 
+    @served
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         device = next(self.parameters()).device

@@ -14,9 +14,10 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.ema import served
 from ganzoo.errors import InputError
 from ganzoo.generative import Cycled, CycleTranslator, expect_shape
-from ganzoo.losses import AdversarialLoss, WholeSquares
+from ganzoo.losses import AdversarialLoss, WholeSquares, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.parts import build
@@ -46,8 +47,10 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         beta1: Adam's first beta.
         constant: epochs at the full learning rate.
         decay: epochs over which it then falls to zero.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
+
+    averages = ("G", "F")
 
     def __init__(
         self,
@@ -115,8 +118,9 @@ class CycleGAN(AdversarialModule, CycleTranslator):
             past_x, past_y = self.past_x(fake_x), self.past_y(fake_y)
             real, fake = (self.D_X(x), self.D_Y(y)), (self.D_X(past_x), self.D_Y(past_y))
             descend(self.discriminator_losses(real, fake))
-        said = {"D(real)": real, "D(fake)": fake}
-        self.show({name: torch.cat([a.flatten(), b.flatten()]) for name, (a, b) in said.items()}, through=self.loss.output)
+        reals, fakes = (torch.cat([a.flatten(), b.flatten()]) for a, b in (real, fake))
+        self.show({"D(real)": reals, "D(fake)": fakes}, through=self.loss.output)
+        self.show(lambda: opinions(self.loss, reals, fakes), prog_bar=False)
 
     def generator_losses(self, x: Tensor, y: Tensor, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
         # eq. 2 writes norms; the released code, to which lambda = 10 belongs, takes means over pixels and channels
@@ -139,10 +143,12 @@ class CycleGAN(AdversarialModule, CycleTranslator):
             for domain, of_real, of_fake in zip("xy", real, fake, strict=True)
         }
 
+    @served
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
         return self.G(x)
 
+    @served
     @torch.no_grad()
     def translate_back(self, y: Tensor) -> Tensor:
         return self.F(y)

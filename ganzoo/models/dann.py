@@ -15,6 +15,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.ema import served
 from ganzoo.errors import InputError
 from ganzoo.generative import Adapted, Classifier, expect_labels, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
@@ -44,8 +45,10 @@ class DANN(AdversarialModule, Classifier):
         momentum: of SGD.
         alpha: of the learning rate's decay.
         beta: of the learning rate's decay; 0 keeps the rate, as the paper does from MNIST to SVHN.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
+
+    averages = ("G_f", "G_y")
 
     classes: int
     lambda_p: Tensor
@@ -149,6 +152,7 @@ class DANN(AdversarialModule, Classifier):
         # both domains, each by its own mean; at full strength, because lambda acts behind the reversal only
         return {"domain_source": softplus(source.float()).mean(), "domain_target": softplus(-target.float()).mean()}
 
+    @served
     @torch.no_grad()
     def classify(self, x: Tensor, domain: int = TARGET) -> Tensor:
         return self(x, domain).float().softmax(1)
@@ -159,6 +163,7 @@ class DANN(AdversarialModule, Classifier):
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Adapted:
         return self.examined(batch, "test", dataloader_idx)
 
+    @served
     def examined(self, batch: Any, stage: str, domain: int) -> Adapted:
         """Logs how well labels and domains are told on a batch of a domain."""
         with of_domain(self.treated_as(domain), self.G_f):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ganzoo.losses import opinions
 from ganzoo.models.gan import GAN
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
@@ -47,6 +48,7 @@ class DCGAN(GAN):
             real_logits, fake_logits = self.D(x), self.D(fake.detach())
             descend(self.discriminator_losses(real_logits, fake_logits))
         self.show({"D(x)": real_logits, "D(G(z))": fake_logits}, through=self.loss.output)
+        self.show(lambda: opinions(self.loss, real_logits, fake_logits), prog_bar=False)
         if self.every(self.k):
             with self.turn("generator") as descend:
                 descend(self.generator_losses(self.D(fake)))

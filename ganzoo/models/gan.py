@@ -13,9 +13,10 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.ema import served
 from ganzoo.errors import InputError
 from ganzoo.generative import Generated, Sampler, expect_shape, noise
-from ganzoo.losses import AdversarialLoss, NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
 from ganzoo.parts import build
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
@@ -34,7 +35,7 @@ class GAN(AdversarialModule, Sampler):
         loss: what each player descends; ``NonSaturating``, which the paper advises and the released code uses.
         lr: learning rate of both players at the start.
         momentum: of both players at the start; it rises to 0.7 by epoch 250.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GAN(AdversarialModule, Sampler):
             real, fake = self.D(x), self.D(self.G(self.z(len(x))))
             descend(self.discriminator_losses(real, fake))
         self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+        self.show(lambda: opinions(self.loss, real, fake), prog_bar=False)
         if self.every(self.k):
             with self.turn("generator") as descend:
                 descend(self.generator_losses(self.D(self.G(self.z(len(x))))))
@@ -93,6 +95,7 @@ class GAN(AdversarialModule, Sampler):
         """Noise [n, latent]."""
         return noise(n, self.latent, next(self.parameters()), generator)
 
+    @served
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         return self.G(self.z(n, generator))
@@ -122,6 +125,7 @@ class SimultaneousGAN(GAN):
             real, fake = self.D(x), self.D(self.G(self.z(len(x))))
             descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
         self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+        self.show(lambda: opinions(self.loss, real, fake), prog_bar=False)
 
 
 class ConvolutionalGAN(SimultaneousGAN):

@@ -7,6 +7,7 @@ fine here: 0 is the base, the paper's K.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,16 +18,20 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.ema import in_place, served
 from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Generated, expect_labels, expect_shape
-from ganzoo.losses import AdversarialLoss, NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
 from ganzoo.parts import build
 from ganzoo.pyramid import Operators, Resize, gaussian
 from ganzoo.schedules import ExponentialDecay, MomentumClimb
 
 ROLES = "discriminator", "generator"  # in the order of their turns
-OF_TRAINING = ("only", "loss", "lr", "momentum", "optimizers", "schedules", "clip_norm", "accumulate")
+OF_TRAINING = (
+    *("only", "loss", "lr", "momentum", "optimizers", "schedules"),
+    *("clip_norm", "accumulate", "average", "average_ramp"),
+)
 
 
 class LAPGAN(AdversarialModule, CascadeSampler):
@@ -49,7 +54,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         momentum: of all players at the start; it rises to 0.8.
         optimizers: replaces a player's optimizer, as in ``AdversarialModule``; the players are ``discriminator_0``,
             ``generator_0``, ``discriminator_1`` ... and what is said of a level that is not trained is passed over.
-        play: ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+        play: ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
     def __init__(
@@ -126,6 +131,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
                 descend(self.discriminator_losses(real, fake))
             with self.turn(f"generator_{k}") as descend:
                 descend(self.generator_losses(self.D[k](self(k, low, y), low, y)))
+            self.show(partial(opinions, self.loss, real, fake, f"discriminator_{k}"), prog_bar=False)
             judged.append((real, fake))
         reals, fakes = zip(*judged, strict=True)
         self.show({"D(x)": torch.cat(reals), "D(G(z))": torch.cat(fakes)}, through=self.loss.output)
@@ -166,6 +172,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         y = torch.arange(n, device=like.device) % self.classes if y is None else y.to(like.device)
         return one_hot(y, self.classes).to(like)
 
+    @served
     @torch.no_grad()
     def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
         nothing = next(self.parameters()).new_zeros(n, self.hparams["shape"][0], self.sizes[0], self.sizes[0])
@@ -174,6 +181,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         return self.cascade(n, y, generator)[-1]
 
+    @served
     @torch.no_grad()
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
         """Real and generated pictures; of a level that is trained alone, from the low-pass of the real ones."""
@@ -215,5 +223,6 @@ class LAPGAN(AdversarialModule, CascadeSampler):
             )
         whole = type(parts[0])(**kinds[0])
         for k, part in zip(found, parts, strict=True):
-            whole.G[k], whole.D[k] = part.G[k], part.D[k]
+            with in_place(part, part.averaged):
+                whole.G[k], whole.D[k] = part.G[k].requires_grad_(), part.D[k]
         return whole

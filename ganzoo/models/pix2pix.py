@@ -13,9 +13,10 @@ from torch.nn.functional import l1_loss
 from torch.optim import Adam, Optimizer
 
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.ema import served
 from ganzoo.errors import InputError
 from ganzoo.generative import Translated, Translator, expect_shape, own_noise
-from ganzoo.losses import AdversarialLoss, NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
 from ganzoo.parts import build
 
@@ -36,7 +37,7 @@ class Pix2Pix(AdversarialModule, Translator):
         loss: the adversarial term; the paper's is ``NonSaturating``.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Pix2Pix(AdversarialModule, Translator):
         with self.turn("generator") as descend:
             descend(self.generator_losses(self.judge(x, fake), fake, y))
         self.show({"D(x,y)": real_patches, "D(x,G(x))": fake_patches}, through=self.loss.output)
+        self.show(lambda: opinions(self.loss, real_patches, fake_patches), prog_bar=False)
 
     def judge(self, x: Tensor, y: Tensor) -> Tensor:
         """D(x, y): a logit for each patch of y as an answer to x."""
@@ -102,6 +104,7 @@ class Pix2Pix(AdversarialModule, Translator):
         # eq. 3 writes a norm; the released code, to which lambda = 100 belongs, takes the mean over pixels and channels
         return {"gan": self.loss.generator(fake_patches), "l1": self.lambda_L1 * l1_loss(fake.float(), y)}
 
+    @served
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
         return self.G(x)

@@ -1,0 +1,111 @@
+"""An exponential moving average of networks: parameters averaged, buffers copied.
+
+Averaged weights make steadier pictures than the last ones (Yazici et al. 2019, "The Unusual Effectiveness of Averaging in
+GAN Training"). The half-life is told in pictures and not in steps, so that it means the same for any batch size, and
+rises with the training at first, as in the released code of StyleGAN2 with ADA (Karras et al. 2020).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import nn
+
+from ganzoo.errors import InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def decay(images: float, half_life: float, ramp: float, seen: float) -> float:
+    """What is left of the average after ``images`` more pictures: ``0.5 ^ (images / min(half_life, ramp seen))``.
+
+    Args:
+        images: pictures since the last update.
+        half_life: pictures after which an old weight counts half.
+        ramp: the half-life is at most this share of all pictures seen; 0 for no such bound.
+        seen: pictures seen in all.
+    """
+    bound = min(half_life, ramp * seen) if ramp else half_life
+    return 0.5 ** (images / bound) if bound > 0 else 0.0
+
+
+class Average(nn.ModuleDict):
+    """Averaged copies of a module's networks by name; frozen, and in its checkpoint like any other network.
+
+    Args:
+        networks: the networks to average, by the names of the attributes that hold them.
+        half_life: in pictures, above 0.
+        ramp: see :func:`decay`; at least 0.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], half_life: float, ramp: float) -> None:
+        if half_life <= 0 or ramp < 0:
+            raise InputError(f"average is a half-life in pictures above 0, average_ramp at least 0, not {half_life}, {ramp}")
+        super().__init__({name: deepcopy(network).requires_grad_(False) for name, network in networks.items()})
+        self.half_life, self.ramp = half_life, ramp
+        self.seen = 0  # pictures, in all processes
+        self.updated: dict[str, int] = {}  # how many were seen when this player was averaged last
+
+    @torch.no_grad()
+    def follow(self, player: str, networks: Mapping[str, nn.Module], moved: set[int]) -> None:
+        """Moves the averages of the parameters that a player has moved, and copies the buffers beside them.
+
+        Args:
+            player: its name.
+            networks: the live networks, by the same names.
+            moved: ``id`` of each parameter that the player moves.
+        """
+        pairs = [
+            (mine, its)
+            for name, live in networks.items()
+            for mine, its in zip(self[name].parameters(), live.parameters(), strict=True)
+            if id(its) in moved
+        ]
+        if not pairs:  # a discriminator
+            return
+        weight = 1.0 - decay(self.seen - self.updated.get(player, 0), self.half_life, self.ramp, self.seen)
+        self.updated[player] = self.seen
+        torch._foreach_lerp_([mine for mine, _ in pairs], [its for _, its in pairs], weight)
+        for name, live in networks.items():
+            for copy, buffer in zip(self[name].buffers(), live.buffers(), strict=True):
+                copy.copy_(buffer)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The counts, for the checkpoint."""
+        return {"seen": self.seen, "updated": dict(self.updated)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Takes the counts of a checkpoint."""
+        self.seen, self.updated = state["seen"], dict(state["updated"])
+
+
+@contextmanager
+def in_place(module: nn.Module, average: Average | None) -> Iterator[None]:
+    """Inside the block the module's attributes are the averaged networks, if there are any."""
+    live = {} if average is None else {name: getattr(module, name) for name in average}
+    for name in live:
+        setattr(module, name, average[name])  # type: ignore[index]
+    try:
+        yield
+    finally:
+        for name, network in live.items():
+            setattr(module, name, network)
+
+
+def served(method: Callable[P, R]) -> Callable[P, R]:
+    """For a method of an ``AdversarialModule`` that is for the user's eyes: it works with the averaged networks, if any."""
+
+    @wraps(method)
+    def with_average(*args: P.args, **kwargs: P.kwargs) -> R:
+        module: Any = args[0]
+        with in_place(module, module.averaged):
+            return method(*args, **kwargs)
+
+    return with_average

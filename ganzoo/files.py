@@ -1,0 +1,55 @@
+"""Files that are whole or not there."""
+
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """A path beside ``target`` to write to; it becomes ``target`` when the block ends, and is gone if the block fails.
+
+    A reader finds the old file or the new, never a part. The part's name says which process of which machine writes it,
+    for :func:`sweep`.
+    """
+    part = target.with_name(f".{target.name}{_owner(os.getpid())}")
+    part.unlink(missing_ok=True)  # a container's processes may all have one name; what it left may be a link to another file
+    try:
+        yield part
+        os.replace(part, target)
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def sweep(folders: Iterable[Path]) -> None:
+    """Removes from the folders what killed processes of this machine left half written.
+
+    A part of another machine's (the folder may be shared) stays, because nobody here can know whether it is still being
+    written.
+    """
+    for folder in folders:
+        for part in folder.glob(".*.part"):
+            found = re.search(r"\.(\d+)\.part$", part.name)
+            if found and part.name.endswith(_owner(int(found[1]))) and not _lives(int(found[1])):
+                with suppress(OSError):
+                    part.unlink()
+
+
+def _owner(pid: int) -> str:
+    return f".{socket.gethostname()}.{pid}.part"
+
+
+def _lives(pid: int) -> bool:
+    if pid == os.getpid():  # which has nothing in hand while it sweeps
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True

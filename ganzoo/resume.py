@@ -1,0 +1,114 @@
+"""Where a training stands, what a checkpoint remembers of how it was trained, and what may be different when it goes on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as L
+
+from ganzoo import __version__
+from ganzoo.errors import InputError
+from ganzoo.say import say
+
+FORMAT = 1  # of what ganzoo adds to a checkpoint
+
+
+def place(trainer: L.Trainer) -> tuple[int, int]:
+    """The epoch in hand and how many of its batches are done, both from 0, of a running or a resumed training.
+
+    A place between two epochs is the beginning of the next one.
+    """
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress
+    if epochs.started <= epochs.processed:
+        # a run that is stopped by its number of steps counts the epoch that it was in
+        cut = batches.current.processed if not batches.is_last_batch else 0
+        return (epochs.processed - 1, cut) if cut else (epochs.processed, 0)
+    # of a checkpoint that was written as the last batch ended, Lightning goes on in the next epoch
+    if batches.is_last_batch and batches.current.completed < batches.current.processed:
+        return epochs.processed + 1, 0
+    return epochs.processed, batches.current.processed
+
+
+def within_epoch(trainer: L.Trainer) -> bool:
+    """Whether batches of the epoch in hand are done and others are not."""
+    return place(trainer)[1] > 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+
+
+def record(module: L.LightningModule, seed: int) -> dict[str, Any]:
+    """What a checkpoint remembers beside weights and progress: plain data."""
+    trainer = module.trainer
+    data = getattr(trainer, "datamodule", None)
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "seed": seed,
+        "processes": trainer.world_size,
+        "data": None if data is None else type(data).__qualname__,
+        "within_epoch": within_epoch(trainer),
+    }
+
+
+def check_version(remembered: Mapping[str, Any]) -> None:
+    """Refuses what a newer ganzoo has written in another way.
+
+    Raises:
+        InputError: its format is not known here.
+    """
+    if remembered.get("format", FORMAT) > FORMAT:
+        raise InputError(
+            f"the checkpoint was written by ganzoo {remembered.get('version')}, which writes more than this ganzoo "
+            f"{__version__} can read: install the newer one"
+        )
+
+
+def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], within: bool, order: bool = True) -> None:
+    """Says what is not as it was when the checkpoint was written.
+
+    Args:
+        what: whose values these are, as the user names it: ``data``.
+        before: values as they were, by name; those that are not in ``now`` are passed over.
+        now: values as they are.
+        within: whether the checkpoint is from within an epoch.
+        order: whether another value means another order of the data, which has no meaning within an epoch.
+
+    Raises:
+        InputError: within an epoch, where the data's order is another one.
+    """
+    changed = [f"{what}.{k} was {before[k]} and is {v}" for k, v in now.items() if k in before and before[k] != v]
+    if not changed:
+        return
+    if order and within:
+        raise InputError(
+            f"the checkpoint is from within an epoch, and {', '.join(changed)}: the rest of the epoch is another one. "
+            "Go on as before, or from a checkpoint of an epoch's end"
+        )
+    say(f"not as in the checkpoint: {', '.join(changed)}")
+
+
+def mend(loops: dict[str, Any], trainer: L.Trainer) -> None:
+    """Two moments from which Lightning 2.6 does not go on exactly are told to it as others, from which it does.
+
+    - A run that was stopped within an epoch, by its number of steps or by its time, counts that epoch as done.
+    - Where a training is limited by steps, one batch too many follows an epoch's end. None does after the last batch of
+      that epoch, a moment earlier.
+
+    Args:
+        loops: ``checkpoint["loops"]``; changed in place.
+        trainer: that goes on.
+    """
+    fit = loops.get("fit_loop", {})
+    epochs, batches = fit.get("epoch_progress"), fit.get("epoch_loop.batch_progress")
+    if not epochs or not batches:
+        return
+    now, steps = epochs["current"], fit.get("epoch_loop.state_dict", {})
+    if now["started"] != now["processed"]:
+        return
+    if batches["current"]["processed"] and not batches["is_last_batch"]:
+        for count in ("current", "total"):
+            epochs[count]["completed"] -= epochs[count]["completed"] == epochs[count]["processed"]
+            epochs[count]["processed"] -= 1
+    elif trainer.max_steps != -1 and now["completed"] == now["processed"] - 1 and batches["is_last_batch"]:
+        for count in ("current", "total"):
+            epochs[count]["processed"] -= 1
+            batches[count]["completed"] -= 1
+        steps["_batches_that_stepped"] = steps.get("_batches_that_stepped", 1) - 1

@@ -1,0 +1,229 @@
+"""The averaged generator: what it is, when it moves, who is served by it."""
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from test_contract import MODELS, SMALL
+from test_contract import data as data_for
+from torch import nn
+from torch.optim import SGD
+from toys import Batch, fit, loader, trainer
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.ema import Average, decay
+from ganzoo.errors import InputError
+from ganzoo.generative import Classifier, CycleTranslator, Sampler, Translator
+
+
+def test_an_old_weight_counts_half_after_the_half_life():
+    assert decay(1000, 1000, 0, 10**9) == 0.5
+    assert decay(3000, 1000, 0, 10**9) == 0.125
+    # however the pictures are cut into batches
+    assert math.prod(decay(10, 1000, 0, 1) for _ in range(100)) == pytest.approx(0.5)
+    assert math.prod(decay(50, 1000, 0, 1) for _ in range(20)) == pytest.approx(0.5)
+    # early: 5 % of what was seen; the first pictures of all leave nothing of the untrained weights
+    assert decay(10, 1000, 0.05, 200) == 0.5
+    assert decay(10, 1000, 0.05, 10**9) == decay(10, 1000, 0, 10**9)
+    assert decay(8, 1000, 0.05, 0) == 0.0
+
+
+class Walk(AdversarialModule):
+    """G walks, D walks; G has a buffer, and writes down where it has been."""
+
+    def __init__(self, k: int = 1, **play):
+        super().__init__(**play)
+        self.save_hyperparameters()
+        self.k = k
+        self.G, self.D = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)), nn.Linear(3, 1)
+        self.path: list[tuple[int, dict]] = []
+        self.shown = 0
+
+    def players(self):
+        return {"discriminator": [self.D], "generator": [self.G]}
+
+    def player_optimizer(self, player, parameters):
+        return SGD(parameters, lr=0.1)
+
+    def training_step(self, batch, batch_idx):
+        self.shown += len(batch.x)
+        with self.turn("discriminator") as descend:
+            descend({"d": self.D(self.G(batch.x)).square().mean()})
+        if self.every(self.k):
+            with self.turn("generator") as descend:
+                descend({"g": (self.D(self.G(batch.x)) - batch.x[:, :1]).square().mean()})
+        self.path.append((self.shown, copy.deepcopy(self.G.state_dict())))
+
+
+def walked(tmp_path, batch_size=4, epochs=2, **options):
+    torch.manual_seed(0)
+    model = Walk(**options)
+    first = copy.deepcopy(model.G.state_dict())
+    fit(model, loader(torch.randn(16, 3), batch_size=batch_size, kind=Batch), tmp_path, max_epochs=epochs)
+    return model, first
+
+
+@pytest.mark.parametrize("ramp", [0.0, 0.05, 1.0])
+@pytest.mark.parametrize(("k", "accumulate"), [(1, 1), (3, 1), (1, 2), (2, 2)])
+def test_the_average_is_the_recursion_by_hand(k, accumulate, ramp, tmp_path):
+    model, first = walked(tmp_path, k=k, accumulate=accumulate, average=20.0, average_ramp=ramp)
+    average = {name: value.double() for name, value in first.items()}
+    last, before = 0, first
+    for seen, now in model.path:
+        if not torch.equal(now["0.weight"], before["0.weight"]):  # the generator has stepped
+            left = 0.5 ** ((seen - last) / (min(20.0, ramp * seen) if ramp else 20.0))
+            for name in ("0.weight", "0.bias", "1.weight", "1.bias"):
+                average[name] = left * average[name] + (1 - left) * now[name].double()
+            copied, last, before = now, seen, now
+    for name, value in model.averaged["G"].state_dict().items():
+        expected = average[name] if "running" not in name and "num" not in name else copied[name].double()
+        assert torch.allclose(value.double(), expected, atol=1e-6), name
+    assert not any(p.requires_grad for p in model.averaged.parameters())
+    assert list(model.averaged) == ["G"]
+
+
+def test_the_half_life_is_in_pictures_whatever_the_batch(tmp_path, monkeypatch):
+    """Weights that jump once and stand still are averaged alike by many small batches and by few large ones."""
+
+    def left(batch_size):
+        live = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(live.weight)
+        average = Average({"G": live}, half_life=64, ramp=0)
+        nn.init.ones_(live.weight)
+        for _ in range(128 // batch_size):
+            average.seen += batch_size
+            average.follow("generator", {"G": live}, {id(live.weight)})
+        return average["G"].weight.item()
+
+    assert left(1) == pytest.approx(0.75)
+    assert left(32) == pytest.approx(0.75)
+    # one that counts its steps would say otherwise
+    monkeypatch.setattr("ganzoo.ema.decay", lambda images, half_life, ramp, seen: 0.5 ** (1 / half_life))
+    assert left(1) != pytest.approx(left(32), rel=0.1)
+
+
+def test_without_it_nothing_is_there(tmp_path):
+    model, _ = walked(tmp_path)
+    assert model.averaged is None
+    assert not any(name.startswith("averaged") for name in model.state_dict())
+
+
+# -- who is served -------------------------------------------------------------------------------------------------------
+
+
+def asked(model):
+    """What a user asks a model for."""
+    h, g = model.hparams, torch.Generator().manual_seed(3)
+    x = torch.rand(2, *h["shape"], generator=g) * 2 - 1 if "shape" in h else None
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if isinstance(model, CycleTranslator):
+            pictures = [torch.rand(2, h[c], 16, 16, generator=g) for c in ("channels_x", "channels_y")]
+            return torch.cat([model.translate(pictures[0]).flatten(), model.translate_back(pictures[1]).flatten()])
+        if isinstance(model, Translator):
+            return model.translate(torch.rand(2, h["inputs"], 16, 16, generator=g))
+        if isinstance(model, Classifier):
+            return model.classify(x)
+        assert isinstance(model, Sampler)
+        return model.sample(4, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "ConvolutionalGAN"])
+def test_every_model_serves_its_average(name, tmp_path):
+    torch.manual_seed(0)
+    model = MODELS[name](**SMALL.get(name, {}), average=1e9, average_ramp=0.0)  # so slow that it stands at the start
+    untrained = copy.deepcopy(model).eval()
+    played = fit(model, data_for(model), tmp_path, max_epochs=1)
+    played.save_checkpoint(tmp_path / "a.ckpt")
+    live = {name: copy.deepcopy(getattr(model, name)).eval() for name in model.averages}
+    model.eval()
+    assert set(model.averaged) == set(model.averages)
+    served = asked(model)
+    # buffers are the live ones', so the untrained model gets them before it is compared
+    for network in model.averages:
+        getattr(untrained, network).load_state_dict(dict(model.averaged[network].state_dict()))
+    if isinstance(model, Classifier):
+        untrained.adapts.copy_(model.adapts)
+    assert torch.allclose(served, asked(untrained), atol=1e-6)
+    for network, mine in live.items():
+        assert not torch.equal(*(next(n.parameters()) for n in (mine, model.averaged[network])))
+        assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), getattr(model, network).parameters(), strict=True))
+    again = MODELS[name].load_from_checkpoint(tmp_path / "a.ckpt").eval()
+    assert torch.equal(served, asked(again))
+    again.averaged = None
+    assert not torch.equal(served, asked(again))
+
+
+def test_validation_looks_at_the_average_and_training_does_not(tmp_path):
+    torch.manual_seed(0)
+    model = MODELS["GAN"](**SMALL["GAN"], average=1e9, average_ramp=0.0)
+    batches = data_for(model)
+    fit(model, batches, tmp_path, max_epochs=1)
+    batch = next(iter(batches))
+    model.eval()
+    from_average = model.validation_step(batch, 0).fake
+    assert torch.equal(from_average, model.averaged["G"](model.z(2, torch.Generator().manual_seed(0))))
+    assert not torch.equal(from_average, model.G(model.z(2, torch.Generator().manual_seed(0))))
+    plain = MODELS["GAN"](**SMALL["GAN"])
+    torch.manual_seed(0)
+    plain = MODELS["GAN"](**SMALL["GAN"])
+    fit(plain, batches, tmp_path, max_epochs=1)
+    assert all(torch.equal(p, model.get_parameter(name)) for name, p in plain.named_parameters())
+
+
+def test_an_error_inside_gives_the_live_networks_back(tmp_path):
+    model, _ = walked(tmp_path, average=10.0)
+    live = model.G
+    from ganzoo.ema import served
+
+    class Breaks(Exception):
+        pass
+
+    @served
+    def look(module):
+        assert module.G is module.averaged["G"]
+        raise Breaks
+
+    with pytest.raises(Breaks):
+        look(model)
+    assert model.G is live
+
+
+def saved(model: AdversarialModule, tmp_path: Path, **options) -> Path:
+    played = trainer(tmp_path, max_epochs=1, **options)
+    played.fit(model, loader(torch.randn(16, 3), batch_size=4, kind=Batch))
+    played.save_checkpoint(tmp_path / "walk.ckpt")
+    return tmp_path / "walk.ckpt"
+
+
+def test_a_run_may_go_on_without_its_average_or_begin_one(tmp_path, capsys):
+    with_it = saved(Walk(average=10.0), tmp_path)
+    without = Walk()
+    played = trainer(tmp_path, max_epochs=2)
+    played.fit(without, loader(torch.randn(16, 3), batch_size=4, kind=Batch), ckpt_path=with_it, weights_only=True)
+    assert "model.average is not given: the run goes on without" in capsys.readouterr().err
+    assert without.averaged is None
+    path = saved(Walk(), tmp_path)
+    weights = torch.load(path, weights_only=True)["state_dict"]
+    begins = Walk(average=1e9, average_ramp=0.0)
+    played = trainer(tmp_path, max_epochs=2)
+    played.fit(begins, loader(torch.randn(16, 3), batch_size=4, kind=Batch), ckpt_path=path, weights_only=True)
+    assert "the average begins at the checkpoint's" in capsys.readouterr().err
+    assert torch.allclose(begins.averaged["G"][0].weight, weights["G.0.weight"], atol=1e-6)
+    assert not torch.allclose(begins.G[0].weight, weights["G.0.weight"], atol=1e-3)
+
+
+@pytest.mark.parametrize(("half_life", "ramp"), [(0.0, 0.05), (-1.0, 0.05), (10.0, -0.1)])
+def test_numbers_out_of_range(half_life, ramp):
+    with pytest.raises(InputError, match="half-life in pictures"):
+        Walk(average=half_life, average_ramp=ramp)
+
+
+def test_a_module_without_such_a_network_is_told(tmp_path):
+    class Other(Walk):
+        averages = ("generator",)
+
+    with pytest.raises(InputError, match=r"Other has no network 'generator' to average: name those .* in `averages`"):
+        fit(Other(average=10.0), loader(torch.randn(16, 3), batch_size=4, kind=Batch), tmp_path, max_epochs=1)

@@ -1,0 +1,387 @@
+"""N + N steps through a checkpoint are 2N straight steps, to the bit: for every model, from every kind of moment."""
+
+import copy
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import pytest
+import torch
+from test_contract import MODELS, SMALL
+from torch import Tensor
+from toys import Rows, trainer
+
+from ganzoo.callbacks import Checkpoints
+from ganzoo.cli import main
+from ganzoo.data.base import ImageDataModule, Splits
+from ganzoo.data.batches import LabelledImages, TwoDomains, Unpaired
+from ganzoo.data.sampling import Augmented
+from ganzoo.ema import Average
+from ganzoo.errors import InputError
+from ganzoo.generative import Classifier, CycleTranslator, Translator
+from ganzoo.replay import History
+
+
+def jittered(sample: Any, rng: np.random.Generator) -> Any:
+    """Augmentation that nobody can guess: every picture is rolled by its own random numbers."""
+    return type(sample)(*(part.roll(int(rng.integers(8)), -1) if part.dim() == 3 else part for part in sample))
+
+
+class Few(ImageDataModule):
+    """15 made-up pictures, augmented, for whichever model: 7 batches of 2 in an epoch, and one picture is left out."""
+
+    def __init__(
+        self,
+        model: L.LightningModule,
+        num_workers: int = 0,
+        batch_size: int = 2,
+        seed: int = 3,
+        n: int = 15,
+        held_out: bool = False,
+    ) -> None:
+        super().__init__((3, 16, 16), None, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.model, self.n, self.held_out = model, n, held_out
+
+    def splits(self) -> Splits:
+        h, model = self.model.hparams, self.model
+        g = torch.Generator().manual_seed(9)
+
+        def pictures(channels: int, *size: int) -> Tensor:
+            return torch.randint(0, 256, (self.n, channels, *size), generator=g, dtype=torch.uint8)
+
+        labels = torch.arange(self.n) % 3
+        if isinstance(model, CycleTranslator):
+            rows = map(Unpaired, pictures(h["channels_x"], 16, 16), pictures(h["channels_y"], 16, 16))
+        elif isinstance(model, Translator):
+            rows = map(Unpaired, pictures(h["inputs"], 16, 16), pictures(h["outputs"], 16, 16))
+        elif isinstance(model, Classifier):
+            rows = map(TwoDomains, pictures(*h["shape"]), labels, pictures(*h["shape"]))
+        else:
+            rows = map(LabelledImages, pictures(*h["shape"]), labels)
+        rows = list(rows)
+        return Augmented(rows, jittered, self.seed), Rows(rows[:4]) if self.held_out else None, None
+
+
+def build(name: str, **options: Any) -> Any:
+    torch.manual_seed(0)
+    return MODELS[name](**{**SMALL.get(name, {}), **options})
+
+
+def run(model: Any, data: Few, folder: Path, ckpt: Path | None = None, callbacks: Any = (), **limits: Any) -> L.Trainer:
+    torch.manual_seed(5 if ckpt is None else 77)  # a new process has other random numbers
+    limits = limits or {"max_epochs": 2}
+    played = trainer(
+        folder, callbacks=list(callbacks), enable_checkpointing=bool(callbacks), use_distributed_sampler=False, **limits
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        played.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)
+    return played
+
+
+def everything(played: L.Trainer) -> dict[str, Any]:
+    """All that a training has: weights, optimizers, schedules, averages, histories, counts."""
+    model = played.lightning_module
+    state: dict[str, Any] = {"weights": copy.deepcopy(model.state_dict())}
+    state["optimizers"] = [copy.deepcopy(optimizer.state_dict()) for optimizer in played.optimizers]
+    state["schedules"] = [copy.deepcopy(c.scheduler.state_dict()) for c in played.lr_scheduler_configs]
+    state["step"] = played.global_step
+    state["x-axis"] = played.fit_loop.epoch_loop._batches_that_stepped
+    return state
+
+
+def same(a: Any, b: Any, where: str = "") -> list[str]:
+    """Where two states differ, to the bit."""
+    if isinstance(a, Tensor):
+        return [] if isinstance(b, Tensor) and a.shape == b.shape and torch.equal(a, b) else [where]
+    if isinstance(a, dict):
+        if a.keys() != b.keys():
+            return [f"{where}: {sorted(map(str, a.keys() ^ b.keys()))}"]
+        return [found for key in a for found in same(a[key], b[key], f"{where}.{key}")]
+    if isinstance(a, list | tuple):
+        return [found for i, (x, y) in enumerate(zip(a, b, strict=True)) for found in same(x, y, f"{where}[{i}]")]
+    return [] if a == b else [where]
+
+
+class EveryMoment(Checkpoints):
+    """A checkpoint after every step and at every epoch's end."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(dirpath=folder, filename="{epoch}-{step}", every_n_train_steps=1, save_top_k=-1, save_last=False)
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.save_checkpoint(self.folder / f"end-{trainer.current_epoch}.ckpt")
+
+
+VARIANTS = [
+    pytest.param(name, {}, id=f"{name}-plain", marks=[pytest.mark.slow] if name == "ConvolutionalGAN" else [])
+    for name in MODELS
+] + [
+    pytest.param(name, options, id="-".join([name, *(f"{k}={v}" for k, v in options.items())]))
+    for name, options in (
+        ("GAN", {"k": 3, "average": 10.0}),
+        ("GAN", {"accumulate": 3, "average": 10.0}),
+        ("SimultaneousGAN", {"accumulate": 2}),
+        ("Pix2Pix", {"accumulate": 2, "average": 10.0}),
+        ("DCGAN", {"average": 10.0, "k": 2}),
+        ("CycleGAN", {"average": 10.0}),
+        ("DANN", {"average": 10.0}),
+        ("LAPGAN", {"average": 10.0, "only": 1}),
+    )
+]
+
+
+def moments(options: dict[str, Any]) -> set[str]:
+    """Names of checkpoints within an epoch, at its last batch, and within the next."""
+    if "accumulate" in options:
+        first = -(-7 // options["accumulate"])
+        return {"epoch=0-step=1", f"epoch=0-step={first}", f"epoch=1-step={first + 1}"}
+    return {"epoch=0-step=4", "epoch=0-step=7", "epoch=1-step=9"}
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_a_resumed_run_is_the_straight_run(name, options, tmp_path):
+    """From within an epoch, from its last batch and from its end: two epochs of seven batches."""
+    model = build(name, **options)
+    straight = everything(run(model, Few(model), tmp_path, callbacks=[EveryMoment(tmp_path / "kept")]))
+    chosen = [p for p in (tmp_path / "kept").glob("*.ckpt") if p.stem == "end-0" or p.stem in moments(options)]
+    assert len(chosen) == 4
+    for path in chosen:
+        model = build(name, **options)
+        assert same(straight, everything(run(model, Few(model), tmp_path, path))) == [], path.name
+
+
+class AtValidation(L.Callback):
+    """Saves when a validation ends, and draws random numbers in it as a metric might."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        torch.rand(3)
+        if not trainer.sanity_checking:
+            trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_from_the_end_of_a_validation(accumulate, tmp_path):
+    """Within an epoch and at its end; within an accumulation window too, whose gradients are in the checkpoint."""
+    model = build("DCGAN", accumulate=accumulate, average=10.0)
+    limits = {"max_epochs": 2, "val_check_interval": 3}
+    data = Few(model, held_out=True)
+    straight = everything(run(model, data, tmp_path, callbacks=[AtValidation(tmp_path)], **limits))
+    never = build("DCGAN", accumulate=accumulate, average=10.0)
+    assert same(straight, everything(run(never, Few(never), tmp_path, max_epochs=2))) == []
+    saved = sorted(tmp_path.glob("*.ckpt"))
+    assert len(saved) == 4
+    if accumulate == 2:
+        own = [torch.load(path, weights_only=True)["ganzoo"]["own"][0]["gradients"] for path in saved]
+        assert sum(bool(each) for each in own) == 2
+    for path in saved:
+        model = build("DCGAN", accumulate=accumulate, average=10.0)
+        again = run(model, Few(model, held_out=True), tmp_path, path, **limits)
+        assert same(straight, everything(again)) == [], path.name
+
+
+@pytest.mark.parametrize("steps", [3, 7, 10])
+@pytest.mark.parametrize("then", [{"max_steps": 14}, {"max_epochs": 2}])
+def test_a_run_that_was_cut_off_by_its_steps_goes_on(steps, then, tmp_path):
+    """Lightning counts the epoch that it was cut off in as done."""
+    straight, cut, again = build("GAN"), build("GAN"), build("GAN")
+    a = everything(run(straight, Few(straight), tmp_path, **then))
+    run(cut, Few(cut), tmp_path, callbacks=[Checkpoints(tmp_path / "cut")], max_steps=steps)
+    assert same(a, everything(run(again, Few(again), tmp_path, tmp_path / "cut" / "last.ckpt", **then))) == []
+
+
+@pytest.mark.parametrize("max_steps", [10, 14])
+def test_limits_in_steps(max_steps, tmp_path):
+    model = build("GAN")
+    straight = everything(run(model, Few(model), tmp_path, callbacks=[EveryMoment(tmp_path / "kept")], max_steps=max_steps))
+    kept = {path: torch.load(path, weights_only=True)["global_step"] for path in (tmp_path / "kept").glob("*.ckpt")}
+    assert len(kept) == max_steps + 2
+    for path in (path for path, step in kept.items() if step < max_steps):
+        model = build("GAN")
+        assert same(straight, everything(run(model, Few(model), tmp_path, path, max_steps=max_steps))) == [], path.name
+
+
+def test_a_run_may_be_longer_than_it_was_meant_to_be(tmp_path):
+    model = build("CycleGAN")
+    run(model, Few(model), tmp_path, max_epochs=1).save_checkpoint(tmp_path / "done.ckpt")
+    straight, longer = build("CycleGAN"), build("CycleGAN")
+    a = everything(run(straight, Few(straight), tmp_path))
+    assert same(a, everything(run(longer, Few(longer), tmp_path, tmp_path / "done.ckpt"))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (0, 2), (2, 0)])
+def test_workers_do_not_matter(before, after, tmp_path):
+    model = build("CycleGAN")
+    kept = [EveryMoment(tmp_path / "kept")]
+    straight = everything(run(model, Few(model, num_workers=before), tmp_path, callbacks=kept))
+    for name in ("epoch=0-step=4", "epoch=0-step=7", "end-0"):
+        model = build("CycleGAN")
+        path = tmp_path / "kept" / f"{name}.ckpt"
+        assert same(straight, everything(run(model, Few(model, num_workers=after), tmp_path, path))) == [], name
+
+
+# -- what must fail ----------------------------------------------------------------------------------------------------
+
+
+def goes_on_exactly(model_of: Any, tmp_path: Path, data_of: Any = Few) -> bool:
+    model = model_of()
+    straight = everything(run(model, data_of(model), tmp_path, callbacks=[EveryMoment(tmp_path / "kept")]))
+    model = model_of()
+    again = run(model, data_of(model), tmp_path, tmp_path / "kept" / "epoch=0-step=4.ckpt")
+    return same(straight, everything(again)) == []
+
+
+def test_the_measure_itself(tmp_path):
+    assert goes_on_exactly(lambda: build("CycleGAN"), tmp_path)
+
+
+def test_a_model_that_forgets_its_history_is_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(History, "set_extra_state", lambda self, state: None)
+    assert not goes_on_exactly(lambda: build("CycleGAN"), tmp_path)
+
+
+def test_a_model_with_a_memory_of_its_own_is_found_out(tmp_path):
+    class Forgetful(MODELS["GAN"]):
+        """Blends the noise of the step before into this one's, and keeps it where no checkpoint looks."""
+
+        last = 0.0
+
+        def z(self, n, generator=None):
+            fresh = super().z(n, generator)
+            z, self.last = fresh + 0.1 * self.last, fresh
+            return z
+
+    torch.manual_seed(0)
+    assert not goes_on_exactly(lambda: (torch.manual_seed(0), Forgetful(**SMALL["GAN"]))[1], tmp_path)
+
+
+def test_noise_that_is_not_of_the_step_is_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("ganzoo.adversarial.begin_step", lambda *place: None)
+    assert not goes_on_exactly(lambda: build("GAN"), tmp_path)
+
+
+def test_a_loader_that_begins_the_epoch_again_is_found_out(tmp_path):
+    class Again(Few):
+        def train_dataloader(self):
+            loader = super().train_dataloader()
+            loader.sampler.begun = (0, 0)
+            return loader
+
+    assert not goes_on_exactly(lambda: build("GAN"), tmp_path, Again)
+
+
+def test_an_average_that_counts_anew_is_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(Average, "set_extra_state", lambda self, state: None)
+    assert not goes_on_exactly(lambda: build("GAN", average=100.0), tmp_path)
+
+
+# -- what is not as it was ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(tmp_path) -> Path:
+    model = build("GAN")
+    run(model, Few(model), tmp_path, callbacks=[EveryMoment(tmp_path / "kept")])
+    return tmp_path / "kept"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batch_size": 3}, "batch_size was 2 and is 3"),
+        ({"seed": 4}, "seed was 3 and is 4"),
+        ({"n": 16}, "was 15 and is 16"),
+    ],
+)
+def test_other_data_are_refused_within_an_epoch_and_told_at_its_end(change, said, kept, tmp_path, capsys):
+    model = build("GAN")
+    with pytest.raises(InputError, match=f"within an epoch, and data.*{said}.*from a checkpoint of an epoch's end"):
+        run(model, Few(model, **change), tmp_path, kept / "epoch=0-step=4.ckpt")
+    capsys.readouterr()
+    run(model, Few(model, **change), tmp_path, kept / "end-0.ckpt")
+    told = capsys.readouterr().err
+    assert "not as in the checkpoint: data." in told
+    assert said in told
+
+
+def test_another_data_module_is_refused_within_an_epoch(kept, tmp_path):
+    class Others(Few):
+        pass
+
+    model = build("GAN")
+    with pytest.raises(InputError, match=r"run.data was Few and is .*Others"):
+        run(model, Others(model), tmp_path, kept / "epoch=0-step=4.ckpt")
+    run(model, Others(model), tmp_path, kept / "epoch=0-step=7.ckpt")
+
+
+def test_a_changed_setting_of_the_model_holds_and_is_told(kept, tmp_path, capsys):
+    model = build("GAN", momentum=0.6)
+    run(model, Few(model), tmp_path, kept / "epoch=0-step=4.ckpt")
+    assert "not as in the checkpoint: model.momentum was 0.5 and is 0.6" in capsys.readouterr().err
+
+
+def test_nothing_is_told_where_nothing_has_changed(kept, tmp_path, capsys):
+    model = build("GAN")
+    run(model, Few(model), tmp_path, kept / "epoch=0-step=4.ckpt")
+    assert "ganzoo:" not in capsys.readouterr().err
+
+
+def test_a_newer_checkpoint_is_refused(kept, tmp_path):
+    path = kept / "end-0.ckpt"
+    saved = torch.load(path, weights_only=True)
+    saved["ganzoo"].update(format=2, version="9.0")
+    torch.save(saved, path)
+    model = build("GAN")
+    with pytest.raises(InputError, match=r"written by ganzoo 9\.0, which writes more than this ganzoo"):
+        run(model, Few(model), tmp_path, path)
+    with pytest.raises(InputError, match=r"ganzoo 9\.0"):
+        MODELS["GAN"].load_from_checkpoint(path)
+
+
+def test_a_checkpoint_without_ganzoos_record_goes_on_with_a_word(kept, tmp_path, capsys):
+    path = kept / "end-0.ckpt"
+    saved = torch.load(path, weights_only=True)
+    del saved["ganzoo"]
+    torch.save(saved, path)
+    model = build("GAN")
+    assert run(model, Few(model), tmp_path, path).global_step == 14
+    assert "noise begins anew" in capsys.readouterr().err
+
+
+def test_a_hook_that_forgets_super_is_named(tmp_path):
+    class Deaf(MODELS["GAN"]):
+        def on_train_batch_start(self, batch, batch_idx):
+            pass
+
+    model = Deaf(**SMALL["GAN"])
+    with pytest.raises(RuntimeError, match="on_train_batch_start of Deaf does not call super"):
+        run(model, Few(model), tmp_path)
+
+
+@pytest.mark.parametrize("limit", [["--trainer.max_epochs", "1"], ["--trainer.max_steps", "20"]])
+def test_the_documented_way(limit, tmp_path, monkeypatch):
+    """``ganzoo fit --config ... --ckpt_path last``, from an epoch's end and from within one, with an average."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+
+    def fit(*more: str) -> dict[str, Any]:
+        quick = ["--trainer.accelerator", "cpu", "--trainer.limit_train_batches", "13", "--trainer.limit_val_batches", "1"]
+        torch.manual_seed(len(more))
+        assert main(["fit", "--config", "gan_digits", "--model.average", "500", *quick, *more]) == 0
+        newest = max(Path("runs/gan_digits").glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+        return torch.load(newest, weights_only=True)
+
+    straight = fit("--trainer.max_epochs", "2")
+    fit(*limit)
+    resumed = fit("--trainer.max_epochs", "2", "--ckpt_path", "last")
+    assert straight["global_step"] == resumed["global_step"] == 26
+    for what in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert same(straight[what], resumed[what], what) == []

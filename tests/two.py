@@ -1,0 +1,118 @@
+"""What two processes do, in a module of its own so that they can import it. Results are written to files, one per rank."""
+
+import os
+import socket
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from test_contract import MODELS, SMALL
+from test_resume import EveryMoment, Few, build, everything
+from torch import nn
+from toys import trainer
+
+# norm-free networks, whose gradients of a batch are means over its pictures; without dropout, which is noise
+EXACT: dict[str, dict[str, Any]] = {
+    "GAN": {},
+    "SimultaneousGAN": {},
+    "CGAN": {"dropout": 0.0},
+    "CycleGAN": {"pool": 0},
+    "LAPGAN": {},
+    "DANN": {},
+}
+
+
+# of steps: a ReLU that tips over in one of two roundings makes more of a difference later
+FEW = 3
+
+
+class Seen(L.Callback):
+    """Writes down what was drawn in each step, what was shown, and which values were logged."""
+
+    def __init__(self) -> None:
+        self.drawn: list[float] = []
+        self.logged: list[dict[str, float]] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *rest: Any) -> None:
+        self.drawn.append(torch.rand(()).item())  # goes on in the step's own stream
+        self.logged.append({k: float(v) for k, v in trainer.callback_metrics.items()})
+
+
+def exact(name: str) -> Any:
+    """The model with plain gradient steps, no dropout, and noise that is read off the pictures."""
+    kind = MODELS[name]
+
+    class Exact(kind):
+        def on_train_batch_start(self, batch, batch_idx):
+            super().on_train_batch_start(batch, batch_idx)
+            self.rows = batch.x.flatten(1)
+
+        def z(self, *where, **how):
+            if name != "LAPGAN":
+                return self.rows[:, : self.latent]
+            k, size = where[0], self.sizes[where[0]]
+            return self.rows[:, : size * size].unflatten(1, (1, size, size)) if k else self.rows[:, : self.latent]
+
+    torch.manual_seed(0)
+    options = {**SMALL.get(name, {}), **EXACT[name]}
+    model = Exact(**options, optimizers={}, average=16.0)
+    sgd = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}
+    model._optimizer_recipes = dict.fromkeys(model.players(), sgd)
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    return model
+
+
+def fitted(model: Any, folder: Path, batch_size: int, ckpt: Path | None = None, **options: Any) -> tuple[L.Trainer, Seen]:
+    seen = Seen()
+    options = {"max_epochs": 2, "log_every_n_steps": 1, **options}
+    callbacks = [seen, *options.pop("callbacks", [])]
+    played = trainer(folder, callbacks=callbacks, enable_checkpointing=True, **options)
+    torch.manual_seed(5)  # what seed_everything does: the same on every rank
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        played.fit(model, datamodule=Few(model, batch_size=batch_size, n=16), ckpt_path=ckpt, weights_only=True)
+    return played, seen
+
+
+def result(played: L.Trainer, seen: Seen) -> dict[str, Any]:
+    return {**everything(played), "drawn": seen.drawn, "logged": seen.logged, "rank": played.global_rank}
+
+
+def work(rank: int, port: int, folder: str) -> None:
+    """What a process of torchrun would do: its place is in the environment."""
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", GROUP_RANK="0", GROUP_WORLD_SIZE="1",
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), TORCHELASTIC_RUN_ID="test",
+    )  # fmt: skip
+    torch.set_num_threads(1)
+    root = Path(folder)
+    two = {"strategy": "ddp", "devices": 2}
+    for name in EXACT:
+        torch.save(result(*fitted(exact(name), root, 2, max_steps=FEW, **two)), root / f"exact_{name}_{rank}.pt")
+    for name in MODELS:
+        if name == "ConvolutionalGAN":
+            continue
+        options = {"average": 10.0, **({"accumulate": 2} if name == "Pix2Pix" else {})}
+        moments = EveryMoment(root / f"kept_{name}")
+        played, seen = fitted(build(name, **options), root, 2, callbacks=[moments], **two)
+        played.strategy.barrier()
+        torch.save(result(played, seen), root / f"straight_{name}_{rank}.pt")
+        for moment in ("epoch=0-step=1", "end-0"):
+            path = root / f"kept_{name}" / f"{moment}.ckpt"
+            again = result(*fitted(build(name, **options), root, 2, path, **two))
+            torch.save(again, root / f"{moment}_{name}_{rank}.pt")
+
+
+def run(folder: Path) -> None:
+    """Both processes, to their end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(work, (port, str(folder)), nprocs=2)
