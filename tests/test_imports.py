@@ -23,6 +23,8 @@ ALLOWED = {
     "pyramid": {"errors"},
     "metrics": {"errors", "metrics"},
     "say": set(),
+    "files": {"errors"},
+    "strategies": {"errors"},
     "noise": set(),
     "ema": {"errors"},
     "resume": {"errors", "say"},
@@ -31,7 +33,7 @@ ALLOWED = {
     "networks": {"errors", "networks"},
     "models": LEAVES | {"adversarial", "networks", "models"},
     "data": {"errors", "images", "data", "resume"},
-    "callbacks": LEAVES | {"callbacks", "metrics"},
+    "callbacks": LEAVES | {"callbacks", "files", "metrics"},
 }
 # "X is Y with Z changed" in the paper's own words
 MODEL_IMPORTS_MODEL = {("dcgan", "gan")}

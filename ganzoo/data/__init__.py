@@ -7,6 +7,7 @@ from ganzoo.data.emoji import EmojiStyles as EmojiStyles
 from ganzoo.data.folder import ImageFolder as ImageFolder
 from ganzoo.data.maps import Maps as Maps
 from ganzoo.data.paired import Paired as Paired
+from ganzoo.data.streaming import Streaming as Streaming
 from ganzoo.data.unpaired import UnpairedFolders as UnpairedFolders
 from ganzoo.data.vision import CIFAR10 as CIFAR10
 from ganzoo.data.vision import MNIST as MNIST
