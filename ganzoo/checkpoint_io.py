@@ -1,7 +1,6 @@
 """Checkpoints that are whole or not there."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
 
 from ganzoo.errors import InputError
+from ganzoo.files import beside
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -29,19 +29,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, "wb") as file:
+            with beside(target) as part, open(part, "wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(part, target)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
             raise InputError(f"cannot write the checkpoint {target}: {_reason(error)}") from error
-        finally:
-            with suppress(OSError):
-                part.unlink()
 
 
 def _reason(error: BaseException) -> str:

@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the command's name; the process's own if left out.
 
     Returns:
-        0; 2 when something given to the command cannot be used, which one line on stderr says; 130 when interrupted.
+        0; 2 when something given to the command cannot be used, which one line on stderr says; 130 when Ctrl-C, 143 when
+        SIGTERM ended it.
     """
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
@@ -72,7 +73,7 @@ def _run(args: list[str]) -> int:
     elif command in COMMANDS:
         from ganzoo.command import run
 
-        run(args)
+        return run(args)
     else:
         raise InputError(
             f"there is no command '{command}'" + catalogue.did_you_mean(command, list(COMMANDS), "see `ganzoo --help`")

@@ -3,30 +3,37 @@
 import argparse
 import logging
 import os
+import shlex
+import signal
 import sys
 import warnings
-from contextlib import suppress
 from copy import deepcopy
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from jsonargparse import ActionConfigFile, Namespace, set_parsing_settings
-from lightning.fabric.plugins import CheckpointIO
+from jsonargparse import ActionConfigFile, ActionYesNo, Namespace, set_parsing_settings
+from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import BasePredictionWriter, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ganzoo import catalogue
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.callbacks import Checkpoints, PredictionWriter, Progress
+from ganzoo.callbacks import Checkpoints, Compile, PredictionWriter, Progress
+from ganzoo.callbacks.stopping import StopOnSignal
 from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.errors import InputError
-from ganzoo.explain import refused_argument
+from ganzoo.explain import refused_argument, refused_trainer
+from ganzoo.files import beside, sweep
 from ganzoo.parts import find_class
-from ganzoo.runs import check_fits, find_checkpoint, make_folder, read_checkpoint, run_name
+from ganzoo.runs import check_fits, find_checkpoint, make_folder, newest_checkpoint, read_checkpoint, remove_empty, run_name
 from ganzoo.say import say
+from ganzoo.strategies import refuse_strategy
 
 # said of things that ganzoo decides, or that are so on purpose
 QUIET = (
@@ -40,8 +47,12 @@ QUIET = (
 )
 
 
-def run(args: list[str]) -> None:
-    """Runs a command of Lightning's: ``run(["fit", "--config", "pix2pix_maps"])``."""
+def run(args: list[str]) -> int:
+    """Runs a command of Lightning's: ``run(["fit", "--config", "pix2pix_maps"])``.
+
+    Returns:
+        0, or 128 and the number of the signal that ended it.
+    """
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -53,7 +64,7 @@ def run(args: list[str]) -> None:
     _import_classes()
     parser = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     try:
-        ZooCLI(
+        return ZooCLI(
             L.LightningModule,
             L.LightningDataModule,
             save_config_callback=None,
@@ -64,7 +75,7 @@ def run(args: list[str]) -> None:
             subclass_mode_data=True,
             args=args,
             auto_configure_optimizers=False,
-        )
+        ).exit_code
     finally:
         if "wandb" in sys.modules:  # or the next run in this process goes on with this one's
             sys.modules["wandb"].finish(exit_code=int(sys.exc_info()[0] is not None))
@@ -115,18 +126,38 @@ class ZooCLI(LightningCLI):
     """
 
     folder: Path
-    _made: Path | None = None  # the same, once it is there
+    exit_code = 0
     checkpoint: dict[str, Any] | None = None
+    _made: Path | None = None  # the folder, once this process has made it
+    _begins_at = 0  # the step of the checkpoint that the run goes on from
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._stopper = StopOnSignal()
         try:
             super().__init__(*args, **kwargs)
-        except BaseException:
-            if self._made is not None:
-                with suppress(OSError):  # unless something was written
-                    self._made.rmdir()
-                    self._made.parent.rmdir()
+        except BaseException as error:
+            step = self.trainer.global_step if "trainer" in vars(self) else 0
+            if self._made is not None and step in (0, self._begins_at):
+                remove_empty(self._made)
+            if isinstance(error, SIGTERMException):
+                self._say_how_to_go_on(self._stopper.signum)
+                # Lightning kills the first process at once where another that it started leaves with a code
+                self.exit_code = 128 + self._stopper.signum if self.trainer.is_global_zero else 0
+                return
+            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning has shut down in good order, and leaves with 1
+                self._say_how_to_go_on(signal.SIGINT)
             raise
+
+    def _say_how_to_go_on(self, signum: int) -> None:
+        line = f"stopped by {signal.Signals(signum).name}"
+        if self.subcommand == "fit":
+            line += f" after step {self.trainer.global_step}"
+            newest = newest_checkpoint(self.folder / "checkpoints")
+            if newest is not None:
+                config = str(self.folder / "config.yaml")
+                again = shlex.join(["ganzoo", "fit", "--config", config, "--ckpt_path", str(newest)])
+                line += f"; to go on from its last checkpoint: {again}"
+        say(line)
 
     # -- arguments ----------------------------------------------------------------------------------------------------
 
@@ -137,12 +168,18 @@ class ZooCLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The one option that is not Lightning's."""
+        """The options that are not Lightning's."""
         parser.add_argument(
             "--run_dir",
             type=str | None,
             default=None,
             help="The run's folder, new or empty. Default: <trainer.default_root_dir or runs>/<config>/version_<n>.",
+        )
+        parser.add_argument(
+            "--compile",
+            action=ActionYesNo,
+            default=False,
+            help="Compile the players' networks (torch.compile). More to choose: callback Compile.",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -164,6 +201,10 @@ class ZooCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Finds the checkpoint, makes the run's folder and points the loggers to it."""
         config = self.config[self.subcommand]
+        if config.model is not None and issubclass(
+            find_class(config.model.class_path, L.LightningModule), AdversarialModule
+        ):
+            refuse_strategy(getattr(config.trainer.strategy, "class_path", config.trainer.strategy))
         # a loaded file runs no code of its own, unless the user insists
         if config.weights_only is None:
             config.weights_only = True
@@ -173,6 +214,7 @@ class ZooCLI(LightningCLI):
         config.ckpt_path = find_checkpoint(config.ckpt_path, root)
         if config.ckpt_path and Path(config.ckpt_path).is_file():
             self.checkpoint = read_checkpoint(config.ckpt_path, config.weights_only)
+            self._begins_at = self.checkpoint.get("global_step", 0)
         elif self.subcommand != "fit" and not config.ckpt_path:
             say("no --ckpt_path is given: the weights are those of an untrained model")
         self.as_given = deepcopy(config)
@@ -181,7 +223,10 @@ class ZooCLI(LightningCLI):
         if config.trainer.fast_dev_run:
             self.folder = root / "fast_dev_run"  # nothing is written
         else:
-            self.folder = self._made = make_folder(Path(config.run_dir) if config.run_dir else None, root, word)
+            self.folder = make_folder(Path(config.run_dir) if config.run_dir else None, root, word)
+            if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+                self._made = self.folder
+                sweep(root.glob("*/checkpoints"))
         config.trainer.default_root_dir = str(self.folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
@@ -206,6 +251,9 @@ class ZooCLI(LightningCLI):
         callbacks = list(_as_list(chosen.callbacks))
         if chosen.enable_checkpointing is not False and not _any(callbacks, ModelCheckpoint):
             callbacks.append(Checkpoints())
+        if self._get(self.config_init, "compile") and not _any(callbacks, Compile):
+            callbacks.append(Compile())
+        callbacks.append(self._stopper)
         if chosen.enable_progress_bar is not False and not _any(callbacks, ProgressBar):
             callbacks.append(Progress())
         if self.subcommand == "predict" and not _any(callbacks, BasePredictionWriter):
@@ -216,7 +264,14 @@ class ZooCLI(LightningCLI):
         plugins = list(_as_list(chosen.plugins))
         if not _any(plugins, CheckpointIO):
             plugins.append(AtomicCheckpointIO())
-        return super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
+        # what Lightning would find, but without its way of requeueing jobs: that saves wherever a signal finds the training,
+        # and in this run's folder, where the job's next run does not look
+        if not _any(plugins, ClusterEnvironment) and not TorchElasticEnvironment.detect() and SLURMEnvironment.detect():
+            plugins.append(SLURMEnvironment(auto_requeue=False))
+        try:
+            return super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
+        except ValueError as error:
+            raise InputError(refused_trainer(str(error))) from error
 
     # -- before it runs -----------------------------------------------------------------------------------------------
 
@@ -237,7 +292,11 @@ class ZooCLI(LightningCLI):
         if self.trainer.is_global_zero and not trainer.fast_dev_run:
             self.as_given.run_dir = None  # the same config again is another run
             path = self.folder / "config.yaml"
-            self._parser(self.subcommand).save(self.as_given, path, skip_unset=False)
+            try:
+                with beside(path) as part:
+                    self._parser(self.subcommand).save(self.as_given, part, skip_unset=False, overwrite=True)
+            except OSError as error:
+                raise InputError(f"cannot write {path}: {error.strerror}") from error
             for logger in self.trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_hyperparams({"config": self.config_dump})

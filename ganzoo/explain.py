@@ -3,6 +3,7 @@
 import errno
 import re
 from collections.abc import Iterator
+from pickle import UnpicklingError
 from typing import Any
 
 from ganzoo.catalogue import did_you_mean
@@ -38,6 +39,8 @@ def one_line(error: BaseException) -> str | None:
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
     from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+    if isinstance(error, UnpicklingError):  # a checkpoint that only Lightning reads, from an address
+        return "the checkpoint holds more than weights: give --weights_only false if you trust it"
     if isinstance(error, InterpolationKeyError):
         missing = re.search(r"key '\.*([^']+)' not found", str(error))
         where = re.search(r"full_key: (?:\w+\.)?(\S+)", str(error))
@@ -98,6 +101,15 @@ def refused_argument(message: str, options: list[str]) -> str:
         return f"{key}: {found[1]} cannot be used: {found[2]}"
     if given and (found := re.search(r"Errors:\s+- (.+)", message)):
         return f"{key}: {given[1]} cannot be used: {found[1]}"
+    return _squeeze(message)
+
+
+def refused_trainer(message: str) -> str:
+    """One line out of what Lightning says of a trainer's options that do not go together."""
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    if found := re.match(r"You selected an invalid strategy name: `strategy='(.+?)'`", message):
+        return f"there is no strategy '{found[1]}'{did_you_mean(found[1], StrategyRegistry.available_strategies())}"
     return _squeeze(message)
 
 

@@ -1,6 +1,7 @@
 """The folders of runs and the checkpoints in them. Everything here raises InputError for what the user can mend."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -48,6 +49,25 @@ def make_folder(chosen: Path | None, root: Path, word: str) -> Path:
         raise InputError(f"cannot make a folder for the run, {chosen or root}: {error.strerror}") from error
 
 
+def remove_empty(folder: Path) -> None:
+    """Removes the folder of a run that came to nothing, and the folder of its runs if there is no other.
+
+    A config and the list of hyperparameters beside it are nothing: the error says what was wrong, and the next run writes
+    them again. Whatever else there is keeps them.
+    """
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {"config.yaml", "hparams.yaml"}:
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+            folder.parent.rmdir()
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint written last; of the two names of one file, ``last.ckpt``."""
+    return max(folder.glob("*.ckpt"), key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), default=None)
+
+
 def find_checkpoint(given: str | None, root: Path) -> str | None:
     """The file that ``--ckpt_path`` means: ``last`` is the one written last by any run under ``root``."""
     if given is None or "://" in given:
@@ -79,9 +99,13 @@ def read_checkpoint(path: str, weights_only: bool) -> dict[str, Any]:
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:
     """Refuses a checkpoint of another model, in one line where Lightning has two hundred."""
-    # a module's extra state (what a history keeps) is as large as it happens to be
+    # a module's extra state (what a history keeps) is as large as it happens to be, and averaged weights may be absent
     there, here = (
-        {name: tuple(t.shape) for name, t in weights.items() if not name.endswith("_extra_state")}
+        {
+            name: tuple(t.shape)
+            for name, t in weights.items()
+            if not name.endswith("_extra_state") and not name.startswith("averaged.")
+        }
         for weights in (checkpoint["state_dict"], model.state_dict())
     )
     if there == here or not model.strict_loading:

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import resource
+import shlex
+import signal
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -12,6 +15,7 @@ import lightning.pytorch as L
 import pytest
 import torch
 import yaml
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from toys import loader
 
@@ -22,9 +26,11 @@ from ganzoo.cli import main
 from ganzoo.command import ZooCLI
 from ganzoo.errors import InputError
 from ganzoo.generative import Generated, Sampler
+from ganzoo.runs import check_fits
+from ganzoo.strategies import refuse_strategy
 
 PACKAGE_PARENT = str(Path(ganzoo.__file__).parent.parent)
-PLAY = {"optimizers": None, "schedules": None, "clip_norm": None, "accumulate": 1}
+PLAY = {"optimizers": None, "schedules": None, "clip_norm": None, "accumulate": 1, "average": None, "average_ramp": 0.05}
 BATCHES = 3  # in an epoch of ToyData
 
 
@@ -111,6 +117,30 @@ class FullDisk(L.Callback):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.csv")
 
 
+def fill_the_disk():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+class FullFromHere(L.Callback):
+    now = True
+
+    def on_train_start(self, trainer, pl_module):
+        if self.now:
+            fill_the_disk()
+
+
+class TermInValidation(L.Callback):
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if trainer.global_step == BATCHES and batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class ShowsSlurm(L.Callback):
+    def setup(self, trainer, pl_module, stage):
+        environment = trainer._accelerator_connector.cluster_environment
+        print(type(environment).__name__, getattr(environment, "auto_requeue", None))
+
+
 class Interrupt(L.Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if trainer.global_step == 2:
@@ -121,6 +151,9 @@ class Bug(L.Callback):
     def on_train_start(self, trainer, pl_module):
         raise ZeroDivisionError("ours")
 
+
+BROKEN = ["--data", "test_cli.BrokenData"]
+UNSAVED = ["--trainer.logger", "false", "--trainer.enable_checkpointing", "false"]
 
 TOY = """\
 # Two linear players on noise.
@@ -294,6 +327,12 @@ def test_a_recipe_in_the_config_stays_a_recipe():
         (["--ckpt_path", "last"], "no run in runs/toy_noise has left a checkpoint"),
         (["--data", "test_cli.BrokenData"], "photo_7.jpg is no picture: delete it"),
         (["--trainer.callbacks", "test_cli.FullDisk"], "metrics.csv: No space left on device"),
+        (["--trainer.strategy", "fsdp"], "fsdp cannot train several players (FSDP takes no turns"),
+        (["--trainer.strategy", "deepspeed_stage_2"], "each player has its own): use --trainer.strategy ddp"),
+        (["--trainer.strategy", "lightning.pytorch.strategies.ModelParallelStrategy"], "ModelParallelStrategy cannot train"),
+        (["--config", "{trainer: {strategy: {class_path: FSDPStrategy, init_args: {cpu_offload: true}}}}"], "use --trainer"),
+        (["--trainer.strategy", "dp"], "there is no strategy 'dp': did you mean 'ddp'?"),
+        (["--trainer.strategy", "horovod"], "there is no strategy 'horovod'"),
     ],
 )  # fmt: skip
 def test_a_user_s_error_is_one_line(capsys, args, line):
@@ -351,10 +390,68 @@ def test_the_traceback_of_a_user_s_error_can_be_had(monkeypatch):
         fit("--model.width", "0")
 
 
-def test_an_error_before_training_leaves_no_folder(capsys):
-    for args in (["--model.width", "0"], ["--trainer.gradient_clip_val", "1"]):
-        error(capsys, "fit", "--config", "toy_noise", *args)
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--model.width", "0"],
+        ["--trainer.gradient_clip_val", "1"],
+        ["--trainer.strategy", "fsdp"],
+        ["--data", "test_cli.BrokenData"],  # found when the first batch is asked for
+        ["--data", "test_cli.BrokenData", "--run_dir", "runs/toy_noise/mine"],
+    ],
+)
+def test_an_error_before_the_first_step_leaves_no_folder(capsys, args):
+    error(capsys, "fit", "--config", "toy_noise", *args)
     assert not Path("runs/toy_noise").exists()
+
+
+def test_a_resumed_run_that_takes_no_step_leaves_no_folder_and_one_that_did_stays(capsys):
+    assert fit() == 0
+    error(capsys, "fit", "--config", "toy_noise", "--ckpt_path", "last", "--trainer.max_epochs", "2", *BROKEN)
+    assert os.listdir("runs/toy_noise") == ["version_0"]
+    error(capsys, "fit", "--config", "toy_noise", "--trainer.callbacks", "test_cli.FullDisk", *UNSAVED)
+    assert os.listdir("runs/toy_noise/version_1") == ["config.yaml"]
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "FSDPStrategy", "deepspeed", "deepspeed_stage_3_offload"])
+def test_a_strategy_that_players_cannot_use(strategy):
+    with pytest.raises(InputError, match=r"use --trainer\.strategy ddp"):
+        refuse_strategy(strategy)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters_true", DDPStrategy()])
+def test_a_strategy_that_players_can_use(strategy):
+    refuse_strategy(strategy)
+
+
+def test_a_strategy_is_the_affair_of_a_module_without_players(capsys):
+    plain = ["--model", "test_cli.PlainModule", "--data", "test_cli.ToyData", "--trainer.accelerator", "cpu"]
+    assert "cannot train several players" not in error(capsys, "fit", *plain, "--trainer.strategy", "fsdp")
+
+
+@pytest.mark.parametrize(
+    ("options", "begun", "file"),
+    [
+        ([], False, "cannot write runs/toy_noise/version_0/config.yaml: File too large"),
+        (["--trainer.log_every_n_steps", "1"], True, "a file of the run: File too large"),
+        (["--trainer.logger", "false", "--trainer.callbacks+", "SampleGrid"], True, "a file of the run: File too large"),
+        (["--trainer.logger", "false"], True, "cannot write the checkpoint runs/toy_noise/version_0/checkpoints/epoch=0"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_one_line(capsys, monkeypatch, options, begun, file):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(FullFromHere, "now", begun)
+    monkeypatch.setattr("ganzoo.command.remove_empty", lambda folder: None)
+    try:
+        if not begun:
+            fill_the_disk()
+        args = ["--trainer.callbacks", "test_cli.FullFromHere", *options]
+        line = error(capsys, "fit", "--config", "toy_noise", *args)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file in line
+    assert not [path for path in Path("runs").rglob("*.*") if path.suffix in (".ckpt", ".part")]
+    assert Path("runs/toy_noise/version_0/config.yaml").exists() == begun  # whole, or not there
 
 
 @pytest.mark.parametrize("args", [["--run_dir", "file/run"], ["--trainer.default_root_dir", "file"]])
@@ -367,6 +464,42 @@ def test_a_folder_that_cannot_be_made_is_refused_before_training(capsys, args, m
 def test_an_interrupted_run_leaves_its_last_state_and_130():
     assert fit("--trainer.callbacks", "test_cli.Interrupt") == 130
     assert checkpoint()["global_step"] == 2
+
+
+def test_sigterm_leaves_a_validation_at_once_and_the_run_goes_on_exactly(capsys):
+    two = ["--trainer.max_epochs", "2"]
+    assert fit(*two) == 0
+    before = signal.getsignal(signal.SIGTERM)
+    assert fit(*two, "--trainer.callbacks", "test_cli.TermInValidation") == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"ganzoo: stopped by SIGTERM after step {BATCHES}; to go on from its last checkpoint: ")
+    assert main([*shlex.split(line.split("checkpoint: ")[1])[1:], "--trainer.callbacks", "null"]) == 0
+    straight, resumed = (checkpoint(f"runs/toy_noise/version_{n}") for n in (0, 2))
+    assert straight["global_step"] == resumed["global_step"] == 2 * BATCHES
+    assert all(torch.equal(w, resumed["state_dict"][name]) for name, w in straight["state_dict"].items())
+
+
+SLURM = {"NTASKS": "1", "JOB_NAME": "train", "JOB_ID": "12", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("args", "seen"),
+    [
+        ([], "SLURMEnvironment False"),
+        (["--trainer.plugins", "lightning.pytorch.plugins.environments.SLURMEnvironment"], "SLURMEnvironment True"),
+    ],
+)
+def test_slurm_s_requeueing_is_off_unless_asked_for(capsys, monkeypatch, args, seen):
+    for name, value in SLURM.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert fit("--trainer.callbacks", "test_cli.ShowsSlurm", *args) == 0
+    assert seen in capsys.readouterr().out
+
+
+def test_outside_slurm_nothing_is_chosen(capsys):
+    assert fit("--trainer.callbacks", "test_cli.ShowsSlurm") == 0
+    assert "LightningEnvironment None" in capsys.readouterr().out
 
 
 # -- runs -------------------------------------------------------------------------------------------------------------
@@ -561,3 +694,33 @@ def test_a_checkpoint_that_cannot_be_read(capsys):
         "code.ckpt": "holds more than weights",
     }.items():
         assert line in error(capsys, "fit", "--config", "toy_noise", "--ckpt_path", name)
+
+
+class Evil:
+    def __reduce__(self):
+        return (Path.touch, (Path("evil"),))
+
+
+def test_a_checkpoint_s_own_code_does_not_run(capsys):
+    assert fit() == 0
+    torch.save({**checkpoint(), "payload": Evil()}, "evil.ckpt")
+    for command in ("fit", "validate", "test", "predict"):
+        assert "holds more than weights" in error(capsys, command, "--config", "toy_noise", "--ckpt_path", "evil.ckpt")
+        address = f"file://{Path('evil.ckpt').absolute()}"  # which only Lightning reads
+        assert "holds more than weights" in error(capsys, command, "--config", "toy_noise", "--ckpt_path", address)
+    with pytest.raises(InputError, match="it could run code"):
+        Toy.load_from_checkpoint("evil.ckpt")
+    assert not Path("evil").exists()
+    torch.load("evil.ckpt", weights_only=False)
+    assert Path("evil").exists()  # it is a pickle that would have
+
+
+def test_averaged_weights_are_optional():
+    model = Toy()
+    weights = {"state_dict": model.state_dict(), "hyper_parameters": {"_class_path": "test_cli.Toy"}}
+    model.averaged = nn.Linear(3, 3)
+    check_fits(weights, model, "here")
+    check_fits({**weights, "state_dict": model.state_dict()}, Toy(), "here")
+    model.other = nn.Linear(3, 3)
+    with pytest.raises(InputError, match="other"):
+        check_fits(weights, model, "here")
