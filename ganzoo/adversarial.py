@@ -48,10 +48,11 @@ from ganzoo.hyperparameters import PlainHyperparameters
 from ganzoo.noise import begin_step
 from ganzoo.parts import build, find_class, only_keys
 from ganzoo.replay import History
-from ganzoo.resume import check_changes, check_version, mend, record
+from ganzoo.resume import check_changes, check_version, mend, record, written
 from ganzoo.say import say
 from ganzoo.strategies import refuse_strategy
 
+CHAINED = "ChainedScheduler does not count its epochs: give its schedules as a list"
 Terms = Mapping[str, Tensor]
 Descend = Callable[..., None]
 
@@ -264,28 +265,39 @@ class AdversarialModule(PlainHyperparameters):
                         parameter.grad = self.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
 
     def _refuse_loss_scale(self, playing: list[_Seat]) -> None:
-        if getattr(self.trainer.precision_plugin, "scaler", None) is not None and len(playing) > 1:
-            # the first player's step may move the loss scale under the second player's gradients
+        # the first player's step may move the loss scale under gradients that the second has already
+        if self._scaler is not None and len(playing) > 1:
             raise InputError("several players in one turn need --trainer.precision bf16-mixed or 32-true, not 16-mixed")
+        if self._scaler is not None and self.accumulate > 1 and len(self._seats()) > 1:
+            raise InputError("model.accumulate needs --trainer.precision bf16-mixed or 32-true, not 16-mixed")
+
+    @property
+    def _scaler(self) -> Any:
+        return getattr(self.trainer.precision_plugin, "scaler", None)
 
     def _step(self, seat: _Seat) -> None:
         # LightningOptimizer.step advances trainer.global_step, the strategy's own does not and is otherwise the same:
         # so the first optimizer of a batch ticks and the others do not, and one batch is one step.
+        scale = self._scaler.get_scale() if self._scaler is not None else 1.0
         if not self._round.ticked:
             self._round.ticked = True
             seat.optimizer.step()
         else:
             self.trainer.strategy.optimizer_step(seat.optimizer.optimizer, _nothing, model=self)
         seat.forget_gradients()
-        if self.averaged is not None:
+        # where a loss scaler finds an overflow it takes no step and scales down. The batch is a step all the same, and the
+        # schedules go on with the training; the average, which is of steps that were taken, waits for the next
+        moved = self._scaler is None or self._scaler.get_scale() >= scale
+        if self.averaged is not None and moved:
             self.averaged.follow(seat.name, self._to_average(), {id(parameter) for parameter in seat.parameters})
-        for schedule in seat.every_step:
-            schedule.step()
-        if self.trainer.is_last_batch:
-            # here and not at the epoch's end, so that a checkpoint of the last batch holds the next epoch's rate
-            for schedule in seat.every_epoch:
-                if schedule.last_epoch == self.current_epoch:  # once, however many turns the player has in the batch
-                    schedule.step()
+        with nullcontext() if moved else _standing_still():
+            for schedule in seat.every_step:
+                schedule.step()
+            if self.trainer.is_last_batch:
+                # here and not at the epoch's end, so that a checkpoint of the last batch holds the next epoch's rate
+                for schedule in seat.every_epoch:
+                    if schedule.last_epoch == self.current_epoch:  # once, however many turns the player has in the batch
+                        schedule.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clips. Lightning calls this after unscaling, so the bound holds for the true gradient under 16-mixed too."""
@@ -423,6 +435,9 @@ class AdversarialModule(PlainHyperparameters):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the seed, how the run was made, and what each process has of its own."""
+        if self._trainer is None:  # a model that is written without having been trained
+            checkpoint["ganzoo"] = written()
+            return
         own: dict[str, Any] = {"histories": {}, "gradients": {}}
         if self.accumulate > 1:
             own["gradients"] = {n: p.grad.clone() for n, p in self.named_parameters() if p.grad is not None}
@@ -455,8 +470,8 @@ class AdversarialModule(PlainHyperparameters):
                 f"the checkpoint was trained with optimizers {before or 'of the paper'}, and model.optimizers says "
                 f"{now or 'the paper'}: a run goes on with the optimizers that it began with"
             )
-        if not remembered:
-            say("the checkpoint is of an older ganzoo: weights and optimizers go on, noise begins anew")
+        if "seed" not in remembered:
+            say("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
             return
         self._seed = remembered["seed"]
         here = record(self, self._seed)
@@ -530,7 +545,7 @@ class AdversarialModule(PlainHyperparameters):
             optimizers.append(optimizer)
             for scheduler, interval in self._schedules(name, optimizer):
                 if isinstance(scheduler, ChainedScheduler):
-                    raise InputError("ChainedScheduler does not count its epochs: give its schedules as a list")
+                    raise InputError(CHAINED)
                 self._intervals[scheduler] = interval
                 schedulers.append({"scheduler": scheduler, "name": f"lr/{name}"})
         if self._trainer is not None and self.trainer.ckpt_path:
@@ -553,8 +568,11 @@ class AdversarialModule(PlainHyperparameters):
             only_keys(spec, "class_path", "init_args", "interval")
             if spec.get("interval", "epoch") not in ("step", "epoch"):
                 raise InputError(f"a schedule's interval is step or epoch, not '{spec['interval']}'")
-            if issubclass(find_class(spec.get("class_path", ""), LRScheduler), ReduceLROnPlateau):
+            kind = find_class(spec.get("class_path", ""), LRScheduler)
+            if issubclass(kind, ReduceLROnPlateau):
                 raise InputError("ReduceLROnPlateau waits for a metric, which a player does not have: use another schedule")
+            if issubclass(kind, ChainedScheduler):
+                raise InputError(CHAINED)
         parts = [{key: value for key, value in spec.items() if key != "interval"} for spec in recipes]
         intervals = [spec.get("interval", "epoch") for spec in recipes]
         return [(build(part, LRScheduler, optimizer), when) for part, when in zip(parts, intervals, strict=True)]
@@ -606,9 +624,7 @@ class AdversarialModule(PlainHyperparameters):
         """Brings epoch schedules to this epoch: a player who sat out the last batch of an epoch has missed its step."""
         for schedule in seat.every_epoch:
             while schedule.last_epoch < self.current_epoch:
-                with warnings.catch_warnings():
-                    # torch warns of a player that has not stepped yet, which is the very case
-                    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+                with _standing_still():
                     schedule.step()
 
     def _local_gradients(self) -> AbstractContextManager[None]:
@@ -633,6 +649,14 @@ def _total(terms: Terms) -> Tensor:
         raise RuntimeError("descend was given no term: a player descends at least one")
     first, *rest = terms.values()
     return sum(rest, first)
+
+
+@contextmanager
+def _standing_still() -> Iterator[None]:
+    """Torch warns of a schedule that steps before its optimizer: the very case of a player that has not moved."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        yield
 
 
 def _nothing() -> None:

@@ -6,6 +6,7 @@ a config has. For this an object keeps every argument of its constructor as an a
 """
 
 import inspect
+from argparse import Namespace
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, TypeVar
@@ -73,6 +74,8 @@ def only_keys(part: Mapping[str, Any], *known: str) -> None:
 def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
     """An object from its recipe (or the object itself, if it is one already).
 
+    Recipes of the same kind among the arguments, also in a list, are built first (the schedules of a ``SequentialLR``).
+
     Args:
         part: a ``kind``, or its recipe.
         kind: the class that it must be an instance of.
@@ -84,7 +87,27 @@ def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
         raise InputError(f"a {kind.__name__} is given as {{class_path: ..., init_args: {{...}}}}, not as {part!r}")
     only_keys(part, "class_path", "init_args")
     cls = find_class(part["class_path"], kind)
+    given = list(inspect.signature(cls).parameters)[: len(args)]
+    arguments = {
+        name: _within(value, kind, *args)
+        for name, value in _mapping(part.get("init_args") or {}).items()
+        # the command writes a recipe within a recipe out in full, with an empty place for what is given here
+        if value is not None or name not in given
+    }
     try:
-        return cls(*args, **(part.get("init_args") or {}))
+        return cls(*args, **arguments)
     except (TypeError, ValueError) as error:
         raise InputError(f"{part['class_path']} does not accept its init_args: {error}") from None
+
+
+def _within(value: Any, kind: type[Any], *args: Any) -> Any:
+    if isinstance(value, list):
+        return [_within(item, kind, *args) for item in value]
+    part = _mapping(value)
+    if isinstance(part, Mapping) and "class_path" in part and issubclass(find_class(part["class_path"], object), kind):
+        return build(part, kind, *args)
+    return value
+
+
+def _mapping(value: Any) -> Any:
+    return vars(value) if isinstance(value, Namespace) else value

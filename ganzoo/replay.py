@@ -17,8 +17,8 @@ class History(nn.Module):
     Random numbers come from torch's generator on the CPU, so nothing waits for a GPU.
 
     What is kept goes into the checkpoint as one tensor [count, C, H, W], and follows the pictures to their device. It is no
-    buffer: several processes are given the first one's buffers at each step, and each has a history of its own (the
-    checkpoint holds the first one's). Pictures of another size than those kept start it anew.
+    buffer: several processes are given the first one's buffers at each step, and each has a history of its own
+    (``AdversarialModule`` saves them all). Pictures of another size than those kept start it anew.
 
     Args:
         size: most pictures kept; 0 returns every picture as it is. The paper has 50.

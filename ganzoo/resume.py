@@ -34,13 +34,17 @@ def within_epoch(trainer: L.Trainer) -> bool:
     return place(trainer)[1] > 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
+def written() -> dict[str, Any]:
+    """Who wrote a checkpoint, and in which form."""
+    return {"format": FORMAT, "version": __version__}
+
+
 def record(module: L.LightningModule, seed: int) -> dict[str, Any]:
     """What a checkpoint remembers beside weights and progress: plain data."""
     trainer = module.trainer
     data = getattr(trainer, "datamodule", None)
     return {
-        "format": FORMAT,
-        "version": __version__,
+        **written(),
         "seed": seed,
         "processes": trainer.world_size,
         "data": None if data is None else type(data).__qualname__,

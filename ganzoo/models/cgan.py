@@ -107,7 +107,7 @@ class CGAN(AdversarialModule, Sampler):
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         device = next(self.parameters()).device
         y = torch.arange(n, device=device) % self.classes if y is None else y.to(device)
-        return self(self.z(n, generator), y)
+        return self(self.z(n, generator), y).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
         fake = self.sample(len(batch.x), batch.y, torch.Generator().manual_seed(batch_idx))

@@ -146,12 +146,12 @@ class CycleGAN(AdversarialModule, CycleTranslator):
     @served
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
-        return self.G(x)
+        return self.G(x).float()
 
     @served
     @torch.no_grad()
     def translate_back(self, y: Tensor) -> Tensor:
-        return self.F(y)
+        return self.F(y).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Cycled:
         return self.look(batch, "val")

@@ -98,7 +98,7 @@ class GAN(AdversarialModule, Sampler):
     @served
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        return self.G(self.z(n, generator))
+        return self.G(self.z(n, generator)).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
         return Generated(batch.x, self.sample(len(batch.x), generator=torch.Generator().manual_seed(batch_idx)))

@@ -107,7 +107,7 @@ class Pix2Pix(AdversarialModule, Translator):
     @served
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
-        return self.G(x)
+        return self.G(x).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Translated:
         with own_noise(batch_idx, batch.x.device):
