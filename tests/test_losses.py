@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ganzoo.losses import AdversarialLoss, LeastSquares, MaximumLikelihood, Minimax, NonSaturating
+from ganzoo.losses import AdversarialLoss, LeastSquares, MaximumLikelihood, Minimax, NonSaturating, opinions
 
 LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares()]
 
@@ -155,3 +155,65 @@ def test_what_the_output_means():
     assert Minimax().output(torch.tensor([0.0])).item() == 0.5
     assert NonSaturating().output(torch.tensor([2.0])).item() == pytest.approx(1 / (1 + exp(-2)))
     assert LeastSquares().output(torch.tensor([2.0])).item() == 2.0
+
+
+# -- what the discriminator's logits say of the game --------------------------------------------------
+
+
+def test_where_a_discriminator_is_undecided():
+    assert Minimax().undecided == NonSaturating().undecided == MaximumLikelihood().undecided == 0
+    assert LeastSquares().undecided == 0.5
+    p = q = torch.tensor(1.0)
+    b, a = 3.0, -1.0  # of least squares, the best D is (b p + a q) / (p + q)
+    assert LeastSquares(fake_target=a, real_target=b).undecided == (b * p + a * q) / (p + q)
+
+
+def test_opinions_count_what_is_told_rightly_and_ties_as_half():
+    real, fake = torch.tensor([2.0, 0.6, 0.4, -1.0]), torch.tensor([[-3.0, 0.4, 0.6], [0.2, 0.3, 0.0]])
+    said = opinions(Minimax(), real, fake)
+    assert said["discriminator/accuracy_real"].item() == pytest.approx(3 / 4)
+    assert said["discriminator/accuracy_fake"].item() == pytest.approx((1 + 0.5) / 6)
+    squares = opinions(LeastSquares(), real, fake, "discriminator_2")  # the boundary is 0.5
+    assert squares["discriminator_2/accuracy_real"].item() == pytest.approx(2 / 4)
+    assert squares["discriminator_2/accuracy_fake"].item() == pytest.approx(5 / 6)
+    assert set(said) - {name.replace("_2/", "/") for name in squares} == {"discriminator/js"}
+    assert all(value.shape == () and not value.requires_grad for value in said.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_divergence_is_that_of_jensen_and_shannon_at_the_optimum_and_below_it_elsewhere(seed):
+    p, q = distributions(seed=seed)
+    n = 200_000
+    # a sample of exactly these shares, so that means over logits are expectations
+    outcomes = [torch.repeat_interleave(torch.arange(7), (w * n).round().long()) for w in (p, q)]
+    p, q = (torch.bincount(drawn, minlength=7).double() / len(drawn) for drawn in outcomes)
+    best = (p / q).log()
+    got = Minimax().divergence(best[outcomes[0]], best[outcomes[1]]).item()
+    assert got == pytest.approx(float(jsd(p, q)), abs=1e-5)
+    for worse in (best + 0.3, 0.5 * best, 2 * best):
+        assert NonSaturating().divergence(worse[outcomes[0]], worse[outcomes[1]]).item() < got
+
+
+def test_the_divergence_stays_within_its_bounds_and_least_squares_has_none():
+    sure = torch.full((3,), 1e4)
+    assert Minimax().divergence(sure, -sure).item() == pytest.approx(log(2))
+    assert Minimax().divergence(-sure, sure).item() == 0
+    assert Minimax().divergence(0 * sure, 0 * sure).item() == pytest.approx(0, abs=1e-7)
+    assert LeastSquares().divergence(sure, -sure) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "slope"),
+    [
+        (Minimax(), lambda a: 2 * a.sigmoid()),
+        (NonSaturating(), lambda a: 2 * (1 - a.sigmoid())),
+        (MaximumLikelihood(), lambda a: a.exp()),
+        (LeastSquares(-1.0, 3.0, 2.0), lambda a: (a - 2).abs()),  # undecided at 1, where it is 1
+    ],
+    ids=["minimax", "non-saturating", "maximum likelihood", "least squares"],
+)
+def test_the_slope_is_what_is_left_of_the_generators_gradient(loss, slope):
+    logits = torch.linspace(-9, 4, 12).reshape(3, 4)
+    with torch.no_grad():
+        assert loss.slope(logits).item() == pytest.approx(slope(logits).mean().item(), rel=1e-5)
+        assert loss.slope(torch.full((5,), loss.undecided)).item() == pytest.approx(1, rel=1e-6)

@@ -28,7 +28,16 @@ TWO = {"strategy": "ddp_spawn", "devices": 2, "max_epochs": 4}
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("play", "accumulate"),
-    [(Tug, 1), (Penalised, 1), (SimultaneousTug, 1), (OnePass, 1), (Together, 1), (SimultaneousTug, 2), (OnePass, 2), (Together, 2)],
+    [
+        (Tug, 1),
+        (Penalised, 1),
+        (SimultaneousTug, 1),
+        (OnePass, 1),
+        (Together, 1),
+        (SimultaneousTug, 2),
+        (OnePass, 2),
+        (Together, 2),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_two_processes_are_one(play, accumulate, tmp_path):

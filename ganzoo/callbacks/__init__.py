@@ -1,9 +1,21 @@
 """Callbacks. They work with any module, and know the zoo's models only by ``ganzoo.generative``."""
 
 from ganzoo.callbacks.checkpoints import Checkpoints
+from ganzoo.callbacks.compile import Compile
 from ganzoo.callbacks.domains import DomainAdaptation
+from ganzoo.callbacks.health import Health
 from ganzoo.callbacks.predictions import PredictionWriter
 from ganzoo.callbacks.progress import Progress
 from ganzoo.callbacks.samples import SampleGrid
+from ganzoo.callbacks.stopping import StopOnSignal
 
-__all__ = ["Checkpoints", "DomainAdaptation", "PredictionWriter", "Progress", "SampleGrid"]
+__all__ = [
+    "Checkpoints",
+    "Compile",
+    "DomainAdaptation",
+    "Health",
+    "PredictionWriter",
+    "Progress",
+    "SampleGrid",
+    "StopOnSignal",
+]

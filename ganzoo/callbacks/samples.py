@@ -132,7 +132,7 @@ class SampleGrid(L.Callback):
             return
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # which Lightning sets behind the checker's back
             return
-        with own_noise(self.seed, module.device), _looking_at(module), torch.no_grad():
+        with own_noise(self.seed, module.device), looking_at(module), torch.no_grad():
             pictures = self._pictures(module)
         if not pictures:
             return
@@ -216,7 +216,7 @@ def grid(images: Tensor, columns: int) -> Tensor:
 
 
 @contextmanager
-def _looking_at(module: nn.Module) -> Iterator[None]:
+def looking_at(module: nn.Module) -> Iterator[None]:
     # each network's own mode: a frozen one may be in evaluation mode while the others train
     modes = [(part, part.training) for part in module.modules()]
     module.eval()

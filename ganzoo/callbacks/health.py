@@ -1,0 +1,298 @@
+"""A training watched for vanishing gradients, oscillation, mode collapse, and numbers that are none."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganzoo.callbacks.samples import looking_at
+from ganzoo.errors import InputError
+from ganzoo.generative import CascadeSampler, Sampler, own_noise
+from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity
+from ganzoo.say import say
+
+MOST_LOSSES = 256  # that wait to be checked
+OF_A_CLASS = 8  # samples, where the model has classes
+
+
+class Health(L.Callback):
+    """Says once, in words, that the discriminator wins, that the players go round, or that the generator has collapsed.
+
+    It takes a look where the trainer logs (each ``log_every_n_steps`` batches), but no more often than each
+    ``every_n_steps``, and logs
+
+    ===========================  ========================================================================================
+    health/gradient_<player>     norm of the player's gradient, after unscaling and before clipping
+    health/accuracy              the discriminator's, mean over real and generated; 1/2 where it is undecided
+    health/diversity             of a sampler's pictures of always the same noise, in units of real pictures' diversity
+    health/well                  the step, where there is no sign of a sickness, else 0: the monitor of a checkpoint
+    ===========================  ========================================================================================
+
+    The model itself logs what its discriminator tells (``discriminator/accuracy_real`` and ``accuracy_fake``, ``slope``,
+    ``js``). What a module does not have is left out: diversity and oscillation need a ``Sampler``, a vanishing gradient
+    needs players whose names begin with ``discriminator`` and ``generator``. What was seen and said is in the checkpoint.
+
+    Looking does not change the training: samples come from a random stream of their own, without gradients, in evaluation
+    mode. All processes see the same and decide alike.
+
+    Args:
+        every_n_steps: batches between two looks, at least.
+        patience: steps that a sickness must last.
+        n: samples that the diversity is measured on.
+        seed: of their noise.
+        stop: end the training, in good order, when a sickness is named.
+        stop_on_nan: end it with an ``InputError`` when a loss, a gradient or a weight is not finite. On one CPU that is in
+            the same step; on other devices, and with several processes, at the next look, and before the next checkpoint.
+
+    Raises:
+        InputError: when a number is out of range; in training, when one is not finite.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int = 50,
+        patience: int = 500,
+        n: int = 64,
+        seed: int = 0,
+        stop: bool = False,
+        stop_on_nan: bool = True,
+    ) -> None:
+        if every_n_steps < 1 or patience < 1 or n < 2:
+            raise InputError(
+                "Health needs every_n_steps and patience of at least 1 and n of at least 2, not "
+                f"{every_n_steps}, {patience} and {n}"
+            )
+        self.every_n_steps = every_n_steps
+        self.patience = patience
+        self.n = n
+        self.seed = seed
+        self.stop = stop
+        self.stop_on_nan = stop_on_nan
+        self._forget()
+
+    def _forget(self) -> None:
+        self.diagnosis = Diagnosis(self.patience)
+        self._logged: dict[str, float] = {}
+        self._logged_here = False  # in this run: a checkpoint's monitor must be there from the first batch on
+        self._step = 0
+        self._samples = False
+        self._at_once = False
+        self._players: dict[str, tuple[Optimizer, list[nn.Parameter]]] = {}
+        self._wanted: set[str] = set()  # players whose gradient is to be measured at their next step
+        self._norms: dict[str, tuple[int, Tensor]] = {}  # the newest, and its step
+        self._losses: list[tuple[int, str, Tensor]] = []
+
+    # -- when ---------------------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Forgets an earlier fit; a resumed one finds its own in the checkpoint."""
+        if stage == "fit":
+            self._forget()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen and said, for a run that is taken up again."""
+        return {"diagnosis": self.diagnosis.state_dict(), "logged": dict(self._logged)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What was seen and said in the run that is taken up again."""
+        self.diagnosis.load_state_dict(state_dict["diagnosis"])
+        self._logged = dict(state_dict["logged"])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Finds out who plays, and what there is to be watched."""
+        players = getattr(pl_module, "players", lambda: [f"optimizer_{i}" for i in range(len(trainer.optimizers))])
+        for name, optimizer in zip(players(), trainer.optimizers, strict=True):
+            self._players[name] = optimizer, [p for group in optimizer.param_groups for p in group["params"]]
+        self._at_once = self._waits_for_nothing(trainer, pl_module)
+        self._samples = isinstance(pl_module, Sampler)
+        if isinstance(pl_module, CascadeSampler):
+            # where a level is not trained, what comes of it says nothing
+            levels = len(self._drawn(trainer, pl_module, lambda generator: pl_module.cascade(1, generator=generator)))
+            self._samples = levels == sum(player.startswith("generator") for player in self._players)
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Begins a look."""
+        self._step = trainer.global_step + 1
+        if self._due(trainer):
+            self._wanted = set(self._players)
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """Keeps the loss; where that waits for nothing, checks it at once."""
+        if not self.stop_on_nan or (self._at_once and math.isfinite(loss.item())):
+            return
+        playing = [name for name, (_, mine) in self._players.items() if mine[0].requires_grad]
+        self._losses.append((self._step, " and ".join(playing), loss.detach()))
+        if self._at_once or len(self._losses) >= MOST_LOSSES:
+            self._check_losses(trainer, pl_module)
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
+        """Measures the gradient of a player who is looked at: in this batch, or when next it steps."""
+        if self._wanted:
+            for player, (mine, parameters) in self._players.items():
+                if player in self._wanted and mine is optimizer:
+                    self._wanted.discard(player)
+                    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+                    self._norms[player] = self._step, torch.nn.utils.get_total_norm(gradients)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Looks, and judges."""
+        if self._due(trainer):
+            self._judge(trainer, pl_module, self._look(trainer, pl_module, batch))
+        elif not self._logged_here and self._logged:
+            self._log(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Checks what is left."""
+        self._check_losses(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Lets no checkpoint be written whose weights are not finite."""
+        if self.stop_on_nan and trainer.state.fn == "fit":
+            self._check_losses(trainer, pl_module)
+            broken = self._broken()
+            if broken:
+                self._refuse(trainer, f"the weights of {broken} are not finite after step {trainer.global_step}")
+
+    # -- a look -------------------------------------------------------------------------------------------------------
+
+    def _due(self, trainer: L.Trainer) -> bool:
+        # where the model shows its values, and the loggers take them
+        often = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        batch = trainer.fit_loop.total_batch_idx
+        return batch == 0 or (often and (batch + 1) % (often * math.ceil(self.every_n_steps / often)) == 0)
+
+    def _look(self, trainer: L.Trainer, module: L.LightningModule, batch: Any) -> dict[str, Tensor]:
+        shown: Mapping[str, Tensor] = trainer.callback_metrics
+        found: dict[str, Tensor] = {}
+        found.update({f"gradient_{player}": norm for player, (_, norm) in self._norms.items()})
+        for player in self._players:
+            if player.startswith("discriminator"):
+                for value in ("accuracy_real", "accuracy_fake", "slope"):
+                    if f"{player}/{value}" in shown:
+                        found[f"{value}{player.removeprefix('discriminator')}"] = shown[f"{player}/{value}"]
+        real = getattr(batch, "x", None)
+        if self._samples and isinstance(module, Sampler) and isinstance(real, Tensor):
+            real, y, y_of_real = real[: self.n], None, None
+            if module.classes is not None:
+                y = torch.arange(self.n, device=real.device) % min(module.classes, max(1, self.n // OF_A_CLASS))
+                y_of_real = batch.y[: self.n]
+            samples = self._drawn(trainer, module, lambda generator: module.sample(self.n, y, generator))
+            found["diversity"], found["of_real"] = diversity(samples, y), diversity(real, y_of_real)
+            found["centre"], _ = centre_and_spread(samples)
+            _, found["spread"] = centre_and_spread(real)
+        return {name: value.detach().float() for name, value in found.items()}
+
+    def _drawn(self, trainer: L.Trainer, module: L.LightningModule, draw: Callable[[torch.Generator], Any]) -> Any:
+        precision = trainer.precision_plugin.forward_context()
+        with own_noise(self.seed, module.device), looking_at(module), torch.no_grad(), precision:
+            return draw(torch.Generator().manual_seed(self.seed))
+
+    def _judge(self, trainer: L.Trainer, module: L.LightningModule, found: dict[str, Tensor]) -> None:
+        self._check_losses(trainer, module)
+        # all at once: one wait for the device, one exchange between processes
+        sizes = [value.numel() for value in found.values()]
+        together = torch.cat([value.flatten().to(module.device) for value in found.values()])
+        numbers = trainer.strategy.reduce(together, reduce_op="mean").split(sizes)
+        values = {name: value.tolist() for name, value in zip(found, numbers, strict=True)}
+        self._check_gradients(trainer, {player: values[f"gradient_{player}"][0] for player in self._norms})
+        centre = values.pop("centre", [])
+        centre = centre if all(math.isfinite(value) for value in centre) else []
+        one = {name: value[0] for name, value in values.items() if math.isfinite(value[0])}
+        seen = Seen(
+            accuracy_real=_named(one, "accuracy_real"),
+            accuracy_fake=_named(one, "accuracy_fake"),
+            slope=_named(one, "slope"),
+            gradient=_named(one, "gradient_generator"),
+            diversity=one.get("diversity"),
+            of_real=one.get("of_real"),
+            centre=centre,
+            spread=one.get("spread"),
+        )
+        step = trainer.global_step
+        sicknesses = self.diagnosis.observe(step, seen)
+        accuracies = [*seen.accuracy_real.values(), *seen.accuracy_fake.values()]
+        self._logged = {f"health/{name}": value for name, value in one.items() if name.startswith("gradient_")}
+        if accuracies:
+            self._logged["health/accuracy"] = sum(accuracies) / len(accuracies)
+        if seen.diversity is not None and seen.of_real:
+            self._logged["health/diversity"] = seen.diversity / seen.of_real
+        self._logged["health/well"] = 0.0 if self.diagnosis.signs else float(step)
+        self._log(trainer, module)
+        for sickness in sicknesses:
+            say(f"step {step}: {sickness.words} (docs: Health)")
+        if sicknesses and self.stop:
+            say(f"the training stops at step {step}, as Health's stop asks")
+            trainer.should_stop = True
+
+    def _log(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        # every process has the same numbers; synced all the same, as Lightning wants of what a checkpoint watches
+        module.log_dict(self._logged, sync_dist=trainer.world_size > 1)
+        self._logged_here = True
+
+    # -- numbers that are none ----------------------------------------------------------------------------------------
+
+    def _waits_for_nothing(self, trainer: L.Trainer, module: L.LightningModule) -> bool:
+        # reading a number from another device, and agreeing with other processes, would hold up every step
+        return module.device.type == "cpu" and trainer.world_size == 1
+
+    def _check_losses(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if not self._losses:
+            return
+        losses, self._losses = self._losses, []
+        values = torch.stack([loss.float().reshape(()) for _, _, loss in losses]).tolist()
+        first = next((i for i, value in enumerate(values) if not math.isfinite(value)), len(values))
+        if trainer.world_size > 1:
+            # the processes play the same turns, so that the places in their lists are the same
+            first = int(trainer.strategy.reduce(torch.tensor(first, device=module.device), reduce_op="min"))  # type: ignore
+        if first == len(values):
+            return
+        step, player, _ = losses[first]
+        value = f"is {values[first]}" if not math.isfinite(values[first]) else "of another process is not finite"
+        # a gradient that is not finite breaks its player's weights, and the opponent is the first to notice
+        broken = self._broken() if self._at_once else ""
+        before = f"the weights of {broken} are not finite after step {step - 1}, and " if broken else ""
+        self._refuse(trainer, f"{before}the loss of {player} {value} in step {step}")
+
+    def _check_gradients(self, trainer: L.Trainer, norms: Mapping[str, float]) -> None:
+        # a loss scaler makes gradients that are not finite, skips the step, and scales down: that is its way
+        if self.stop_on_nan and getattr(trainer.precision_plugin, "scaler", None) is None:
+            for player, norm in norms.items():
+                if not math.isfinite(norm):
+                    self._refuse(trainer, f"the gradient of {player} is {norm} in step {self._norms[player][0]}")
+
+    def _broken(self) -> str:
+        finite = {
+            player: torch.stack([parameter.detach().isfinite().all() for parameter in mine]).all()
+            for player, (_, mine) in self._players.items()
+        }
+        return " and ".join(player for player, is_finite in finite.items() if not is_finite)
+
+    def _refuse(self, trainer: L.Trainer, what: str) -> None:
+        good = _newest(trainer)
+        ahead = f"the last good checkpoint is {good}" if good else "there is no checkpoint from before"
+        raise InputError(
+            f"{what}, and nothing can be learned from there; {ahead}. Go on from it with a lower learning rate, or with "
+            "clip_norm (callback Health: stop_on_nan: false lets it run)"
+        )
+
+
+def _newest(trainer: L.Trainer) -> Path | None:
+    paths: set[str] = set()
+    for keeper in trainer.checkpoint_callbacks:
+        paths |= {getattr(keeper, "best_model_path", ""), getattr(keeper, "last_model_path", "")}
+        paths |= set(getattr(keeper, "best_k_models", ()))
+    there = [path for path in paths if path and os.path.exists(path)]
+    # by its own name, where last.ckpt is another name of it
+    return max(map(Path, there), key=lambda path: (path.stat().st_mtime, path.name != "last.ckpt"), default=None)
+
+
+def _named(values: Mapping[str, float], kind: str) -> dict[str, float]:
+    return {name.removeprefix(kind): value for name, value in values.items() if name.startswith(kind)}

@@ -1,0 +1,687 @@
+"""The three sicknesses: every number by hand, then real trainings made to fail in each way, and some that do not."""
+
+import math
+import warnings
+from itertools import combinations
+from types import SimpleNamespace
+
+import lightning.pytorch as L
+import numpy as np
+import pytest
+import torch
+import yaml
+from test_contract import MODELS, data
+from test_contract import build as small
+from torch import nn
+from torch.optim import SGD, Adam
+from torch.utils.data import DataLoader, Dataset
+from toys import Batch, Tug, fit, loader
+from toys import trainer as quiet
+from worlds import VectorGAN, draw_ring, stream
+
+from ganzoo.callbacks import Checkpoints, Health
+from ganzoo.cli import main
+from ganzoo.errors import InputError
+from ganzoo.losses import Minimax
+from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity, swing
+
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)  # the nets are too small to share
+
+
+# -- numbers ------------------------------------------------------------------------------------------
+
+
+def test_diversity_is_the_mean_distance_of_all_pairs():
+    x = torch.randn(7, 2, 3, 3)
+    pairs = [(a - b).square().mean().sqrt() for a, b in combinations(x, 2)]
+    assert diversity(x).item() == pytest.approx(float(sum(pairs) / 21), rel=1e-5)
+    assert diversity(torch.tensor([[0.0, 0.0], [3.0, 4.0]])).item() == pytest.approx(5 / math.sqrt(2))
+    assert diversity(x[:1].expand(5, -1, -1, -1)).item() == pytest.approx(0, abs=1e-6)
+    assert math.isnan(diversity(x[:1]))
+
+
+def test_diversity_of_standard_normals_in_many_dimensions_is_the_root_of_two():
+    assert diversity(torch.randn(64, 4096)).item() == pytest.approx(math.sqrt(2), rel=0.005)
+
+
+def test_diversity_with_labels_compares_within_a_class():
+    x, y = torch.randn(6, 4), torch.tensor([0, 0, 0, 1, 1, 2])
+    pairs = [(x[i] - x[j]).square().mean().sqrt() for i, j in combinations(range(6), 2) if y[i] == y[j]]
+    assert len(pairs) == 4
+    assert diversity(x, y).item() == pytest.approx(float(sum(pairs) / 4), rel=1e-5)
+    # a picture a class: far apart from each other, and no diversity
+    assert diversity(10.0 * y[:, None].expand(-1, 4), y).item() == 0
+    assert math.isnan(diversity(x[3:6:2], y[3:6:2]))
+
+
+def test_centre_and_spread_of_places():
+    x = torch.randn(9, 3, 8, 8)
+    places = x.numpy().reshape(9, 3, 4, 2, 4, 2).mean((3, 5)).reshape(9, -1)
+    centre, spread = centre_and_spread(x)
+    assert np.allclose(centre, places.mean(0), atol=1e-6)
+    assert spread.item() == pytest.approx(math.sqrt(places.var(0).sum()), rel=1e-5)
+    points = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    centre, spread = centre_and_spread(points)
+    assert centre.tolist() == [1, 1]
+    assert spread.item() == 1
+
+
+def wave(looks=50, period=12.5, amplitude=1.0, drift=0.0, decay=0.0, seed=0):
+    """A point that swings along (3, 4) / 5 in the plane."""
+    t = np.arange(looks)
+    along = amplitude * np.exp(-decay * t) * np.sin(2 * np.pi * t / period) + drift * t
+    return (along[:, None] * [0.6, 0.8] + 7).tolist()
+
+
+def test_swing_of_a_sine():
+    far, turns, smooth = swing(wave(period=12.5))
+    assert far == pytest.approx(1 / math.sqrt(2), rel=0.02)
+    assert turns == 7  # eight half periods
+    assert smooth == pytest.approx(math.cos(2 * math.pi / 12.5), abs=0.03)
+
+
+def test_swing_of_what_does_not_swing():
+    assert swing([[1.0, 2.0]] * 30) == (0.0, 0, 0.0)
+    assert swing(wave(amplitude=0, drift=0.1))[1] == 1  # a path from one side to the other
+    assert swing(wave(period=12.5, decay=0.1))[0] < 0.06  # the half in which it has come to rest
+    noise = np.random.default_rng(0).normal(size=(50, 2)).tolist()
+    assert abs(swing(noise)[2]) < 0.3
+    assert swing(wave(period=1.9))[2] < -0.5  # there and back between two looks
+
+
+# -- each detector, fed by hand -----------------------------------------------------------------------
+
+
+def pair(value):
+    return {"": value}
+
+
+def well(**other):
+    """What a training shows that is well."""
+    seen = {
+        "accuracy_real": pair(0.6),
+        "accuracy_fake": pair(0.7),
+        "slope": pair(0.9),
+        "gradient": pair(1.0),
+        "diversity": 0.9,
+        "of_real": 1.0,
+        "centre": [0.0, 0.0],
+        "spread": 1.0,
+    }
+    return Seen(**{**seen, **other})
+
+
+LOST = {"accuracy_real": pair(0.99), "accuracy_fake": pair(1.0), "slope": pair(2e-3), "gradient": pair(1e-4)}
+
+
+def named(looks, patience=500, every=50):
+    """Names and steps of what is said of these looks, one each ``every`` steps."""
+    diagnosis, said = Diagnosis(patience), []
+    for i, seen in enumerate(looks):
+        said += [(sickness.name, i * every) for sickness in diagnosis.observe(i * every, seen)]
+    return said
+
+
+def test_a_training_that_is_well_is_not_named():
+    assert named([well()] * 200) == []
+
+
+def test_a_vanishing_gradient_is_named_when_it_has_lasted():
+    assert named([well()] * 4 + [well(**LOST)] * 100) == [("vanishing gradient", 200 + 500)]
+    assert named([well()] * 4 + ([well(**LOST)] * 9 + [well()]) * 9) == []  # it never lasts
+    # of the slope or the gradient alone; by the gradient's own greatest, or by nothing
+    assert named([well()] * 4 + [well(**{**LOST, "slope": {}})] * 20) == [("vanishing gradient", 700)]
+    assert named([well()] * 4 + [well(**{**LOST, "gradient": {}})] * 20) == [("vanishing gradient", 700)]
+    assert named([well(**{**LOST, "slope": {}, "gradient": pair(1e-8)})] * 20) == [("vanishing gradient", 500)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"accuracy_real": pair(0.5)},  # it does not win: it calls everything generated
+        {"accuracy_fake": pair(0.9)},
+        {"slope": pair(1.9), "gradient": pair(1.0)},  # it wins, and teaches
+        {"slope": {}, "gradient": pair(2e-3)},  # a small gradient, of a generator whose gradients are small
+    ],
+)
+def test_what_is_no_vanishing_gradient(other):
+    assert named([well()] * 4 + [well(**{**LOST, **other})] * 50) == []
+
+
+def test_each_level_of_a_pyramid_has_its_own_discriminator():
+    both = {key: {"_0": getattr(well(), key)[""], "_1": value[""]} for key, value in LOST.items()}
+    diagnosis = Diagnosis(500)
+    said = [sickness for step in range(0, 1000, 50) for sickness in diagnosis.observe(step, well(**both))]
+    assert len(said) == 1
+    assert "generator_1 gradient" in said[0].words
+
+
+def test_a_collapse_is_named_when_it_has_lasted():
+    alike = well(diversity=0.15)
+    assert named([well()] * 4 + [alike] * 100) == [("mode collapse", 700)]
+    assert named([well()] * 4 + ([alike] * 9 + [well()]) * 9) == []
+    assert named([well(diversity=0.25)] * 50) == []
+    assert named([well(diversity=0.25, of_real=2.0)] * 50) == [("mode collapse", 500)]  # beside the real ones
+    assert named([well(diversity=0.0, of_real=0.0)] * 50) == []  # the real ones are alike as well
+
+
+def test_samples_that_are_not_different_yet_are_no_collapse():
+    told = {"accuracy_real": pair(0.95), "accuracy_fake": pair(1.0), "diversity": 0.05}
+    assert named([well(**told)] * 50) == []  # the discriminator tells them, and they never were different
+    assert named([well(), *[well(**told)] * 50]) == [("mode collapse", 550)]  # they were
+    believed = {**told, "accuracy_real": pair(0.5)}
+    assert named([well(**believed)] * 50) == [("mode collapse", 500)]
+    assert named(([well(**believed)] * 4 + [well(**told)]) * 10) == [("mode collapse", 500)]  # nearly always
+
+
+def test_an_oscillation_is_named_when_there_is_no_doubt():
+    # the fourth crossing is over where the fifth half wave, from 25 on, has reached 0.35
+    assert named([well(centre=c) for c in wave(100, period=12.5)]) == [("oscillation", 26 * 50)]
+    assert named([well(centre=c) for c in wave(100, period=12.5, amplitude=0.5)]) == []
+    assert named([well(centre=c, spread=3.0) for c in wave(100, period=12.5)]) == []
+    assert named([well(centre=c) for c in wave(100, amplitude=0, drift=0.2)]) == []
+    assert named([well(centre=c) for c in wave(100, period=12.5, decay=0.05)]) == []
+    assert named([well(centre=c) for c in np.random.default_rng(0).normal(size=(200, 2)).tolist()]) == []
+
+
+def test_a_collapsed_generator_that_goes_round_is_a_collapse():
+    looks = [well(centre=c, diversity=0.01) for c in wave(100, period=12.5)]
+    assert [name for name, _ in named(looks)] == ["mode collapse"]
+
+
+def test_a_diagnosis_goes_on_from_its_state():
+    looks = (
+        [well(**LOST, centre=[7.0, 7.0])] * 8
+        + [well(centre=c, diversity=0.6) for c in wave(40, period=10)]
+        + [well(diversity=0.1)] * 30
+    )
+    whole, said = Diagnosis(300), []
+    for i, seen in enumerate(looks):
+        said += [(i, *sickness) for sickness in whole.observe(50 * i, seen)]
+    assert {name for _, name, _ in said} == {"vanishing gradient", "oscillation", "mode collapse"}
+    for cut in (5, 20, 45, 60):
+        first, second, again = Diagnosis(300), Diagnosis(300), []
+        for i, seen in enumerate(looks):
+            if i == cut:
+                second.load_state_dict(yaml.safe_load(yaml.safe_dump(first.state_dict())))  # plain types only
+            again += [(i, *sickness) for sickness in (first if i < cut else second).observe(50 * i, seen)]
+        assert again == said
+        assert second.state_dict() == whole.state_dict()
+
+
+# -- trainings that fail ------------------------------------------------------------------------------
+
+
+class Apart(VectorGAN):
+    """The game as written, far from the data, against a discriminator that is fast and has five steps to one."""
+
+    def __init__(self, **options):
+        super().__init__(**{"loss": Minimax(), "k": 5, "rate": 1e-4, **options})
+
+    def player_optimizer(self, player, parameters):
+        return Adam(parameters, lr=3e-3 if player == "discriminator" else self.rate, betas=(0.5, 0.999))
+
+
+class Heavy(VectorGAN):
+    """Adam with the momentum and, for this, the learning rate that DCGAN's authors warn of."""
+
+    def player_optimizer(self, player, parameters):
+        return Adam(parameters, lr=2e-3, betas=(0.9, 0.999))
+
+
+class Shift(nn.Module):
+    """G(z) = z / 2 + theta."""
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.ones(2))
+
+    def forward(self, z):
+        return 0.5 * z[:, :2] + self.theta
+
+
+class Location(VectorGAN):
+    """Where is a normal? A shift against a linear discriminator: near the solution, the xy game."""
+
+    def networks(self):
+        return Shift(), nn.Linear(2, 1)
+
+    def player_optimizer(self, player, parameters):
+        return SGD(parameters, lr=0.1, momentum=0.5)
+
+
+class Deaf(VectorGAN):
+    """The generator does not hear the noise."""
+
+    def z(self, n, generator=None):
+        return torch.ones(n, self.latent)
+
+
+def draw_far(n, g):
+    return 5 + torch.randn(n, 2, generator=g)
+
+
+def draw_half(n, g):
+    return 0.5 * torch.randn(n, 2, generator=g)
+
+
+def draw_two(n, g):
+    return torch.tensor([[-1.0, 0.0], [1.0, 0.0]])[torch.randint(2, (n,), generator=g)] + 0.1 * torch.randn(
+        n, 2, generator=g
+    )
+
+
+def watched(model, draw, seed, tmp_path, steps=450, callbacks=(), **options):
+    torch.manual_seed(seed)
+    health = Health(**{"every_n_steps": 10, "patience": 200, **options})
+    batches = stream(lambda n, g: Batch(draw(n, g)), steps, 64, seed)
+    trainer = fit(
+        model(),
+        batches,
+        tmp_path,
+        max_epochs=1,
+        log_every_n_steps=10,
+        callbacks=[health, *callbacks],
+        enable_checkpointing=bool(callbacks),
+    )
+    return health, trainer
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("model", "draw", "words"),
+    [
+        (Apart, draw_far, "the discriminator wins: generator gradient"),
+        pytest.param(Heavy, draw_ring, "the players go round", marks=pytest.mark.slow),
+        (Location, draw_half, "the players go round"),
+        (Deaf, draw_ring, "the generator has collapsed"),
+        pytest.param(Deaf, draw_two, "the generator has collapsed", marks=pytest.mark.slow),
+    ],
+    ids=["vanishing gradient", "oscillation", "oscillation of a shift", "collapse", "collapse beside two modes"],
+)
+def test_each_sickness_is_named_and_no_other(model, draw, words, seed, tmp_path, capsys):
+    watched(model, draw, seed, tmp_path)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ganzoo: ")]
+    assert len(said) == 1
+    assert words in said[0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("model", "draw"),
+    [
+        (VectorGAN, draw_ring),
+        pytest.param(VectorGAN, draw_two, marks=pytest.mark.slow),
+        (lambda: Apart(loss=None), draw_far),
+    ],
+    ids=["a ring", "two modes", "a discriminator that wins and teaches"],
+)
+def test_a_healthy_training_is_not_named(model, draw, seed, tmp_path, capsys):
+    health, trainer = watched(model, draw, seed, tmp_path)
+    assert capsys.readouterr().err == ""
+    assert health.diagnosis.said == []
+    logged = trainer.callback_metrics
+    assert logged["health/diversity"] > 0.08
+    assert logged["health/gradient_generator"] > 0
+    assert logged["health/accuracy"] == pytest.approx(
+        (logged["discriminator/accuracy_real"] + logged["discriminator/accuracy_fake"]).item() / 2
+    )
+
+
+# -- the callback -------------------------------------------------------------------------------------
+
+
+def lines(capsys):
+    return capsys.readouterr().err.splitlines()
+
+
+def test_it_stops_the_run_if_asked(tmp_path, capsys):
+    _, trainer = watched(Deaf, draw_ring, 0, tmp_path, stop=True)
+    assert 200 <= trainer.global_step < 350
+    named, stopped = lines(capsys)
+    assert "collapsed" in named
+    assert f"stops at step {trainer.global_step}" in stopped
+
+
+def test_the_newest_checkpoint_of_better_times_is_kept(tmp_path):
+    """A generator that hears the noise until step 200, and a checkpoint each 50 steps."""
+
+    class GoesDeaf(VectorGAN):
+        def z(self, n, generator=None):
+            # the flag is the training's progress, and holds for the samples as well
+            return super().z(n, generator) * (self.trainer.global_step < 200)
+
+    keeper = Checkpoints(monitor="health/well", mode="max", every_n_train_steps=50, save_last=False)
+    health, _ = watched(GoesDeaf, draw_ring, 0, tmp_path, steps=420, callbacks=[keeper])
+    assert health.diagnosis.said == ["mode collapse"]
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    assert torch.load(path)["global_step"] == 150
+    assert keeper.best_model_score == 150
+
+
+@pytest.mark.parametrize("name", ["GAN", "DCGAN", "CGAN", "Pix2Pix", "CycleGAN", "LAPGAN", "DANN"])
+def test_looking_changes_nothing(name, tmp_path):
+    """Dropout, batch norm and noise included: weights, buffers and torch's random stream, to the bit."""
+    both, streams = [], []
+    for callbacks in ([], [Health(every_n_steps=1, n=8)]):
+        torch.manual_seed(3)
+        model = small(name)
+        fit(model, data(model), tmp_path, max_epochs=2, log_every_n_steps=1, callbacks=callbacks)
+        both.append(model.state_dict())
+        streams.append(torch.get_rng_state())
+        assert model.training
+    assert torch.equal(*streams)
+    for key, value in both[0].items():
+        assert torch.equal(value, both[1][key]), key
+
+
+LOOKED_AT = {
+    "Pix2Pix": {"gradient_generator", "gradient_discriminator", "accuracy", "well"},
+    "CycleGAN": {"gradient_generator", "gradient_discriminator", "accuracy", "well"},
+    "DANN": {"gradient_features", "gradient_label_predictor", "gradient_domain_classifier", "well"},
+    "LAPGAN": {f"gradient_{role}_{k}" for role in ("generator", "discriminator") for k in range(3)}
+    | {"accuracy", "diversity", "well"},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_looked_at_for_what_it_has(name, tmp_path):
+    model = small(name)
+    played = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1, callbacks=[Health(every_n_steps=1)])
+    found = {key.removeprefix("health/") for key in played.callback_metrics if key.startswith("health/")}
+    usual = {"gradient_generator", "gradient_discriminator", "accuracy", "diversity", "well"}
+    # two pictures in a batch are of two classes
+    assert found == LOOKED_AT.get(name, usual) - ({"diversity"} if getattr(model, "classes", None) else set())
+    for player in model.players():
+        if player.startswith("discriminator"):
+            assert {f"{player}/accuracy_real", f"{player}/accuracy_fake", f"{player}/slope"} <= set(played.callback_metrics)
+            assert (f"{player}/js" in played.callback_metrics) == (name != "CycleGAN")
+
+
+@pytest.mark.parametrize("only", [None, 1])
+def test_a_pyramid_with_one_level_in_training_has_no_samples(only, tmp_path):
+    torch.manual_seed(0)
+    whole = small("LAPGAN")
+    model = type(whole)(**{**whole.hparams, "classes": None, "only": only})
+    played = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1, callbacks=[Health(every_n_steps=1)])
+    assert "health/accuracy" in played.callback_metrics
+    assert ("health/diversity" in played.callback_metrics) == (only is None)
+
+
+def test_a_sampler_with_noise_of_its_own_changes_nothing_either(tmp_path):
+    class Careless(VectorGAN):
+        @torch.no_grad()
+        def sample(self, n, y=None, generator=None):
+            drawn.append(torch.randn(n, self.latent))  # from torch's own stream
+            return self.G(drawn[-1])
+
+    drawn, both = [], []
+    for options in ({}, {"every_n_steps": 1000}):
+        _, trainer = watched(Careless, draw_ring, 0, tmp_path, steps=20, **options)
+        both.append(trainer.lightning_module.state_dict())
+    assert len(drawn) == 3 + 1
+    assert all(torch.equal(z, drawn[0]) for z in drawn)
+    assert all(torch.equal(value, both[1][key]) for key, value in both[0].items())
+
+
+def test_gradients_are_those_before_clipping_and_looks_are_as_often_as_asked(tmp_path):
+    looked = {}
+
+    class Clipped(VectorGAN):
+        def on_before_optimizer_step(self, optimizer):
+            norm = torch.nn.utils.get_total_norm([p.grad for g in optimizer.param_groups for p in g["params"]])
+            super().on_before_optimizer_step(optimizer)
+            looked.setdefault(self.trainer.fit_loop.total_batch_idx, []).append(norm.item())
+
+    class Reader(L.Callback):
+        def on_train_batch_end(self, trainer, module, *_):
+            logged = trainer.callback_metrics
+            read.append([logged.get(f"health/gradient_{player}") for player in ("discriminator", "generator")])
+
+    read = []
+    model = Clipped(clip_norm={"generator": 1e-4, "discriminator": 1e-4})
+    batches = stream(lambda n, g: Batch(draw_ring(n, g)), 20, 64)
+    options = {"max_epochs": 1, "log_every_n_steps": 3, "callbacks": [Health(every_n_steps=5), Reader()]}
+    fit(model, batches, tmp_path, **options)
+    # the first batch, and then each sixth: the least multiple of 3 that is not below 5
+    for batch, seen in enumerate(read):
+        of = max(b for b in (0, 5, 11, 17) if b <= batch)
+        assert [value.item() for value in seen] == pytest.approx(looked[of], rel=1e-6)
+
+
+class Carried(Deaf):
+    """Deaf, and stepped by an epoch of a hundred batches."""
+
+
+def test_a_run_that_is_taken_up_goes_on_with_what_was_seen(tmp_path, capsys):
+    def run(epochs, ckpt=None):
+        health = Health(every_n_steps=10, patience=300)
+        batches = stream(lambda n, g: Batch(draw_ring(n, g)), 100, 64)
+        torch.manual_seed(0)
+        options = {"max_epochs": epochs, "log_every_n_steps": 10, "enable_checkpointing": True}
+        keeper = Checkpoints(monitor="health/well", mode="max", save_top_k=-1, filename="{step}")
+        trainer = L.Trainer(
+            **options, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+            default_root_dir=tmp_path, callbacks=[health, keeper],
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.fit(Carried(), batches, ckpt_path=ckpt)
+        return health
+
+    before = run(2)
+    assert lines(capsys) == []
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    kept = next(value for key, value in torch.load(last, weights_only=True)["callbacks"].items() if "Health" in key)
+    assert kept["diagnosis"] == before.diagnosis.state_dict()
+    assert len(kept["diagnosis"]["oscillation"]["centres"]) == 21
+    after = run(4, last)
+    assert len(after.diagnosis.oscillation.centres) == 41
+    assert ["collapsed: for 3" in line for line in lines(capsys)] == [True]  # within 100 steps of the second half
+    run(6, last)
+    assert lines(capsys) == []  # it was said
+
+
+def test_a_monitor_is_there_from_the_first_batch_of_a_resumed_run(tmp_path):
+    """Epochs of five batches, a look each ten: the third epoch, the first after resuming, has none."""
+    rows = loader(torch.randn(10, 3), batch_size=2)
+    options = {"enable_checkpointing": True, "log_every_n_steps": 10}
+    for epochs, ckpt in ((2, None), (3, "last")):
+        keeper = Checkpoints(tmp_path, monitor="health/well", mode="max", save_top_k=-1, save_on_train_epoch_end=True)
+        played = quiet(tmp_path, max_epochs=epochs, callbacks=[Health(every_n_steps=10), keeper], **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            played.fit(Tug(), rows, ckpt_path=ckpt and tmp_path / "last.ckpt")
+    assert [float(value) for value in keeper.best_k_models.values()] == [1.0, 10.0, 10.0]
+
+
+# -- numbers that are none ----------------------------------------------------------------------------
+
+
+class Poisoned(Tug):
+    """A player's loss, or its gradient alone, is no number from a step on."""
+
+    def __init__(self, player="generator", step=5, what="loss", together=False):
+        super().__init__()
+        self.player, self.step, self.what, self.together = player, step, what, together
+
+    def losses(self, player, x):
+        terms = super().losses(player, x)
+        if player == self.player and self.trainer.global_step >= self.step:
+            if self.what == "loss":
+                terms["bad"] = terms["stay" if player == "generator" else "small"] * math.nan
+            else:
+                # the root of zero: a loss of zero, with a gradient that is no number
+                own = self.G if player == "generator" else self.D
+                terms["bad"] = (0 * own.weight).sum().sqrt()
+        return terms
+
+
+def poisoned(tmp_path, model, checkpoints=True, batches=20, **options):
+    keeper = [Checkpoints(every_n_train_steps=2, save_top_k=-1, dirpath=tmp_path / "kept")] if checkpoints else []
+    callbacks = [Health(**options), *keeper]
+    rows = loader(torch.randn(2 * batches, 3), batch_size=2)
+    fit(model, rows, tmp_path, max_epochs=1, callbacks=callbacks, enable_checkpointing=checkpoints)
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_loss_that_is_no_number_stops_at_once(player, tmp_path):
+    # the generator's turn comes when the discriminator has ticked: it is still the fifth batch
+    step = 5 if player == "generator" else 6
+    with pytest.raises(InputError) as caught:
+        poisoned(tmp_path, Poisoned(player))
+    line = str(caught.value)
+    assert line.startswith(f"the loss of {player} is nan in step {step}, ")
+    assert f"the last good checkpoint is {tmp_path / 'kept' / 'epoch=0-step=4.ckpt'}" in line
+    assert "\n" not in line
+    assert all(torch.isfinite(p).all() for p in torch.load(tmp_path / "kept" / "last.ckpt")["state_dict"].values())
+
+
+def test_a_gradient_that_is_no_number_is_the_players_own(tmp_path):
+    """The opponent's loss is the first to be no number, and the opponent is not to blame."""
+    with pytest.raises(InputError, match="the weights of generator are not finite after step 7, and the loss of discr") as e:
+        poisoned(tmp_path, Poisoned("generator", 7, "gradient"))
+    assert "step=6.ckpt" in str(e.value)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    with pytest.raises(InputError, match="the weights of generator are not finite after step 6") as caught:
+        poisoned(tmp_path, Poisoned("generator", 6, "gradient"))
+    assert str(tmp_path / "kept" / "last.ckpt") in str(caught.value)
+    assert torch.load(tmp_path / "kept" / "last.ckpt")["global_step"] == 4
+    assert not (tmp_path / "kept" / "epoch=0-step=6.ckpt").exists()
+
+
+def test_elsewhere_losses_wait_for_the_next_look(tmp_path, monkeypatch):
+    """As on a GPU, which is not to be waited for."""
+    monkeypatch.setattr(Health, "_waits_for_nothing", lambda *_: False)
+    with pytest.raises(InputError, match="the loss of discriminator is nan in step 6, ") as caught:
+        poisoned(tmp_path, Poisoned("discriminator"), checkpoints=False, batches=200)
+    assert "there is no checkpoint from before" in str(caught.value)
+    # before a checkpoint nothing waits
+    with pytest.raises(InputError, match=r"the loss of discriminator is nan in step 6, .*last\.ckpt"):
+        poisoned(tmp_path, Poisoned("discriminator"), batches=200)
+    assert torch.load(tmp_path / "kept" / "last.ckpt")["global_step"] == 4
+    # and at the end nothing is left
+    with pytest.raises(InputError, match="the loss of discriminator is nan in step 6, "):
+        poisoned(tmp_path, Poisoned("discriminator"), checkpoints=False, batches=7)
+
+
+def test_players_of_one_turn_are_named_together(tmp_path):
+    class Both(Tug):
+        def training_step(self, batch, batch_idx):
+            with self.turn("generator", "discriminator") as descend:
+                bad = math.inf if self.trainer.global_step == 3 else 1
+                descend({"both": bad * self.D(self.G(batch.x)).square().mean()})
+
+    with pytest.raises(InputError, match="the loss of discriminator and generator is inf in step 4, "):
+        poisoned(tmp_path, Both())
+
+
+def test_it_can_be_told_to_let_it_run(tmp_path):
+    poisoned(tmp_path, Poisoned(), checkpoints=False, stop_on_nan=False, every_n_steps=1)
+
+
+def test_samples_that_are_no_numbers_do_no_harm(tmp_path):
+    class Broken(VectorGAN):
+        def sample(self, n, y=None, generator=None):
+            return super().sample(n, y, generator) * math.nan
+
+    health, _ = watched(Broken, draw_ring, 0, tmp_path, steps=30)
+    assert health.diagnosis.said == []
+
+
+def test_under_a_loss_scaler_a_gradient_may_overflow():
+    health = Health()
+    health._norms = {"generator": (3, torch.tensor(math.inf))}
+    scaled = SimpleNamespace(precision_plugin=SimpleNamespace(scaler=object()), checkpoint_callbacks=[])
+    health._check_gradients(scaled, {"generator": math.inf})
+    plain = SimpleNamespace(precision_plugin=SimpleNamespace(), checkpoint_callbacks=[])
+    with pytest.raises(InputError, match="the gradient of generator is inf in step 3"):
+        health._check_gradients(plain, {"generator": math.inf})
+
+
+@pytest.mark.parametrize("options", [{"every_n_steps": 0}, {"patience": 0}, {"n": 1}])
+def test_numbers_out_of_range(options):
+    with pytest.raises(InputError, match="Health needs"):
+        Health(**options)
+
+
+# -- from a config, and in two processes --------------------------------------------------------------
+
+
+def test_from_a_config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = {
+        "model": {"class_path": "GAN", "init_args": {"shape": [1, 8, 8], "latent": 4, "hidden": 16}},
+        "data": {"class_path": "Digits"},
+        "trainer": {
+            "max_epochs": 1,
+            "accelerator": "cpu",
+            "log_every_n_steps": 5,
+            "callbacks": [
+                {"class_path": "Health", "init_args": {"every_n_steps": 5, "stop": True}},
+                {"class_path": "Checkpoints", "init_args": {"monitor": "health/well", "mode": "max"}},
+            ],
+        },
+    }
+    (tmp_path / "sick.yaml").write_text(yaml.safe_dump(config))
+    assert main(["fit", "--config", "sick.yaml"]) == 0
+    (table,) = tmp_path.rglob("metrics.csv")
+    header = table.read_text().splitlines()[0].split(",")
+    assert {"health/diversity", "health/gradient_generator", "discriminator/accuracy_real", "discriminator/js"} <= set(
+        header
+    )
+    assert list(tmp_path.rglob("last.ckpt"))
+
+
+class TwoDeaf(Deaf):
+    """Says where it ended; in the process of one rank its loss may become no number."""
+
+    def __init__(self, bad_rank=None):
+        super().__init__()
+        self.bad_rank = bad_rank
+
+    def generator_losses(self, fake):
+        terms = super().generator_losses(fake)
+        if self.bad_rank == self.trainer.global_rank and self.trainer.global_step >= 22:
+            terms["gan"] = terms["gan"] * math.nan
+        return terms
+
+    def on_train_end(self):
+        with open(f"{self.trainer.default_root_dir}/ended_{self.trainer.global_rank}", "w") as file:
+            file.write(f"{self.trainer.global_step}")
+
+
+class Ring(Dataset):
+    """Rows made where they are asked for, so that no tensor has to travel between processes."""
+
+    def __len__(self):
+        return 640
+
+    def __getitem__(self, index):
+        return Batch(draw_ring(1, torch.Generator().manual_seed(index))[0])
+
+
+TWO = {"strategy": "ddp_spawn", "devices": 2, "max_epochs": 100, "log_every_n_steps": 10}
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together(tmp_path):
+    fit(TwoDeaf(), DataLoader(Ring(), batch_size=32), tmp_path, callbacks=[Health(10, 100, stop=True)], **TWO)
+    first, second = ((tmp_path / f"ended_{rank}").read_text() for rank in (0, 1))
+    assert first == second
+    assert 100 <= int(first) < 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_number_that_is_none_in_one_process_stops_both(rank, tmp_path):
+    other = r"is nan|of another process is not finite"
+    with pytest.raises(Exception, match=rf"the loss of generator ({other}) in step 2[23]"):
+        fit(TwoDeaf(rank), DataLoader(Ring(), batch_size=32), tmp_path, callbacks=[Health(10)], **TWO)
