@@ -30,7 +30,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from typing import Any
 
@@ -165,6 +165,8 @@ class AdversarialModule(PlainHyperparameters):
         self._clip_norm = clip_norm or {}
         self._in_turn = False
         self._seed: int | None = None
+        self._recalled = False  # a checkpoint, by on_load_checkpoint
+        self._trained_by: dict[str, str] = {}  # the kind of each player's optimizer, as a checkpoint has it
         self._gradients: dict[str, Tensor] = {}  # of a checkpoint from within an accumulation window
         self._leave_table()
 
@@ -185,6 +187,17 @@ class AdversarialModule(PlainHyperparameters):
 
     def check_batch(self, batch: Any) -> None:
         """Raises InputError where data and model do not fit. Called with a run's first batch. Nothing, unless overridden."""
+
+    def pictures(self, batch: Any) -> int:
+        """How many pictures a batch has, for the average: the length of its first tensor of two dimensions or more.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = next((len(tensor) for tensor in _tensors(batch) if tensor.dim() > 1), 0)
+        if not found:
+            raise InputError(f"average counts pictures, and a batch of {type(batch).__name__} has none: override pictures()")
+        return found
 
     # -- the ritual ---------------------------------------------------------------------------------------------------
 
@@ -284,6 +297,10 @@ class AdversarialModule(PlainHyperparameters):
             seat.optimizer.step()
         else:
             self.trainer.strategy.optimizer_step(seat.optimizer.optimizer, _nothing, model=self)
+        if self._clip_norm and not self._called_before_step:
+            raise RuntimeError(
+                f"on_before_optimizer_step of {type(self).__name__} does not call super().on_before_optimizer_step"
+            )
         seat.forget_gradients()
         # where a loss scaler finds an overflow it takes no step and scales down. The batch is a step all the same, and the
         # schedules go on with the training; the average, which is of steps that were taken, waits for the next
@@ -301,6 +318,7 @@ class AdversarialModule(PlainHyperparameters):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clips. Lightning calls this after unscaling, so the bound holds for the true gradient under 16-mixed too."""
+        self._called_before_step = True
         if self._clip_norm:
             for seat in self._seats().values():
                 if seat.optimizer.optimizer is optimizer and seat.name in self._clip_norm:
@@ -397,21 +415,35 @@ class AdversarialModule(PlainHyperparameters):
         self._leave_table()
         if stage == "fit":
             refuse_strategy(self.trainer.strategy)
-            self._seed = None
-            if self.average is not None:
-                self.averaged = self.averaged or self._new_average()
+            self._seed, self._trained_by = None, {}
+            self._recalled = False
+            if self.average is None:
+                self.averaged = None
+            elif self.averaged is None:
+                self.averaged = self._new_average()
+            else:
+                self.averaged.requires_grad_(False)
         if isinstance(self.trainer.strategy, DDPStrategy):
             self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
     def teardown(self, stage: str) -> None:
-        """Forgets the trainer's optimizers, so that the module can be copied and pickled."""
+        """Forgets the trainer's optimizers."""
         self._leave_table()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the trainer's optimizers, so that the module can be copied and pickled, also after an error."""
+        unseated = {"_table": _Table([]), "_round": _NO_ROUND, "_intervals": {}}
+        return {**super().__getstate__(), **unseated}  # type: ignore[misc]
 
     def on_train_start(self) -> None:
         """Agrees with the other processes on the seed, and goes on with the gradients of an open window."""
         self._checked = False
         if self._seed is None:
             self._seed = self.trainer.strategy.broadcast(torch.initial_seed() % 2**63)
+        if self.averaged is not None:
+            self.averaged.begin(self._to_average())
+        if self.trainer.ckpt_path and not self._recalled:
+            raise RuntimeError(f"on_load_checkpoint of {type(self).__name__} does not call super().on_load_checkpoint")
         for name, gradient in self._gradients.items():
             parameter = self.get_parameter(name)
             parameter.grad = gradient.to(parameter)
@@ -424,7 +456,7 @@ class AdversarialModule(PlainHyperparameters):
         assert self._seed is not None
         begin_step(self._seed, self.trainer.global_rank, self._begun, self.device)
         if self.averaged is not None:
-            self.averaged.seen += _pictures(batch) * self.trainer.world_size
+            self.averaged.seen += self.pictures(batch) * self.trainer.world_size
 
     def on_validation_model_zero_grad(self) -> None:
         """Lightning's, but not within an accumulation window, whose gradients are still wanted."""
@@ -440,14 +472,19 @@ class AdversarialModule(PlainHyperparameters):
             return
         own: dict[str, Any] = {"histories": {}, "gradients": {}}
         if self.accumulate > 1:
-            own["gradients"] = {n: p.grad.clone() for n, p in self.named_parameters() if p.grad is not None}
+            own["gradients"] = {n: p.grad.cpu() for n, p in self.named_parameters() if p.grad is not None}
         everyone = [own]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             own["histories"] = {n: part.kept.cpu() for n, part in self.named_modules() if isinstance(part, History)}
             everyone = [own] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(everyone, own)
         seed = torch.initial_seed() if self._seed is None else self._seed
-        checkpoint["ganzoo"] = {**record(self, seed), "accumulate": self.accumulate, "own": everyone}
+        checkpoint["ganzoo"] = {
+            **record(self, seed),
+            "accumulate": self.accumulate,
+            "optimizers": dict(zip(self.players(), (type(o).__qualname__ for o in self.trainer.optimizers), strict=False)),
+            "own": everyone,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the seed and what this process had of its own; says what has changed.
@@ -460,9 +497,14 @@ class AdversarialModule(PlainHyperparameters):
         check_version(remembered)
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         self._load_average(checkpoint["state_dict"], fitting)
+        self._recalled = True
         if not fitting:
             return
-        mend(checkpoint.get("loops", {}), self.trainer)
+        if "optimizer_states" not in checkpoint:
+            raise InputError("the checkpoint holds weights only (save_weights_only): a run cannot go on from it")
+        if getattr(self.trainer, "overfit_batches", 0) and remembered.get("within_epoch"):
+            raise InputError("with trainer.overfit_batches a run goes on from an epoch's end only, not from within one")
+        mend(checkpoint.get("loops", {}), self.trainer, remembered.get("validation_due", False))
         trained = checkpoint.get("hyper_parameters", {})
         before, now = (_kinds(h.get("optimizers")) for h in (trained, self.hparams))
         if before != now:
@@ -470,6 +512,7 @@ class AdversarialModule(PlainHyperparameters):
                 f"the checkpoint was trained with optimizers {before or 'of the paper'}, and model.optimizers says "
                 f"{now or 'the paper'}: a run goes on with the optimizers that it began with"
             )
+        self._trained_by = remembered.get("optimizers", {})
         if "seed" not in remembered:
             say("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
             return
@@ -519,6 +562,7 @@ class AdversarialModule(PlainHyperparameters):
     def _leave_table(self) -> None:
         self._table, self._round, self._intervals, self._checked = _Table([]), _NO_ROUND, {}, False
         self._begun = -1
+        self._called_before_step = False
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Checks the first batch."""
@@ -548,6 +592,12 @@ class AdversarialModule(PlainHyperparameters):
                     raise InputError(CHAINED)
                 self._intervals[scheduler] = interval
                 schedulers.append({"scheduler": scheduler, "name": f"lr/{name}"})
+        kinds = {name: type(optimizer).__qualname__ for name, optimizer in zip(players, optimizers, strict=True)}
+        if self._trained_by and self._trained_by != kinds:
+            raise InputError(
+                f"the checkpoint was trained by {self._trained_by}, and the players have {kinds}: a run goes on with the "
+                "optimizers that it began with"
+            )
         if self._trainer is not None and self.trainer.ckpt_path:
             # a schedule that asked for the length of the training has had the loader built, which begins at the first
             # picture, because the trainer learns only after this where it stands: let it be built again
@@ -636,12 +686,16 @@ def _kinds(recipes: Mapping[str, Any] | None) -> dict[str, str]:
     return {player: each["class_path"] for player, each in (recipes or {}).items()}
 
 
-def _pictures(batch: Any) -> int:
-    """How many samples a batch has: the length of the first tensor in it."""
+def _tensors(batch: Any) -> Iterator[Tensor]:
     if isinstance(batch, Tensor):
-        return len(batch)
-    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, Sequence) else ()
-    return next((n for n in map(_pictures, parts) if n), 0)
+        yield batch
+    elif is_dataclass(batch):
+        yield from _tensors(vars(batch))
+    elif isinstance(batch, Mapping):
+        yield from _tensors(list(batch.values()))
+    elif isinstance(batch, list | tuple):
+        for part in batch:
+            yield from _tensors(part)
 
 
 def _total(terms: Terms) -> Tensor:

@@ -48,10 +48,30 @@ class Average(nn.ModuleDict):
     def __init__(self, networks: Mapping[str, nn.Module], half_life: float, ramp: float) -> None:
         if half_life <= 0 or ramp < 0:
             raise InputError(f"average is a half-life in pictures above 0, average_ramp at least 0, not {half_life}, {ramp}")
-        super().__init__({name: deepcopy(network).requires_grad_(False) for name, network in networks.items()})
+        try:
+            copies = {name: deepcopy(network).requires_grad_(False) for name, network in networks.items()}
+        except RuntimeError as error:  # of weights that are computed from others by a hook
+            raise InputError(
+                f"the networks to average cannot be copied ({str(error).splitlines()[0]}): take "
+                "torch.nn.utils.parametrizations for torch.nn.utils.weight_norm and spectral_norm"
+            ) from error
+        super().__init__(copies)
         self.half_life, self.ramp = half_life, ramp
         self.seen = 0  # pictures, in all processes
         self.updated: dict[str, int] = {}  # how many were seen when this player was averaged last
+
+    @torch.no_grad()
+    def begin(self, networks: Mapping[str, nn.Module]) -> None:
+        """Takes the networks as they are for the average, unless it has followed them already.
+
+        Raises:
+            InputError: in half precision, where an average stands still because its steps are rounded away.
+        """
+        if any(p.dtype in (torch.bfloat16, torch.float16) for p in self.parameters()):
+            raise InputError("an average needs weights in float32: --trainer.precision bf16-mixed or 32-true, not bf16-true")
+        if not self.seen:
+            for name, live in networks.items():
+                self[name].load_state_dict(live.state_dict())
 
     @torch.no_grad()
     def follow(self, player: str, networks: Mapping[str, nn.Module], moved: set[int]) -> None:

@@ -49,6 +49,7 @@ def record(module: L.LightningModule, seed: int) -> dict[str, Any]:
         "processes": trainer.world_size,
         "data": None if data is None else type(data).__qualname__,
         "within_epoch": within_epoch(trainer),
+        "validation_due": validation_due(trainer),
     }
 
 
@@ -78,7 +79,9 @@ def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], 
     Raises:
         InputError: within an epoch, where the data's order is another one.
     """
-    changed = [f"{what}.{k} was {before[k]} and is {v}" for k, v in now.items() if k in before and before[k] != v]
+    changed = [
+        f"{what}.{k} was {before[k]} and is {v}" for k, v in now.items() if k in before and _tuples(before[k]) != _tuples(v)
+    ]
     if not changed:
         return
     if order and within:
@@ -89,30 +92,69 @@ def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], 
     say(f"not as in the checkpoint: {', '.join(changed)}")
 
 
-def mend(loops: dict[str, Any], trainer: L.Trainer) -> None:
-    """Two moments from which Lightning 2.6 does not go on exactly are told to it as others, from which it does.
+def beginning(trainer: L.Trainer) -> tuple[int, int]:
+    """Where a training loader that is made now begins: at :func:`place` where a run is taken up, else with the epoch."""
+    if trainer.fit_loop.restarting:
+        return place(trainer)
+    return trainer.fit_loop.epoch_progress.current.processed, 0  # type: ignore[attr-defined]
 
+
+def validation_due(trainer: L.Trainer) -> bool:
+    """Whether a validation follows the batch in hand, which has not quite ended: the moment of a step's checkpoint."""
+    loop: Any = trainer.fit_loop.epoch_loop
+    done, fetcher = loop.batch_progress.current, trainer.fit_loop._data_fetcher
+    ending = done.ready == done.processed == done.completed + 1
+    return bool(ending and fetcher is not None and trainer.training and loop._should_check_val_fx(fetcher))
+
+
+def mend(loops: dict[str, Any], trainer: L.Trainer, due: bool) -> None:
+    """Tells Lightning 2.6 of some moments as of others, from which it goes on exactly.
+
+    - An epoch that had been announced and not begun is announced again.
     - A run that was stopped within an epoch, by its number of steps or by its time, counts that epoch as done.
     - Where a training is limited by steps, one batch too many follows an epoch's end. None does after the last batch of
       that epoch, a moment earlier.
+    - A validation that was left in its middle counts as done, as does one that was about to begin: both begin anew.
 
     Args:
         loops: ``checkpoint["loops"]``; changed in place.
         trainer: that goes on.
+        due: whether a validation was to follow (:func:`validation_due`).
     """
     fit = loops.get("fit_loop", {})
     epochs, batches = fit.get("epoch_progress"), fit.get("epoch_loop.batch_progress")
-    if not epochs or not batches:
+    validation = fit.get("epoch_loop.val_loop.batch_progress")
+    if not epochs or not batches or not validation:
         return
     now, steps = epochs["current"], fit.get("epoch_loop.state_dict", {})
-    if now["started"] != now["processed"]:
-        return
-    if batches["current"]["processed"] and not batches["is_last_batch"]:
+    if now["started"] == now["processed"] < now["ready"] and now["processed"]:
         for count in ("current", "total"):
-            epochs[count]["completed"] -= epochs[count]["completed"] == epochs[count]["processed"]
-            epochs[count]["processed"] -= 1
-    elif trainer.max_steps != -1 and now["completed"] == now["processed"] - 1 and batches["is_last_batch"]:
+            epochs[count]["ready"] = epochs[count]["started"]
+            epochs[count]["completed"] = epochs[count]["processed"] - 1
+    if now["started"] == now["processed"]:
+        if batches["current"]["processed"] and not batches["is_last_batch"]:
+            for count in ("current", "total"):
+                epochs[count]["completed"] -= epochs[count]["completed"] == epochs[count]["processed"]
+                epochs[count]["processed"] -= 1
+        elif trainer.max_steps != -1 and now["completed"] == now["processed"] - 1 and batches["is_last_batch"]:
+            for count in ("current", "total"):
+                epochs[count]["processed"] -= 1
+                batches[count]["completed"] -= 1
+            steps["_batches_that_stepped"] = steps.get("_batches_that_stepped", 1) - 1
+            return
+    left = validation["current"]["ready"] and not validation["is_last_batch"]
+    if due and batches["current"]["completed"] == batches["current"]["processed"] - 1:
         for count in ("current", "total"):
-            epochs[count]["processed"] -= 1
-            batches[count]["completed"] -= 1
-        steps["_batches_that_stepped"] = steps.get("_batches_that_stepped", 1) - 1
+            batches[count]["completed"] += 1
+        left = True
+    if left:
+        for count in ("current", "total"):
+            validation[count].update(ready=1, started=1, processed=0, completed=0)
+        validation["is_last_batch"] = False
+
+
+def _tuples(value: Any) -> Any:
+    # a config has lists where Python has tuples
+    if isinstance(value, Mapping):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,67 @@ def test_a_module_without_such_a_network_is_told(tmp_path):
 
     with pytest.raises(InputError, match=r"Other has no network 'generator' to average: name those .* in `averages`"):
         fit(Other(average=10.0), loader(torch.randn(16, 3), batch_size=4, kind=Batch), tmp_path, max_epochs=1)
+
+
+@dataclass
+class Record:
+    x: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda x: {"path": ["a.png", "b.png"], "x": x},
+        lambda x: {"step": torch.tensor(3), "mean": torch.zeros(3), "x": x},
+        lambda x: (["a", "b"], x),
+        Record,
+    ],
+)
+def test_pictures_are_counted_in_batches_of_any_kind(wrapped):
+    assert Walk(average=10.0).pictures(wrapped(torch.zeros(8, 3))) == 8
+    with pytest.raises(InputError, match=r"counts pictures, and a batch of .* has none: override pictures\(\)"):
+        Walk(average=10.0).pictures(wrapped(torch.tensor(1.0)))
+
+
+def test_weights_that_come_when_the_fit_starts_are_in_the_average(tmp_path):
+    class Pretrained(Walk):
+        def on_fit_start(self):
+            super().on_fit_start()
+            nn.init.ones_(self.G[0].bias)
+
+    model = Pretrained(average=1e9, average_ramp=0.0)
+    model.G[0].requires_grad_(False)
+    fit(model, loader(torch.randn(16, 3), batch_size=4, kind=Batch), tmp_path, max_epochs=1)
+    assert torch.equal(model.averaged["G"][0].bias, torch.ones(3))
+
+
+def test_half_precision_weights_are_refused(tmp_path):
+    with pytest.raises(InputError, match="needs weights in float32"):
+        fit(
+            Walk(average=10.0),
+            loader(torch.randn(16, 3), batch_size=4, kind=Batch),
+            tmp_path,
+            max_epochs=1,
+            precision="bf16-true",
+        )
+
+
+def test_weights_computed_by_a_hook_are_refused_with_advice(tmp_path):
+    model = Walk(average=10.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.nn.utils.weight_norm(model.G[0])
+    with pytest.raises(InputError, match=r"cannot be copied .*torch\.nn\.utils\.parametrizations"):
+        fit(model, loader(torch.randn(16, 3), batch_size=4, kind=Batch), tmp_path, max_epochs=1)
+
+
+def test_thawing_a_model_leaves_its_average_frozen_and_another_fit_may_do_without(tmp_path):
+    model, _ = walked(tmp_path, average=10.0)
+    model.freeze()
+    model.unfreeze()
+    batches = loader(torch.randn(16, 3), batch_size=4, kind=Batch)
+    fit(model, batches, tmp_path, max_epochs=1)
+    assert not any(p.requires_grad for p in model.averaged.parameters())
+    model.average = None
+    fit(model, batches, tmp_path, max_epochs=1)
+    assert model.averaged is None

@@ -228,6 +228,106 @@ def test_workers_do_not_matter(before, after, tmp_path):
         assert same(straight, everything(run(model, Few(model, num_workers=after), tmp_path, path))) == [], name
 
 
+class Validated(L.Callback):
+    """At which steps a validation ended; stops as early stopping would, at the third."""
+
+    def __init__(self, before: int = 0) -> None:
+        self.at: list[int] = []
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.at.append(trainer.global_step)
+
+
+@pytest.mark.parametrize(
+    "when", [{}, {"val_check_interval": 3}, {"val_check_interval": 0.5}, {"check_val_every_n_epoch": 2}], ids=str
+)
+def test_no_validation_is_passed_over_or_repeated(when, tmp_path):
+    """A step's checkpoint is written before the validation that follows it, an epoch's after it."""
+    seen, model = Validated(), build("GAN")
+    straight = run(
+        model, Few(model, held_out=True), tmp_path, callbacks=[EveryMoment(tmp_path / "kept"), seen], max_epochs=2, **when
+    )
+    straight = everything(straight)
+    assert seen.at
+    for path in (tmp_path / "kept").glob("*.ckpt"):
+        step = torch.load(path, weights_only=True)["global_step"]
+        if step == 14:
+            continue
+        after, model = Validated(), build("GAN")
+        again = run(model, Few(model, held_out=True), tmp_path, path, callbacks=[after], max_epochs=2, **when)
+        assert same(straight, everything(again)) == [], path.name
+        assert after.at == [at for at in seen.at if at > step or (at == step and "end" not in path.stem)], path.name
+
+
+class SignalAt(L.Callback):
+    """What StopOnSignal does when SIGTERM comes in this step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer._signal_connector.received_sigterm = True
+
+
+@pytest.mark.parametrize("step", [3, 5, 7])
+def test_after_sigterm(step, tmp_path):
+    """Within an epoch, before a validation and in an epoch's last step; the validation is made up for."""
+    limits = {"max_epochs": 2, "val_check_interval": 7 if step == 7 else 3}
+    seen, model = Validated(), build("CycleGAN")
+    straight = everything(run(model, Few(model, held_out=True), tmp_path, callbacks=[seen], **limits))
+    model = build("CycleGAN")
+    stopping = [SignalAt(step), Checkpoints(tmp_path / "stopped")]
+    with pytest.raises(SystemExit):
+        run(model, Few(model, held_out=True), tmp_path, callbacks=stopping, **limits)
+    copy.deepcopy(model)  # an interrupted module can be copied all the same
+    after, model = Validated(), build("CycleGAN")
+    path = tmp_path / "stopped" / "last.ckpt"
+    again = run(model, Few(model, held_out=True), tmp_path, path, callbacks=[after], **limits)
+    assert same(straight, everything(again)) == []
+    assert after.at == [at for at in seen.at if at >= step]
+
+
+def test_ctrl_c_between_two_players_steps_keeps_the_checkpoint_before(tmp_path):
+    class Interrupted(MODELS["GAN"]):
+        def generator_losses(self, fake):
+            if self.trainer.global_step == 10:  # the discriminator's of the tenth step is done
+                raise KeyboardInterrupt
+            return super().generator_losses(fake)
+
+    torch.manual_seed(0)
+    model = Interrupted(**SMALL["GAN"])
+    keeper = Checkpoints(tmp_path / "kept", every_n_train_steps=4)
+    with pytest.raises(SystemExit):
+        run(model, Few(model), tmp_path, callbacks=[keeper])
+    assert torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["global_step"] == 8
+
+
+def test_an_epoch_that_was_announced_and_not_begun(tmp_path):
+    class AtStart(L.Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            trainer.save_checkpoint(tmp_path / f"{trainer.current_epoch}.ckpt")
+
+    model = build("GAN")
+    straight = everything(run(model, Few(model), tmp_path, callbacks=[AtStart()]))
+    model = build("GAN")
+    again = everything(run(model, Few(model), tmp_path, tmp_path / "1.ckpt"))
+    again["x-axis"] = straight["x-axis"]  # Lightning counts the logger's axis one too far from such a moment
+    assert same(straight, again) == []
+
+
+def test_whoever_asks_for_the_loader_during_the_training_gets_all_of_it(tmp_path):
+    lengths = []
+
+    class Asks(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            lengths.append(len(list(trainer.datamodule.train_dataloader())))
+
+    model = build("GAN")
+    run(model, Few(model), tmp_path, callbacks=[Asks()], max_epochs=1)
+    assert lengths == [7] * 7
+
+
 # -- what must fail ----------------------------------------------------------------------------------------------------
 
 
@@ -354,6 +454,55 @@ def test_a_checkpoint_without_ganzoos_record_goes_on_with_a_word(kept, tmp_path,
     model = build("GAN")
     assert run(model, Few(model), tmp_path, path).global_step == 14
     assert "noise begins anew" in capsys.readouterr().err
+
+
+def test_weights_only_are_not_gone_on_with(tmp_path):
+    model = build("GAN")
+    run(model, Few(model), tmp_path).save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
+    model = build("GAN")
+    with pytest.raises(InputError, match="holds weights only"):
+        run(model, Few(model), tmp_path, tmp_path / "weights.ckpt")
+
+
+def test_overfitting_goes_on_from_an_epochs_end_only(tmp_path):
+    model = build("GAN")
+    run(model, Few(model), tmp_path, callbacks=[EveryMoment(tmp_path / "few")], max_epochs=2, overfit_batches=3)
+    model = build("GAN")
+    with pytest.raises(InputError, match="overfit_batches a run goes on from an epoch's end only"):
+        run(model, Few(model), tmp_path, tmp_path / "few" / "epoch=0-step=2.ckpt", overfit_batches=3, max_epochs=2)
+
+
+def test_another_optimizer_in_the_code_is_refused(kept, tmp_path):
+    class Other(MODELS["GAN"]):
+        def player_optimizer(self, player, parameters):
+            return torch.optim.RMSprop(parameters, lr=1e-3, momentum=0.5)
+
+    model = Other(**SMALL["GAN"])
+    with pytest.raises(InputError, match=r"trained by .*SGD.* and the players have .*RMSprop"):
+        run(model, Few(model), tmp_path, kept / "end-0.ckpt")
+
+
+def test_a_list_is_no_other_setting_than_a_tuple(kept, tmp_path, capsys):
+    model = build("GAN", shape=[1, 8, 8])
+    run(model, Few(model), tmp_path, kept / "end-0.ckpt")
+    assert "not as in" not in capsys.readouterr().err
+
+
+def test_other_hooks_that_forget_super_are_named(kept, tmp_path):
+    class Unrecalled(MODELS["GAN"]):
+        def on_load_checkpoint(self, checkpoint):
+            pass
+
+    class Unclipped(MODELS["GAN"]):
+        def on_before_optimizer_step(self, optimizer):
+            pass
+
+    model = Unrecalled(**SMALL["GAN"])
+    with pytest.raises(RuntimeError, match="on_load_checkpoint of Unrecalled does not call super"):
+        run(model, Few(model), tmp_path, kept / "end-0.ckpt")
+    model = Unclipped(**SMALL["GAN"], clip_norm={"generator": 1.0})
+    with pytest.raises(RuntimeError, match="on_before_optimizer_step of Unclipped does not call super"):
+        run(model, Few(model), tmp_path)
 
 
 def test_a_hook_that_forgets_super_is_named(tmp_path):

@@ -18,8 +18,9 @@ from ganzoo.files import beside
 class Checkpoints(ModelCheckpoint):
     """Saves ``epoch=3-step=1200.ckpt`` at each epoch's end (or as asked) and ``last.ckpt`` with it.
 
-    A step is a batch, however many players moved in it. Training that ends, or is interrupted (Ctrl-C, SIGTERM), leaves
-    its last state in ``last.ckpt``; an error leaves what was saved before it.
+    A step is a batch, however many players moved in it. Training that ends, or is interrupted between two
+    steps (as ``StopOnSignal`` does on Ctrl-C and SIGTERM), leaves its last state in ``last.ckpt``; anything else leaves what
+    was saved before it.
 
     Args:
         dirpath: the folder. Left out: ``checkpoints`` in the run's folder.
@@ -87,8 +88,14 @@ class Checkpoints(ModelCheckpoint):
             self._save_last_checkpoint(trainer, values)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Saves when the training was interrupted; the state that an error leaves is not worth keeping."""
-        if isinstance(exception, KeyboardInterrupt | SIGTERMException):
+        """Saves when the training was interrupted between two steps.
+
+        Not what an error leaves, nor what Ctrl-C leaves that came between two players' steps: a checkpoint from before is
+        better. Nor after Ctrl-C in one of several processes, which are anywhere then and would wait for each other.
+        """
+        step = trainer.fit_loop.epoch_loop.batch_progress.current
+        whole = step.ready == step.processed and trainer.world_size == 1  # type: ignore[attr-defined]
+        if isinstance(exception, SIGTERMException) or (isinstance(exception, KeyboardInterrupt) and whole):
             super().on_exception(trainer, pl_module, exception)
 
     def _monitor_candidates(self, trainer: L.Trainer) -> dict[str, Any]:

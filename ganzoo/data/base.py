@@ -1,5 +1,6 @@
 """What all of ganzoo's data have in common: splits, loaders, order, and the one step from uint8 to [-1, 1]."""
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -12,8 +13,10 @@ from ganzoo.data.batches import LabelledImages, as_float
 from ganzoo.data.checks import at_least
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
 from ganzoo.errors import InputError
-from ganzoo.resume import check_changes, place, within_epoch
+from ganzoo.resume import beginning, check_changes, within_epoch
 
+# a folder may have moved, and workers make no difference
+_ANY = ("root", "root_b", "source_root", "target_root", "photographs", "num_workers")
 Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
 
@@ -103,7 +106,7 @@ class ImageDataModule(L.LightningDataModule, ABC):
         if self.trainer is not None:
             ranks, rank = self.trainer.world_size, self.trainer.global_rank
             # Lightning starts the workers of a resumed run before it calls set_epoch
-            epoch, done = place(self.trainer)
+            epoch, done = beginning(self.trainer)
         sampler = EpochSampler(len(dataset), self.seed, ranks, rank)
         sampler.begin_at(epoch, done * self.batch_size)
         if len(sampler) < self.batch_size:
@@ -151,8 +154,10 @@ class ImageDataModule(L.LightningDataModule, ABC):
             check_changes("data", state, self._order(), state.get("within_epoch", False))
 
     def _order(self) -> dict[str, Any]:
+        arguments = {name: getattr(self, name, None) for name in inspect.signature(type(self).__init__).parameters}
+        settings = {k: v for k, v in arguments.items() if isinstance(v, bool | int | float | str) and k not in _ANY}
         pictures = len(self.train_set) if self.train_set is not None else 0  # type: ignore[arg-type]
-        return {"pictures": pictures, "batch_size": self.batch_size, "seed": self.seed}
+        return {**settings, "pictures": pictures, "batch_size": self.batch_size, "seed": self.seed}
 
     @property
     def _name(self) -> str:
