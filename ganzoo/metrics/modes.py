@@ -1,0 +1,227 @@
+"""Missing modes, two-sample tests and nearest neighbours: what samples lack, what gives them away, what they copy."""
+
+from math import cos, log, pi, sin
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganzoo.errors import InputError
+from ganzoo.metrics import manifold
+from ganzoo.metrics.statistics import checked, checked_pair
+
+# -- modes of known mixtures -------------------------------------------------------------------------------------------
+
+
+class Modes(NamedTuple):
+    """How samples spread over known modes.
+
+    Attributes:
+        found: modes with a sample of high quality.
+        high_quality: the share of samples within three deviations of a mode.
+        divergence: Jensen-Shannon divergence, in nats, of how all samples spread over their nearest modes from evenly.
+        missing: the modes without a sample of high quality, by index.
+    """
+
+    found: int
+    high_quality: float
+    divergence: float
+    missing: tuple[int, ...]
+
+
+def ring(modes: int = 8, radius: float = 1.0) -> Tensor:
+    """Centres at the angles ``2 pi k / modes``, float64 [modes, 2]; with normals of 0.01 round them."""
+    angles = [2 * pi * k / modes for k in range(modes)]
+    return radius * torch.tensor([[cos(a), sin(a)] for a in angles], dtype=torch.float64)
+
+
+def grid(side: int = 5, spacing: float = 2.0) -> Tensor:
+    """Centres of a square round the origin, float64 [side * side, 2]; with normals of 0.05 round them."""
+    places = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
+    return torch.cartesian_prod(places, places)
+
+
+def modes(samples: Tensor, centres: Tensor, sigma: float, deviations: float = 3.0) -> Modes:
+    """Of samples of a mixture of equal normals ``N(centre, sigma^2 I)`` with equal weights.
+
+    A sample belongs to the nearest centre, and is of high quality if no further than ``deviations sigma`` from it. Samples
+    of the mixture itself in the plane, of three deviations, are so with probability ``1 - exp(-9/2)``, 98.9 %. 2,500 samples
+    are usual.
+
+    Args:
+        samples: [N, d].
+        centres: [K, d], further from each other than twice that.
+        sigma: above 0.
+        deviations: above 0.
+
+    Raises:
+        InputError: no samples, samples of another width, NaN or infinite values.
+    """
+    x, mu = checked_pair(samples, centres.to(samples.device))
+    squares, nearest = (
+        torch.cat(each) for each in zip(*(block.min(1) for _, block in manifold.squared_distances(x, mu)), strict=True)
+    )
+    good = squares.sqrt() <= deviations * sigma
+    seen = nearest[good].bincount(minlength=len(mu)) > 0
+    spread = nearest.bincount(minlength=len(mu))
+    return Modes(
+        found=int(seen.sum()),
+        high_quality=good.double().mean().item(),
+        divergence=jensen_shannon(spread, torch.ones_like(spread)),
+        missing=tuple((~seen).nonzero().flatten().tolist()),
+    )
+
+
+def jensen_shannon(p: Tensor, q: Tensor) -> float:
+    """``KL(p || m) / 2 + KL(q || m) / 2`` with ``m = (p + q) / 2``, of two histograms (Lin 1991).
+
+    Args:
+        p: [K] counts or weights, 0 or above, not all 0.
+        q: [K], likewise.
+
+    Returns:
+        In [0, log 2], nats.
+
+    Raises:
+        InputError: of two lengths, an empty one, or below 0.
+    """
+    p, q = p.double(), q.double()
+    if p.shape != q.shape or not (p.sum() > 0 and q.sum() > 0) or (p < 0).any() or (q < 0).any():
+        raise InputError("histograms to be compared need as many places, values of 0 or above, and a sum above 0")
+    p, q = p / p.sum(), q / q.sum()
+    entropy = [torch.special.entr(each).sum() for each in ((p + q) / 2, p, q)]
+    return (entropy[0] - (entropy[1] + entropy[2]) / 2).clamp(0, log(2)).item()
+
+
+# -- two-sample tests --------------------------------------------------------------------------------------------------
+
+
+class Told(NamedTuple):
+    """Accuracy at telling samples from real pictures.
+
+    Attributes:
+        accuracy: of both, 0.5 where they cannot be told apart.
+        real: of the real pictures.
+        fake: of the samples.
+        error: the standard deviation that the accuracy would have if nothing could be told, of independent guesses.
+    """
+
+    accuracy: float
+    real: float
+    fake: float
+    error: float
+
+
+def nearest_neighbour_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> Told:
+    """Is the nearest other picture of the own kind? (Lopez-Paz and Oquab 2017; Xu et al. 2018, section 3.)
+
+    1 where samples are far from the data or collapsed, (n - 1) / (2 n - 1) on average for n samples of its own distribution,
+    and below where each is nearest to the picture that it copies. An accuracy of samples far above that of real pictures
+    says that samples lie closer together than the data. Equal distances count half.
+
+    Args:
+        real: [N, d], N 2 or above.
+        fake: [M, d], M 2 or above; the larger set is thinned to the size of the smaller.
+        seed: of the thinning; the global random streams are left alone.
+
+    Raises:
+        InputError: fewer than two features, of two widths, NaN or infinite values.
+    """
+    x, y = _thinned(*checked_pair(real, fake, least=2), seed)
+    across = x.new_full((2, len(x)), torch.inf)
+    for rows, squares in manifold.squared_distances(y, x):
+        across[1, rows] = squares.min(1).values
+        across[0] = torch.minimum(across[0], squares.min(0).values)
+    own = torch.cat([manifold.radii(each, 1) for each in (x, y)])
+    of_real, of_fake = ((own < across).double() + 0.5 * (own == across)).mean(1).tolist()
+    return _told(of_real, of_fake, len(x))
+
+
+def logistic_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> Told:
+    """Accuracy of a logistic regression, fitted on half of the features and judged on the other (Lopez-Paz and Oquab 2017).
+
+    Features are standardised by the first half. It sees what a hyperplane can tell, and no more: two distributions of one
+    mean look alike to it.
+
+    Args:
+        real: [N, d], N 4 or above.
+        fake: [M, d], M 4 or above; the larger set is thinned to the size of the smaller.
+        seed: of thinning and halves; the global random streams are left alone.
+
+    Raises:
+        InputError: fewer than four features, of two widths, NaN or infinite values.
+    """
+    # slow to import, and only these lines need it
+    from sklearn.linear_model import LogisticRegression
+
+    both = [each.cpu().numpy() for each in _thinned(*checked_pair(real, fake, least=4), seed)]
+    half = len(both[0]) // 2
+    train, held_out = (np.concatenate([each[part] for each in both]) for part in (slice(half), slice(half, None)))
+    mean, spread = train.mean(0), train.std(0)
+    spread[spread == 0] = 1  # a feature that never changes
+    model = LogisticRegression(max_iter=1000).fit((train - mean) / spread, np.repeat([0, 1], half))
+    told = model.predict((held_out - mean) / spread)
+    n = len(told) // 2
+    return _told(float((told[:n] == 0).mean()), float((told[n:] == 1).mean()), n)
+
+
+def _thinned(x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """As many of each; two sets of one size in the same order, so that what is in both is in one half of both."""
+    n = min(len(x), len(y))
+    i, j = (torch.randperm(len(each), generator=torch.Generator().manual_seed(seed))[:n] for each in (x, y))
+    return x[i.to(x.device)], y[j.to(y.device)]
+
+
+def _told(real: float, fake: float, n: int) -> Told:
+    return Told((real + fake) / 2, real, fake, 0.5 / (2 * n) ** 0.5)
+
+
+# -- nearest neighbours ------------------------------------------------------------------------------------------------
+
+
+class Neighbours(NamedTuple):
+    """Of each sample, the nearest first.
+
+    Attributes:
+        indices: int64 [N, k], into the training set.
+        distances: float64 [N, k], Euclidean.
+    """
+
+    indices: Tensor
+    distances: Tensor
+
+
+def nearest(samples: Tensor, training: Tensor, k: int = 1) -> Neighbours:
+    """What a sample might be copied from (Goodfellow et al. 2014, figure 2): its nearest pictures of the training set.
+
+    Args:
+        samples: [N, ...], pictures or features.
+        training: [M, ...] of the same shape and units, any type; a part of it at a time becomes float64.
+        k: neighbours, 1 to M; of equal distances, any.
+
+    Raises:
+        InputError: a k that is not from 1 to M, pictures of two shapes, NaN or infinite values.
+    """
+    if samples.shape[1:] != training.shape[1:]:
+        raise InputError(
+            f"samples have the shape {tuple(samples.shape[1:])} and the training set {tuple(training.shape[1:])}: resize one"
+        )
+    if not 1 <= k <= len(training):
+        raise InputError(f"{k} nearest neighbours in a training set of {len(training)}: give 1 to {len(training)}")
+    x = checked(samples.flatten(1), "samples")
+    best = x.new_full((len(x), k), torch.inf)
+    indices = torch.zeros(len(x), k, dtype=torch.int64, device=x.device)
+    many = max(k, manifold.VALUES // max(len(x), x.shape[1]))
+    for start in range(0, len(training), many):
+        part = checked(training[start : start + many].flatten(1).to(x.device), "training set")
+        for rows, squares in manifold.squared_distances(x, part):
+            found, places = squares.topk(min(k, len(part)), largest=False)
+            best[rows], chosen = torch.cat([best[rows], found], 1).topk(k, largest=False)
+            indices[rows] = torch.cat([indices[rows], places + start], 1).gather(1, chosen)
+    # of those few once more from the differences, so that a copy is at 0 exactly
+    for i, row in enumerate(indices):
+        there = training[row.to(training.device)].flatten(1).to(x.device, torch.float64)
+        best[i], order = (there - x[i]).square().sum(1).sqrt().sort()
+        indices[i] = row[order]
+    return Neighbours(indices, best)
