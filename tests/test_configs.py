@@ -123,7 +123,11 @@ def test_a_config_says_what_it_is(path):
     assert "base" not in content  # whole, no inheritance
 
 
-@pytest.mark.parametrize("name", NAMES)
+# of the paper's size: half a minute of convolutions
+LARGE = ("cyclegan_horse2zebra",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in NAMES])
 def test_a_config_trains_draws_and_saves(name, world, monkeypatch, capsys):
     monkeypatch.chdir(world)
     limits = ["--trainer.max_steps", "2", "--trainer.limit_val_batches", "1", "--trainer.accelerator", "cpu"]

@@ -198,6 +198,7 @@ def test_a_conditional_gan_chooses_a_colour(seed, tmp_path):
     assert coloured(Pix2Pix(**SMALL), tmp_path, seed) >= 0.9
 
 
+@pytest.mark.slow
 def test_l1_alone_gives_a_colour_between(tmp_path):
     assert coloured(L1Alone(**SMALL), tmp_path) <= 0.1
 

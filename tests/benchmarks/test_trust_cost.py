@@ -38,8 +38,8 @@ def seconds_a_step(model, batch, n, tmp_path, *callbacks) -> float:
 @pytest.mark.parametrize(
     ("name", "build", "shape", "n", "rounds"),
     [
-        ("GAN 8x8, batch 64", lambda **o: GAN(shape=(1, 8, 8), latent=16, hidden=128, **o), (64, 1, 8, 8), 600, 7),
-        ("DCGAN 32x32, batch 64", lambda **o: DCGAN(shape=(3, 32, 32), **o), (64, 3, 32, 32), 100, 5),
+        ("GAN 8x8, batch 64", lambda **o: GAN(shape=(1, 8, 8), latent=16, hidden=128, **o), (64, 1, 8, 8), 300, 7),
+        ("DCGAN 32x32, width 32, batch 64", lambda **o: DCGAN((3, 32, 32), 32, **o), (64, 3, 32, 32), 100, 5),
     ],
 )
 def test_averages_and_health(name, build, shape, n, rounds, tmp_path):

@@ -335,7 +335,7 @@ def test_two_components_keep_the_plane_that_holds_the_points():
     assert line.shape == (30, 2)
 
 
-@pytest.mark.parametrize("tsne", [False, True])
+@pytest.mark.parametrize("tsne", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_projection_keeps_far_groups_apart_and_is_the_same_again(tsne):
     g = torch.Generator().manual_seed(0)
     a, b = torch.randn(60, 20, generator=g), torch.randn(60, 20, generator=g) + 10
