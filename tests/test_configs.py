@@ -124,7 +124,7 @@ def test_a_config_says_what_it_is(path):
 
 
 # of the paper's size: half a minute of convolutions
-LARGE = ("cyclegan_horse2zebra",)
+LARGE = ("cyclegan_horse2zebra", "pix2pix_folder")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in NAMES])

@@ -594,13 +594,13 @@ def rest(seed, digits, tmp_path):
 
 
 def test_a_level_beats_enlarging_on_held_out_pictures(digits, tmp_path):
-    assert rest(0, digits, tmp_path) < 0.6
+    assert rest(0, digits, tmp_path) < 0.5
 
 
 @pytest.mark.slow
 def test_a_level_beats_enlarging_whatever_the_seed(digits, tmp_path):
     """The median of five: of fourteen runs between 0.23 and 1.07 six lay above a half. GANs have bad moments."""
-    assert median(rest(seed, digits, tmp_path) for seed in range(5)) < 0.6
+    assert median(rest(seed, digits, tmp_path) for seed in range(5)) < 0.5
 
 
 @pytest.mark.slow

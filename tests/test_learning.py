@@ -234,6 +234,7 @@ def label_agreement(model, tmp_path, steps):
     return (classifier.predict(samples.flatten(1).numpy()) == wanted.numpy()).mean()
 
 
+@pytest.mark.slow
 def test_a_conditional_gan_paints_the_class_that_it_is_asked_for(tmp_path):
     assert label_agreement(CGAN((1, 8, 8)), tmp_path, 1200) >= 0.8
 
