@@ -11,39 +11,15 @@ import logging
 import shutil
 import statistics
 import time
-import warnings
 
-import lightning.pytorch as L
 import pytest
 import torch
-from test_step_cost import WARM_UP, Pair, Same
-from torch.utils.data import DataLoader
+from test_step_cost import Pair, seconds_a_step
 
 from ganzoo.callbacks import Compile
 from ganzoo.models import DCGAN, GAN
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-
-
-class ProcessorClock(L.Callback):
-    """Processor time from the end of the warm-up to the last batch."""
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if batch_idx == WARM_UP - 1:
-            self.start = time.process_time()
-        self.stop = time.process_time()
-
-
-def seconds_a_step(model, batch, n, tmp_path, *callbacks) -> float:
-    clock = ProcessorClock()
-    trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[clock, *callbacks], default_root_dir=tmp_path,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(model, DataLoader(Same(batch, n + WARM_UP), batch_size=None))
-    return (clock.stop - clock.start) / n
 
 
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="inductor needs a C++ compiler")
@@ -60,13 +36,13 @@ def test_compiled_and_not(name, build, shape, n, rounds, tmp_path):
     loops = {"as written": (build(), []), "compiled": (build(), [Compile(fullgraph=True)])}
     start = time.perf_counter()
     model, callbacks = loops["compiled"]
-    seconds_a_step(model, batch, 1, tmp_path, *callbacks)
+    seconds_a_step(model, batch, 1, tmp_path, *callbacks, now=time.process_time)
     first = time.perf_counter() - start
     took = {kind: [] for kind in loops}
     for i in range(rounds):
         for kind in list(loops) if i % 2 == 0 else list(loops)[::-1]:
             model, callbacks = loops[kind]
-            took[kind].append(seconds_a_step(model, batch, n, tmp_path, *callbacks))
+            took[kind].append(seconds_a_step(model, batch, n, tmp_path, *callbacks, now=time.process_time))
     ratios = [a / b for a, b in zip(took["compiled"], took["as written"], strict=True)]
     print(f"\n{name}, {torch.get_num_threads()} threads, {rounds} rounds of {n} steps")
     for kind, mine in took.items():

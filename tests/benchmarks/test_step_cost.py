@@ -53,27 +53,31 @@ class Same(IterableDataset):
 
 
 class Clock(L.Callback):
-    """Wall time from the end of the warm-up to the last batch."""
+    """Time from the end of the warm-up to the last batch: on the wall, or whatever ``now`` tells."""
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now = now
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if batch_idx == WARM_UP - 1:
-            self.start = time.perf_counter()
-        self.stop = time.perf_counter()
+            self.start = self.now()
+        self.stop = self.now()
+
+
+def seconds_a_step(model, batch, n, tmp_path, *callbacks, now=time.perf_counter, precision="32-true", logs=False) -> float:
+    clock = Clock(now)
+    trainer = L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=logs, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[clock, *callbacks], precision=precision, default_root_dir=tmp_path,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer.fit(model, DataLoader(Same(batch, n + WARM_UP), batch_size=None))
+    return (clock.stop - clock.start) / n
 
 
 def ganzoo_loop(model: L.LightningModule, batch: Pair, precision: str, tmp_path, logs: bool = False) -> Loop:
-    def run(n: int) -> float:
-        clock = Clock()
-        trainer = L.Trainer(
-            max_epochs=1, accelerator="cpu", logger=logs, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, callbacks=[clock], precision=precision, default_root_dir=tmp_path,
-        )  # fmt: skip
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trainer.fit(model, DataLoader(Same(batch, n + WARM_UP), batch_size=None))
-        return (clock.stop - clock.start) / n
-
-    return run
+    return lambda n: seconds_a_step(model, batch, n, tmp_path, precision=precision, logs=logs)
 
 
 def timed(step: Callable[[], object]) -> Loop:

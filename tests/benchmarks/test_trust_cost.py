@@ -13,7 +13,7 @@ import warnings
 import lightning.pytorch as L
 import pytest
 import torch
-from test_step_cost import Clock, Pair, Same
+from test_step_cost import Pair, Same, seconds_a_step
 from torch.utils.data import DataLoader
 
 from ganzoo.callbacks import Health
@@ -21,18 +21,6 @@ from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.models import DCGAN, GAN, CycleGAN, Pix2Pix
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-
-
-def seconds_a_step(model, batch, n, tmp_path, *callbacks) -> float:
-    clock = Clock()
-    trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[clock, *callbacks], default_root_dir=tmp_path,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(model, DataLoader(Same(batch, n + 3), batch_size=None))
-    return (clock.stop - clock.start) / n
 
 
 @pytest.mark.parametrize(
