@@ -1,4 +1,4 @@
-"""The one kind of error that is the user's to mend."""
+"""The one kind of error that is the user's to mend, and other errors in one line."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message is one line that says what is wrong, where, and what to do. The command prints that line and leaves
     with exit code 2; from Python it is an ordinary ``ValueError``.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, on one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

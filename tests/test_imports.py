@@ -21,7 +21,8 @@ ALLOWED = {
     "reversal": set(),
     "replay": {"errors"},
     "pyramid": {"errors"},
-    "metrics": {"errors", "metrics"},
+    "download": {"errors"},
+    "metrics": {"download", "errors", "files", "metrics", "noise"},
     "say": set(),
     "files": {"errors"},
     "strategies": {"errors"},
@@ -32,7 +33,7 @@ ALLOWED = {
     "adversarial": {"ema", "errors", "hyperparameters", "noise", "parts", "replay", "resume", "say", "strategies"},
     "networks": {"errors", "networks"},
     "models": LEAVES | {"adversarial", "networks", "models"},
-    "data": {"errors", "images", "data", "resume"},
+    "data": {"download", "errors", "images", "data", "resume"},
     "callbacks": LEAVES | {"callbacks", "files", "metrics"},
 }
 # "X is Y with Z changed" in the paper's own words

@@ -7,8 +7,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ganzoo.data.checks import one_line
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 
 
 def cached(path: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -23,8 +23,3 @@ def one_of(name: str, value: object, choices: Sequence[object]) -> None:
     """InputError when `value` is none of `choices`."""
     if value not in choices:
         raise InputError(f"{name} is {value!r}: give one of {', '.join(map(str, choices))}")
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says, on one line; its type where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -16,14 +16,14 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from ganzoo.data import mnistm
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.batches import Images, TwoDomains
-from ganzoo.data.checks import at_least, one_line, one_of, share
+from ganzoo.data.checks import at_least, one_of, share
 from ganzoo.data.digits import Digits
 from ganzoo.data.folder import CentreCropped, CropAndMirror, PictureFile
 from ganzoo.data.pictures import find_pictures, picture_sizes, resize
 from ganzoo.data.sampling import Augmented, picture_rng, unchanged
 from ganzoo.data.splits import split_files, split_folders, sub_folders
 from ganzoo.data.vision import MNIST
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 
 UNKNOWN = -1
 """The label of a picture that has none."""

@@ -18,14 +18,14 @@ from torch.utils.data import Dataset
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.cache import cached
-from ganzoo.data.checks import at_least, one_line
-from ganzoo.data.download import unpack
+from ganzoo.data.checks import at_least
 from ganzoo.data.pictures import read_picture, resize
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import is_held_out
 from ganzoo.data.unpaired import TwoOrders
 from ganzoo.data.vision import mirrored_at_random
-from ganzoo.errors import InputError
+from ganzoo.download import unpack
+from ganzoo.errors import InputError, one_line
 
 VERSION = "16.0.0"
 NATIVE = 64

@@ -13,11 +13,11 @@ from ganzoo.data import world
 from ganzoo.data.base import Splits
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.checks import at_least, one_of, share
-from ganzoo.data.download import fetch, unpack
 from ganzoo.data.paired import Direction, Paired
 from ganzoo.data.pictures import find_pictures
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.unpaired import TwoOrders
+from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
 
 PAPER_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/maps.tar.gz"

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from ganzoo.data.checks import one_line
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 

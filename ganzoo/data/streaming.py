@@ -25,11 +25,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages
-from ganzoo.data.checks import at_least, one_line, one_of
+from ganzoo.data.checks import at_least, one_of
 from ganzoo.data.folder import CentreCropped, PictureFile
 from ganzoo.data.pictures import centre_crop, read_picture, resize_shorter_side
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, order_rng
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 
 # litdata fetches a name of this ending without threads, which must not be there when a loader forks its workers
 ABOUT = "ganzoo-index.json"

@@ -12,11 +12,11 @@ from torch.utils.data import Dataset
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Unpaired
 from ganzoo.data.checks import at_least, one_of, share
-from ganzoo.data.download import fetch, unpack
 from ganzoo.data.paired import Direction
 from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture, resize
 from ganzoo.data.sampling import Augmented, picture_rng
 from ganzoo.data.splits import is_held_out, split_files
+from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
 
 ARCHIVES_URL = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"

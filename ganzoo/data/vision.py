@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.batches import Images, LabelledImages
-from ganzoo.data.checks import at_least, one_line
+from ganzoo.data.checks import at_least
 from ganzoo.data.pictures import resize
 from ganzoo.data.sampling import Augmented
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 

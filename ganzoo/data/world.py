@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ganzoo.data.cache import cached
-from ganzoo.data.checks import one_line
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 
 HEIGHT, WIDTH = 2700, 5400
 STRIPE = 270

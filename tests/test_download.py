@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from ganzoo.data.download import fetch, unpack
+from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
 
 CONTENT = np.random.default_rng(0).bytes(700_000)

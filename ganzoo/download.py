@@ -18,8 +18,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from ganzoo.data.checks import one_line
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30
