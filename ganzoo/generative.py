@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 
@@ -180,6 +180,19 @@ def own_noise(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def looking_at(module: nn.Module) -> Iterator[None]:
+    """Inside the block the module is in evaluation mode; afterwards each part has its own mode back."""
+    # each network's own mode: a frozen one may be in evaluation mode while the others train
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def noise(n: int, size: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:

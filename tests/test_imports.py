@@ -34,7 +34,8 @@ ALLOWED = {
     "networks": {"errors", "networks"},
     "models": LEAVES | {"adversarial", "networks", "models"},
     "data": {"download", "errors", "images", "data", "resume"},
-    "callbacks": LEAVES | {"callbacks", "files", "metrics"},
+    "judging": {"errors", "generative", "images", "noise"},
+    "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
 }
 # "X is Y with Z changed" in the paper's own words
 MODEL_IMPORTS_MODEL = {("dcgan", "gan")}

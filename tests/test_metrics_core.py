@@ -37,10 +37,10 @@ def normal(n: int, d: int, seed: int, mean: float = 0.0) -> Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + mean
 
 
-def gathered(x: Tensor, sizes: list[int], **options: int) -> Statistics:
-    found = Statistics(replace(HEADER, dimension=x.shape[1]), **options)
-    for part in x.split(sizes):
-        found.update(part)
+def gathered(x: Tensor, sizes: list[int], keep: int = 0, seed: int = 0, places: Tensor | None = None) -> Statistics:
+    found = Statistics(replace(HEADER, dimension=x.shape[1]), keep, seed)
+    for part, where in zip(x.split(sizes), [None] * len(sizes) if places is None else places.split(sizes), strict=True):
+        found.update(part, where)
     return found
 
 
@@ -116,7 +116,8 @@ def test_each_feature_has_the_same_chance_to_be_kept(parts):
     x = torch.arange(30, dtype=torch.float64)[:, None]
     kept = torch.zeros(30)
     for draw in range(3000):
-        whole, *others = (gathered(part, [len(part)], keep=10, seed=3 * draw + i) for i, part in enumerate(x.split(parts)))
+        # the features are their own places; the last part comes first
+        whole, *others = (gathered(part, [len(part)], 10, draw, part[:, 0]) for part in reversed(x.split(parts)))
         for other in others:
             whole.merge(other)
         kept[whole.features[:, 0].long()] += 1
@@ -138,12 +139,24 @@ def test_parts_of_unlike_sets_are_refused_by_name(name):
         Statistics(HEADER).merge(Statistics(other))
 
 
-def test_parts_that_chose_alike_are_refused():
-    a, b = (gathered(normal(10, 5, i), [10], keep=4) for i in range(2))
-    with pytest.raises(InputError, match="one seed"):
+@pytest.mark.parametrize("keep", [1, 20, 59, 60, ALL])
+def test_what_parts_keep_is_what_one_pass_keeps(keep):
+    """Two processes take batches by turns; the file of one of them is read back in between."""
+    x, places = normal(60, 5, 0), torch.arange(60)
+    mine, its = (gathered(x[i::2], [10, 20], keep, 3, places[i::2]) for i in range(2))
+    mine.merge(its)
+    assert torch.equal(mine.features, gathered(x, [60], keep, 3).features)
+    assert mine.whole == (keep >= 60)
+
+
+def test_parts_of_the_same_pictures_or_of_another_choice_are_refused():
+    a, b = (gathered(normal(10, 5, i), [10], keep=ALL, places=torch.arange(10) + 9 * i) for i in range(2))
+    with pytest.raises(InputError, match="both have a picture 9"):
         a.merge(b)
-    with pytest.raises(InputError, match="keep is 3 there and 4 here"):
+    with pytest.raises(InputError, match=r"keep is 3 of seed 0 there and \d+ of seed 0 here"):
         a.merge(gathered(normal(10, 5, 1), [10], keep=3))
+    with pytest.raises(InputError, match="keep is 4 of seed 1 there and 4 of seed 0 here"):
+        gathered(normal(10, 5, 1), [10], keep=4).merge(gathered(normal(10, 5, 1), [10], keep=4, seed=1))
 
 
 def test_features_that_cannot_be_used_count_for_nothing():
@@ -199,8 +212,8 @@ def test_a_broken_file_is_one_clear_line(tmp_path):
         path.write_bytes(broken)
         with pytest.raises(InputError, match=r"real.npz: not a file of statistics, or a damaged one \(.+\); remove it"):
             Statistics.load(path)
-    np.savez(path, about=np.array(json.dumps({"format": 2})))
-    with pytest.raises(InputError, match="format is 2"):
+    np.savez(path, about=np.array(json.dumps({"format": 1})))
+    with pytest.raises(InputError, match="format is 1"):
         Statistics.load(path)
     with zipfile.ZipFile(path, "w"):
         pass

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganzoo.callbacks.samples import looking_at
 from ganzoo.errors import InputError
-from ganzoo.generative import CascadeSampler, Sampler, own_noise
+from ganzoo.generative import CascadeSampler, Sampler, looking_at, own_noise
 from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity
 from ganzoo.say import say
 

@@ -1,8 +1,6 @@
 """Pictures of the model at work, always from the same noise or the same inputs, as PNG files and in the logger."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator, own_noise
+from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator, looking_at, own_noise
 from ganzoo.images import to_uint8
 
 SMALLEST_TILE = 32  # pixels; smaller pictures are enlarged by a whole factor
@@ -213,18 +211,6 @@ def grid(images: Tensor, columns: int) -> Tensor:
     tiles = F.pad(torch.cat([tiles, blank]), (GAP, 0, GAP, 0), value=255)
     board = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
     return F.pad(board, (0, GAP, 0, GAP), value=255)
-
-
-@contextmanager
-def looking_at(module: nn.Module) -> Iterator[None]:
-    # each network's own mode: a frozen one may be in evaluation mode while the others train
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 def log_picture(logger: Logger, kind: str, image: Image.Image, picture: Tensor, step: int) -> None:

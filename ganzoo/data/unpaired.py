@@ -106,6 +106,7 @@ class Alongside(Dataset):
         self.y = y
         self.channels = (channels_x, channels_y)
         self.size = size
+        self.sizes = {"x": len(x), "y": len(y)}  # how many pictures there really are of each
 
     def __len__(self) -> int:
         return max(len(self.x), len(self.y))

@@ -5,25 +5,21 @@ interrupted pass) give what the whole would. Whoever compares, merges or loads s
 """
 
 import json
-import os
-import sys
 import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
-from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
+from ganzoo.files import beside
+from ganzoo.metrics.kept import ALL, Kept
 
-ALL = sys.maxsize
-"""Keeps every feature."""
-
-FORMAT = 1
+FORMAT = 2
 PART = 4096  # features that become float64 at a time
 
 
@@ -118,8 +114,7 @@ class Statistics:
         header: what the features are.
         keep: how many features to keep: none, a number, or :data:`ALL`. Of more than that number, each has the same chance
             to be among the kept.
-        seed: of that choice. Parts that will be merged each need their own, or they would choose alike. The global random
-            stream is left alone.
+        seed: of that choice, which depends on nothing else. The global random stream is left alone.
         device: where moments are gathered; it must know float64. Kept features are in the processor's memory.
 
     Attributes:
@@ -134,10 +129,7 @@ class Statistics:
         self.count = 0
         self.mean = torch.zeros(header.dimension, dtype=torch.float64, device=device)
         self.moment = torch.zeros(header.dimension, header.dimension, dtype=torch.float64, device=device)
-        self._rows: list[Tensor] = []
-        # a random number each: the kept are those with the smallest, in any number of parts and in any order
-        self._keys: list[Tensor] = []
-        self._generator = torch.Generator().manual_seed(seed)
+        self._kept = Kept(keep, header.dimension, seed)
 
     @classmethod
     def of(cls, features: Tensor | np.ndarray, header: Header | None = None, keep: int = ALL) -> Self:
@@ -159,11 +151,13 @@ class Statistics:
             found.update(part)
         return found
 
-    def update(self, features: Tensor) -> None:
+    def update(self, features: Tensor, places: Tensor | None = None) -> None:
         """Takes a batch.
 
         Args:
             features: [N, d] of any type and device.
+            places: int64 [N], each picture's number in the set, from 0; of parts that will be merged no two alike. Left
+                out, they are counted on.
 
         Raises:
             InputError: another shape, NaN or infinite values; nothing of the batch is then counted.
@@ -173,12 +167,8 @@ class Statistics:
             raise InputError(f"{self.header.extractor}: a feature has {x.shape[1]} values, not {self.header.dimension}")
         if len(x) == 0:
             return
-        if self.keep:
-            narrow = features.dtype in (torch.float16, torch.bfloat16, torch.float32)
-            self._rows.append(features.detach().to("cpu", torch.float32 if narrow else torch.float64, copy=True))
-            self._keys.append(torch.rand(len(x), dtype=torch.float64, generator=self._generator))
-            if sum(map(len, self._rows)) > 2 * self.keep:
-                self._thin()
+        counted = torch.arange(self.count, self.count + len(x))
+        self._kept.add(features, counted if places is None else places)
         x = x.to(self.mean.device)
         mean = x.mean(0)
         x = x - mean
@@ -188,18 +178,13 @@ class Statistics:
         """Takes another part of the same set, which stays as it is.
 
         Raises:
-            InputError: a part of another set, or one that keeps another number, or that chose with the same seed.
+            InputError: a part of another set, one that keeps another number or chose by another seed, or one that has
+                pictures of the same places.
         """
         self.header.refuse_unlike(other.header, SAME_SET, "statistics to be merged")
-        if self.keep != other.keep:
-            raise InputError(f"statistics to be merged: keep is {other.keep} there and {self.keep} here; give both the same")
-        if 0 < self.keep < ALL and torch.isin(_cat(self._keys), _cat(other._keys)).any():
-            raise InputError("statistics to be merged: both chose what to keep with one seed; give each part its own")
+        self._kept.join(other._kept)
         if other.count == 0:
             return
-        self._rows += other._rows
-        self._keys += other._keys
-        self._thin()
         device = self.mean.device
         self._join(other.count, other.mean.to(device), other.moment.to(device))
 
@@ -209,12 +194,6 @@ class Statistics:
         self.mean = self.mean + shift * (count / total)
         self.moment = (self.moment + moment).addr_(shift, shift, alpha=self.count * count / total)
         self.count = total
-
-    def _thin(self) -> None:
-        if sum(map(len, self._rows)) > self.keep:
-            keys = _cat(self._keys)
-            chosen = keys.topk(self.keep, largest=False).indices.sort().values
-            self._rows, self._keys = [torch.cat(self._rows)[chosen]], [keys[chosen]]
 
     @property
     def covariance(self) -> Tensor:
@@ -232,12 +211,11 @@ class Statistics:
 
     @property
     def features(self) -> Tensor:
-        """The kept features [min(keep, n), d], in the order in which they came.
+        """The kept features [min(keep, n), d], in the order of their places.
 
         float32 if they came in 32 bits or fewer, else float64.
         """
-        self._thin()
-        return torch.cat(self._rows) if self._rows else torch.zeros(0, self.header.dimension)
+        return self._kept.rows
 
     @property
     def whole(self) -> bool:
@@ -252,21 +230,16 @@ class Statistics:
         """
         path = Path(path)
         about = {"format": FORMAT, "header": asdict(self.header), "count": self.count, "keep": self.keep}
-        part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-        try:
-            with part.open("xb") as file:
-                np.savez(
-                    file,
-                    about=np.array(json.dumps(about)),
-                    mean=self.mean.cpu().numpy(),
-                    moment=self.moment.cpu().numpy(),
-                    features=self.features.numpy(),
-                    keys=_cat(self._keys).numpy(),
-                    generator=self._generator.get_state().numpy(),
-                )
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        about["seed"] = self._kept.seed
+        with beside(path) as part, part.open("wb") as file:
+            np.savez(
+                file,
+                about=np.array(json.dumps(about)),
+                mean=self.mean.cpu().numpy(),
+                moment=self.moment.cpu().numpy(),
+                features=self._kept.rows.numpy(),
+                places=self._kept.places.numpy(),
+            )
 
     @classmethod
     def load(
@@ -293,13 +266,11 @@ class Statistics:
                 about = json.loads(str(file["about"]))
                 if about["format"] != FORMAT:
                     raise InputError(f"{path}: format is {about['format']}, and this reads {FORMAT}; remove the file")
-                found = cls(Header(**about["header"]), keep=about["keep"], device=device)
+                found = cls(Header(**about["header"]), keep=about["keep"], seed=about["seed"], device=device)
                 found.count = about["count"]
                 found.mean = torch.from_numpy(file["mean"]).to(device)
                 found.moment = torch.from_numpy(file["moment"]).to(device)
-                if len(file["features"]):
-                    found._rows, found._keys = [torch.from_numpy(file["features"])], [torch.from_numpy(file["keys"])]
-                found._generator.set_state(torch.from_numpy(file["generator"]))
+                found._kept.add(torch.from_numpy(file["features"]), torch.from_numpy(file["places"]))
         except FileNotFoundError:
             raise InputError(f"{path}: there is no such file of statistics") from None
         except InputError:
@@ -312,7 +283,3 @@ class Statistics:
         if count is not None and count != found.count:
             raise InputError(f"{path}: count is {found.count} there and {count} here; measure both in one way")
         return found
-
-
-def _cat(keys: list[Tensor]) -> Tensor:
-    return torch.cat(keys) if keys else torch.zeros(0, dtype=torch.float64)

@@ -1,0 +1,108 @@
+"""What an extractor is: uint8 pictures in, features out, and a header that says exactly how."""
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.errors import InputError
+from ganzoo.metrics.statistics import Header
+
+
+class Features(NamedTuple):
+    """What an extractor sees in pictures.
+
+    Attributes:
+        pool: [N, d] float32, what distances are measured on.
+        logits: [N, K] float32 of the classifier at its end, None where it has none.
+    """
+
+    pool: Tensor
+    logits: Tensor | None
+
+
+class Extractor(nn.Module, ABC):
+    """A frozen network in evaluation mode, with its own resizing and scaling.
+
+    Attributes:
+        name: ``inception-2015``; part of the figures' names, so that no two networks give figures of one name.
+        dimension: d.
+        channels: of the pictures that it takes, 1 or 3; others are converted first (:meth:`convert`).
+        resize: how pictures get their size, in words.
+        preprocessing: what else is done to them, in words.
+        weights: the first 16 hexadecimal digits of the SHA-256 of its weights (:func:`digest`).
+        known: the network's weights are verified to be those that its name promises. Only with them may the Frechet
+            distance on Inception be called FID.
+        has_logits: whether :attr:`Features.logits` is there.
+        figures: kinds of figures that have a name of their own on this network, ``{"fd": "fid_tf"}``; it counts only where
+            the weights are known (:func:`ganzoo.metrics.extractors.figure_name`).
+    """
+
+    name: str
+    dimension: int
+    channels: int = 3
+    resize: str
+    preprocessing: str
+    weights: str = ""
+    known: bool = False
+    has_logits: bool = False
+    figures: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def label(self) -> str:
+        """What its figures' names end in: the name, with ``_`` for what is neither a letter nor a digit."""
+        return re.sub(r"\W+", "_", self.name)
+
+    @abstractmethod
+    def features(self, images: Tensor) -> Features:
+        """Features of uint8 pictures [N, channels, H, W], of any H and W, on the network's device."""
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Features:
+        """Features of pictures.
+
+        In float32 and outside any autocast, whatever the training does: half precision would be another protocol.
+
+        Args:
+            images: uint8 [N, C, H, W] with 1 or 3 channels, on any device.
+
+        Raises:
+            InputError: what are not uint8 pictures.
+        """
+        if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
+            raise InputError(
+                f"{self.name} takes uint8 pictures [N, 1 or 3, H, W], not {images.dtype} {list(images.shape)}: "
+                "turn pictures in [-1, 1] into them with ganzoo.images.to_uint8"
+            )
+        device = next(self.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            found = self.features(self.convert(images.to(device)))
+        return Features(found.pool.float(), None if found.logits is None else found.logits.float())
+
+    def convert(self, images: Tensor) -> Tensor:
+        """uint8 [N, 1 or 3, H, W] -> [N, channels, H, W]: grey is repeated, colour becomes its luma (ITU-R 601)."""
+        if images.shape[1] == self.channels:
+            return images
+        if self.channels == 3:
+            return images.expand(-1, 3, -1, -1)
+        weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
+        return (images.float() * weights).sum(1, keepdim=True).round().to(torch.uint8)
+
+    def header(self, source: str = "", split: str = "") -> Header:
+        """What its features are, of pictures of a source and its split."""
+        return Header(self.name, self.dimension, self.weights, self.resize, self.preprocessing, source, split)
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of names, shapes and values; the same in any order and file format."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())
+        found.update(tensor.view(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return found.hexdigest()[:16]
