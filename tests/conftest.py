@@ -11,6 +11,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Two processes share a run of all tests (setup.cfg). One of a file or of benchmarks is not worth, or does not bear it."""
+    if config.args_source is pytest.Config.ArgsSource.ARGS and "-n" not in config.invocation_params.args:
+        config.option.numprocesses, config.option.dist = None, "no"
+
+
 @pytest.fixture(autouse=True)
 def _one_stream(request):
     """Every test starts from the same random state, on one thread: small networks gain nothing from two, which wait for

@@ -27,13 +27,13 @@ NAMES = {
 def figure_name(kind: str, extractor: "Extractor") -> str:
     """What a figure is called, in logs and tables.
 
-    ``fid_tf``, ``fid_clean``, ``kid_tf``, ``inception_score_tf`` and the like are names of Inception-2015 alone, with weights
-    that were verified. On any other network, or other weights, it is ``fd_efflite0``, ``kd_classifier_mnist``,
+    ``fid_tf``, ``fid_clean``, ``kid_tf``, ``inception_score_tf`` and the like are names of Inception-2015 alone, with
+    weights that were verified. On any other network, or other weights, it is ``fd_efflite0``, ``kd_classifier_mnist``,
     ``score_inception_tf_unverified_1a2b3c4d``: nobody can take one for the other.
 
     Args:
-        kind: ``fd`` (Frechet distance), ``kd`` (kernel distance), ``score`` (of the Inception score's formula), ``precision``,
-            ``recall``, ``density``, ``coverage``, or another measure's name.
+        kind: ``fd`` (Frechet distance), ``kd`` (kernel distance), ``score`` (the Inception score's formula),
+            ``precision``, ``recall``, ``density``, ``coverage``, or another measure's name.
         extractor: what gave the features.
     """
     own = extractor.figures if extractor.known else {}

@@ -3,9 +3,10 @@
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,8 @@ class Extractor(nn.Module, ABC):
     def forward(self, images: Tensor) -> Features:
         """Features of pictures.
 
-        In float32 and outside any autocast, whatever the training does: half precision would be another protocol.
+        In float32, outside any autocast and without TensorFloat-32 or bfloat16 inside its products, whatever the training
+        does: a lower precision would be another protocol. It stays in evaluation mode whatever contains it.
 
         Args:
             images: uint8 [N, C, H, W] with 1 or 3 channels, on any device.
@@ -80,9 +82,13 @@ class Extractor(nn.Module, ABC):
                 "turn pictures in [-1, 1] into them with ganzoo.images.to_uint8"
             )
         device = next(self.parameters()).device
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(device.type, enabled=False), _products_in_float32():
             found = self.features(self.convert(images.to(device)))
         return Features(found.pool.float(), None if found.logits is None else found.logits.float())
+
+    def train(self, mode: bool = True) -> Self:
+        """Evaluation mode in any case: a network that holds this as a part does not turn it to training."""
+        return super().train(False)
 
     def convert(self, images: Tensor) -> Tensor:
         """uint8 [N, 1 or 3, H, W] -> [N, channels, H, W]: grey is repeated, colour becomes its luma (ITU-R 601)."""
@@ -96,6 +102,22 @@ class Extractor(nn.Module, ABC):
     def header(self, source: str = "", split: str = "") -> Header:
         """What its features are, of pictures of a source and its split."""
         return Header(self.name, self.dimension, self.weights, self.resize, self.preprocessing, source, split)
+
+
+@contextmanager
+def _products_in_float32() -> Iterator[None]:
+    """No backend shortens the factors of a float32 product: by default convolutions on a GPU do, and after
+    ``torch.set_float32_matmul_precision("medium")``, which Lightning advises, so do products of matrices everywhere."""
+    backends: Any = torch.backends
+    places = (backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.conv, backends.mkldnn.matmul)
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        yield
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
