@@ -130,3 +130,22 @@ def gated(score: float, worst: float, source_accuracy: float, least: float) -> f
     that. Of an accuracy that is not a number it is `worst`, too.
     """
     return score if source_accuracy >= least else worst
+
+
+def share_covered(accuracy: float, source_only: float, on_target: float) -> float:
+    """How much of the way between its bounds an adaptation covers (Ganin et al. 2016, table 2, in brackets).
+
+    Args:
+        accuracy: on the target, of the adapted model.
+        source_only: of the same network trained on the source alone.
+        on_target: of the same network trained on the target's labels.
+
+    Returns:
+        0 at the lower bound, 1 at the upper; outside of that range for what is outside of them.
+
+    Raises:
+        InputError: the bounds are equal, or in the wrong order.
+    """
+    if not on_target > source_only:
+        raise InputError(f"training on the target ({on_target}) should be better than on the source only ({source_only})")
+    return (accuracy - source_only) / (on_target - source_only)

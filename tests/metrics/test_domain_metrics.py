@@ -13,6 +13,7 @@ from ganzoo.metrics.domains import (
     information_maximisation,
     mean_entropy,
     proxy_a_distance,
+    share_covered,
     soft_neighbourhood_density,
 )
 
@@ -139,3 +140,16 @@ def test_a_gate_opens_at_its_accuracy():
     assert gated(0.3, 2.3, source_accuracy=0.9, least=0.9) == 0.3
     assert gated(0.3, 2.3, source_accuracy=0.8999, least=0.9) == 2.3
     assert gated(0.3, 2.3, source_accuracy=float("nan"), least=0.0) == 2.3
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "bounds", "printed"),
+    [(0.9109, (0.8674, 0.9220), 0.797), (0.7385, (0.5490, 0.9942), 0.426), (0.8865, (0.7900, 0.9980), 0.464)],
+)
+def test_the_share_of_the_gap_is_that_of_the_papers_table(accuracy, bounds, printed):
+    assert share_covered(accuracy, *bounds) == pytest.approx(printed, abs=5e-4)
+
+
+def test_a_gap_that_is_none_has_no_share():
+    with pytest.raises(InputError, match="better than on the source only"):
+        share_covered(0.9, 0.8, 0.8)

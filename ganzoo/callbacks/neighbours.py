@@ -1,0 +1,129 @@
+"""Samples beside the training pictures that are nearest to them: does the generator remember, or has it learned?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ganzoo.callbacks.samples import SampleGrid, grid
+from ganzoo.errors import InputError
+from ganzoo.generative import Sampler
+from ganzoo.images import to_float, to_uint8
+from ganzoo.metrics.extractors.base import Extractor
+from ganzoo.metrics.modes import nearest
+from ganzoo.say import say
+
+PART = 100  # pictures that an extractor is given at a time
+
+
+class NearestNeighbours(SampleGrid):
+    """Writes ``pictures/neighbours_step_000400.png``: in each row a sample, then its nearest training pictures.
+
+    As figure 2 of Goodfellow et al. 2014 has it, to show that samples are not copies. Near is meant in Euclidean distance of
+    pixels, which finds copies and near copies; a copy that is shifted by some pixels is far. With an extractor it is meant
+    in its features. Samples are from noise that is the same each time, of a conditional model one to a class, in turn.
+    Drawn at the same moments as a :class:`SampleGrid`, and likewise without changing the training: from a random stream of
+    its own, without gradients, in evaluation mode, on the first process only. A module that is no ``Sampler`` is left alone.
+
+    The training pictures are those of the DataModule's ``train_set``, or else of the training's loader; they are read before
+    the first picture and stay in memory.
+
+    Args:
+        n: samples, which are the rows.
+        k: training pictures beside each.
+        most: training pictures that are looked at, chosen evenly; fewer than there are is said in a line.
+        extractor: compare its features and not pixels.
+        seed: of the noise.
+        every_n_epochs: a picture at the end of each so many epochs, beside the first and the last; 0 for none.
+        every_n_steps: also each so many steps within an epoch.
+        folder: where the PNG files go. Left out: ``pictures`` in the run's folder.
+
+    Raises:
+        InputError: when a number is out of range; in training, for samples of another shape than the training pictures.
+    """
+
+    def __init__(
+        self,
+        n: int = 10,
+        k: int = 5,
+        most: int = 10_000,
+        extractor: Extractor | None = None,
+        seed: int = 0,
+        every_n_epochs: int = 1,
+        every_n_steps: int | None = None,
+        folder: str | Path | None = None,
+    ) -> None:
+        if n < 1 or not 1 <= k <= most:
+            raise InputError(
+                f"NearestNeighbours needs n of at least 1 and k from 1 to most, not n={n}, k={k} and most={most}"
+            )
+        super().__init__(n, k + 1, seed, every_n_epochs, every_n_steps, folder)
+        self.k = k
+        self.most = most
+        self.extractor = extractor
+        self._training: tuple[Tensor, Tensor] | None = None  # pictures, and what they are compared by
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Finds the folder."""
+        super().setup(trainer, pl_module, stage)
+        self._training = None  # those of an earlier run
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Keeps nothing of the validation."""
+
+    def _pictures(self, module: L.LightningModule) -> dict[str, Tensor]:
+        if not isinstance(module, Sampler):
+            return {}
+        if self._training is None:
+            dataset = _training_set(module.trainer)
+            if dataset is None:
+                return {}
+            images = self._read(dataset)
+            self._training = images, self._compared(images, module.device)
+        images, known = self._training
+        y = None
+        if module.classes:
+            y = torch.arange(self.n, device=module.device) % module.classes
+        samples = to_uint8(module.sample(self.n, y=y, generator=self._generator())).cpu()
+        found = nearest(self._compared(samples, module.device), known, min(self.k, len(known))).indices
+        rows = torch.cat([samples[:, None], images[found]], 1)
+        return {"neighbours": grid(to_float(rows.flatten(0, 1)), rows.shape[1])}
+
+    def _read(self, dataset: Any) -> Tensor:
+        there = len(dataset)
+        chosen = torch.arange(min(self.most, there)) * there // min(self.most, there)
+        if len(chosen) < there:
+            say(f"NearestNeighbours looks at {len(chosen)} of {there} training pictures, evenly chosen (see most)")
+        bar = tqdm(chosen.tolist(), "training pictures", leave=False, disable=None)
+        return torch.stack([_picture(dataset[i]) for i in bar])
+
+    def _compared(self, images: Tensor, device: torch.device) -> Tensor:
+        if self.extractor is None:
+            return images
+        extractor = self.extractor.to(device)
+        return torch.cat([extractor(part).pool.cpu() for part in images.split(PART)])
+
+
+def _training_set(trainer: L.Trainer) -> Sequence[Any] | None:
+    dataset = getattr(getattr(trainer, "datamodule", None), "train_set", None)
+    if dataset is None:
+        dataset = getattr(trainer.train_dataloader, "dataset", None)
+    if dataset is None and not trainer.training:  # a bare loader is there in the training only
+        return None
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise InputError(
+            "NearestNeighbours needs the training pictures by number: a DataModule with train_set, or a loader of such a "
+            "dataset; leave it out for data that only flow by"
+        )
+    return dataset
+
+
+def _picture(sample: Any) -> Tensor:
+    """The uint8 picture of a dataset's sample: its x, its first field, or itself."""
+    picture: Tensor = sample[0] if isinstance(sample, tuple | list) else sample
+    picture = getattr(sample, "x", picture)
+    return picture if picture.dtype == torch.uint8 else to_uint8(picture)

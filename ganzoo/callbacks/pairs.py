@@ -1,0 +1,202 @@
+"""How near a translation comes to its truth, over the whole validation: L1, PSNR, SSIM and LPIPS."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.utils.data import DistributedSampler
+
+from ganzoo.errors import InputError
+from ganzoo.generative import Cycled, Translated
+from ganzoo.images import to_uint8
+from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure, Paired, Sums
+from ganzoo.say import say
+
+Way = tuple[int, str]  # data loader, and "" or "back_"
+
+
+class PairedQuality(L.Callback):
+    """Measures translations of pairs at each validation and test.
+
+    It reads what ``validation_step`` and ``test_step`` return: a ``Translated`` for each batch, or, if told that the data
+    are pairs, a ``Cycled``; other modules are left alone. Logged, and fit to be a checkpoint's monitor:
+
+    ==========  ========================================================================================================
+    val/l1      mean absolute difference in [-1, 1] units; it takes the place of a value of that name that the module logs
+    val/psnr    in decibels, the mean over the pictures; infinite if a picture is its truth to the last pixel
+    val/ssim    1 for equal pictures; left out, and that is said, of pictures smaller than its window of 11 pixels
+    val/lpips   0 for equal pictures; if asked for
+    ==========  ========================================================================================================
+
+    Each is a mean over the pictures as they would be stored (uint8). ``test/...`` likewise, and beside each its standard
+    error, ``test/psnr_error``. The way back of a ``Cycled`` is ``val/back_l1`` and so on; with several data loaders the
+    names end in ``/dataloader_idx_0``. Under several processes each picture counts once, also those that Lightning shows
+    twice so that all processes have as many. If a picture has NaN or infinite values, all values are NaN.
+
+    Looking does not change the training: nothing is drawn from the random streams, and no weight enters the checkpoint.
+
+    Args:
+        lpips: measure LPIPS, too. Its backbone is fetched once (:class:`ganzoo.metrics.paired.LPIPS`).
+        net: the backbone of LPIPS.
+        truth: a ``Cycled``'s x and y are pairs: y is the truth of ``fake_y``, and x of ``fake_x``.
+
+    Raises:
+        InputError: at the start of the run, where the weights of LPIPS cannot be had.
+    """
+
+    def __init__(self, lpips: bool = False, net: Literal["alex", "vgg", "squeeze"] = "alex", truth: bool = False) -> None:
+        self.lpips = lpips
+        self.net = net
+        self.truth = truth
+        self._lpips: dict[str, Measure] = {}
+        self._sums: dict[Way, Paired] = {}
+        self._shown: dict[int, int] = {}  # pictures of each data loader that this process has been shown
+        self._broken = False
+        self._said = False
+
+    # -- when ---------------------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Gets the weights of LPIPS; a machine's first process fetches them for the others."""
+        if self.lpips and not self._lpips:
+            if trainer.local_rank == 0:
+                self._lpips = {"lpips": LPIPS(self.net)}
+            trainer.strategy.barrier("LPIPS")
+            self._lpips = self._lpips or {"lpips": LPIPS(self.net)}
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forgets the last validation."""
+        self._sums, self._shown, self._broken = {}, {}, False
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Measures one batch."""
+        self._take(trainer.val_dataloaders, outputs, dataloader_idx)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Logs."""
+        self._log(trainer, pl_module, "val")
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forgets the last evaluation."""
+        self.on_validation_epoch_start(trainer, pl_module)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Measures one batch."""
+        self._take(trainer.test_dataloaders, outputs, dataloader_idx)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Logs."""
+        self._log(trainer, pl_module, "test")
+
+    # -- what ---------------------------------------------------------------------------------------------------------
+
+    def _pairs(self, outputs: Any) -> Iterator[tuple[str, Tensor, Tensor]]:
+        if isinstance(outputs, Translated):
+            yield "", outputs.output, outputs.truth
+        if isinstance(outputs, Cycled) and self.truth:
+            yield "", outputs.fake_y, outputs.y
+            yield "back_", outputs.fake_x, outputs.x
+
+    def _take(self, loaders: Any, outputs: Any, number: int) -> None:
+        pairs = list(self._pairs(outputs))
+        if not pairs:
+            return
+        first = self._shown.get(number, 0)
+        n = len(pairs[0][1])
+        self._shown[number] = first + n
+        once = shown_once(_loader(loaders, number), first, n)
+        for name, output, truth in pairs:
+            if output.shape != truth.shape:
+                raise InputError(
+                    f"PairedQuality: outputs are {list(output.shape)} and truths {list(truth.shape)}: are these pairs?"
+                )
+            x, y = (images.detach()[once.to(images.device)] for images in (output, truth))
+            finite = (x.isfinite() & y.isfinite()).flatten(1).all(1)
+            self._broken |= not bool(finite.all())
+            measured = self._sums.setdefault((number, name), Paired(self._measures(x)))
+            if finite.any():
+                measured.update(to_uint8(x[finite]), to_uint8(y[finite]))
+
+    def _measures(self, images: Tensor) -> dict[str, Measure]:
+        measures = {**MEASURES, **self._lpips}
+        if min(images.shape[-2:]) < WINDOW:
+            del measures["ssim"]
+            if not self._said:
+                say(f"PairedQuality: pictures smaller than {WINDOW} x {WINDOW} pixels have no SSIM; it is left out")
+                self._said = True
+        return measures
+
+    def _log(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        mine = {way: measured.sums for way, measured in self._sums.items()}, self._broken
+        # the processes' sums in one order, so that all of them come to the same digits
+        everyones: list[tuple[dict[Way, dict[str, Sums]], bool]] = [mine]
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, mine)
+            everyones = gathered
+        self._sums = {}
+        if trainer.sanity_checking:
+            return
+        whole: dict[Way, Paired] = {}
+        for sums, _ in everyones:
+            for key, part in sums.items():
+                whole.setdefault(key, Paired({})).merge(part)
+        broken = any(broken for _, broken in everyones)
+        several = len({number for number, _ in whole}) > 1
+        values = {}
+        for (number, way), measured in whole.items():
+            suffix = f"/dataloader_idx_{number}" if several else ""
+            for name, score in measured.scores().items():
+                values[f"{stage}/{way}{name}{suffix}"] = math.nan if broken else score.mean
+                if stage == "test":
+                    values[f"{stage}/{way}{name}_error{suffix}"] = math.nan if broken else score.error
+        # every process has the same numbers; synced all the same, as Lightning wants of what a checkpoint watches
+        module.log_dict(values, sync_dist=True, add_dataloader_idx=False)
+
+
+def _loader(loaders: Any, number: int) -> Any:
+    """Which of a trainer's loaders has this number: it may have one, a list or a dictionary of them."""
+    if isinstance(loaders, dict):
+        loaders = list(loaders.values())
+    return loaders[number] if isinstance(loaders, list | tuple) else loaders
+
+
+def shown_once(loader: Any, first: int, n: int) -> Tensor:
+    """Which pictures of a batch are no repetition.
+
+    Torch's ``DistributedSampler`` deals the pictures out in turn, and begins again from the first until all processes have
+    as many: of r processes, this one's j-th is the (r j + rank)-th of all, and a repetition beyond the data's length.
+
+    Args:
+        loader: where the batch is from.
+        first: pictures that this process was given before it.
+        n: pictures in the batch.
+
+    Returns:
+        bool [n].
+    """
+    sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+    sampler = getattr(loader, "sampler", None) if sampler is None else sampler
+    if not isinstance(sampler, DistributedSampler):
+        return torch.ones(n, dtype=torch.bool)
+    places = sampler.rank + sampler.num_replicas * torch.arange(first, first + n)
+    return places < len(sampler.dataset)  # type: ignore[arg-type]

@@ -1,0 +1,215 @@
+"""Do a conditional model's samples show what was asked for, and all of it? A classifier says, of them and of real pictures.
+
+Shmelkov, Schmid and Alahari 2018, "How good is my GAN?": GAN-test is the accuracy on samples of a classifier that was
+trained on real pictures, GAN-train the accuracy on real pictures of one that was trained on samples. Both depend on the
+classifier, and so stand beside what the same kind of classifier, trained on real pictures, has on real ones.
+
+A model that draws one good picture of each class has the best GAN-test there is. GAN-train is low then, and the variety
+within a class shows it directly.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganzoo.errors import InputError
+from ganzoo.metrics.extractors.classifier import train_classifier
+
+Classifier = Callable[[Tensor], Tensor]
+"""uint8 pictures [N, C, H, W] -> logits (or anything that is largest for the class) [N, K]."""
+
+Trainer = Callable[[Tensor, Tensor, int], Classifier]
+"""uint8 pictures [N, C, H, W], their int64 classes [N], a seed -> a classifier of pictures."""
+
+PART = 500  # pictures that a classifier is given at a time
+
+
+class Labelled(NamedTuple):
+    """Pictures and their classes.
+
+    Attributes:
+        images: uint8 [N, C, H, W].
+        y: int64 [N], from 0; of samples, the classes that were asked for.
+    """
+
+    images: Tensor
+    y: Tensor
+
+
+class Accuracy(NamedTuple):
+    """How many pictures a classifier calls what they are called.
+
+    Attributes:
+        share: from 0 to 1.
+        error: its standard error, ``sqrt(p (1 - p) / n)``.
+        n: pictures.
+        of_class: the share among the pictures of each class, NaN where there are none.
+    """
+
+    share: float
+    error: float
+    n: int
+    of_class: tuple[float, ...]
+
+
+def small_classifier(classes: int, epochs: int = 5, progress: bool = True, device: torch.device | str = "cpu") -> Trainer:
+    """A trainer of the small convolutional classifier (:mod:`ganzoo.metrics.extractors.classifier`).
+
+    Args:
+        classes: K, also where the pictures that it is given lack some of them.
+        epochs: passes over the pictures.
+        progress: show a bar.
+        device: where it is trained.
+    """
+
+    def train(images: Tensor, y: Tensor, seed: int) -> Classifier:
+        found = train_classifier(images, y, classes, seed=seed, epochs=epochs, progress=progress, device=device)
+        return lambda pictures: found(pictures).logits
+
+    return train
+
+
+class Agreement(NamedTuple):
+    """How well a conditional model keeps to its labels.
+
+    Attributes:
+        real: trained on real pictures, tested on real ones: what the other two stand beside (GAN-base in the paper).
+        gan_test: trained on real pictures, tested on samples. Far below `real`, samples are poor or of the wrong class; far
+            above, they are easier than the data, for lack of variety or because they repeat the training set.
+        gan_train: trained on samples, tested on real pictures. Below `real`, something of the data is not in the samples.
+        variety: within each class, relative to the data (:func:`variety`).
+        one_picture: the classes whose variety is below `least`: they are one picture, more or less.
+        n_train: real pictures that were trained on.
+        n_samples: samples; with fewer than `n_train`, GAN-train is low for that reason alone.
+    """
+
+    real: Accuracy
+    gan_test: Accuracy
+    gan_train: Accuracy
+    variety: tuple[float, ...]
+    one_picture: tuple[int, ...]
+    n_train: int
+    n_samples: int
+
+
+def agreement(
+    samples: Labelled, train: Labelled, test: Labelled, trainer: Trainer, seed: int = 0, least: float = 0.2
+) -> Agreement:
+    """GAN-test, GAN-train, their bound, and the variety within the classes.
+
+    Args:
+        samples: with the classes that were asked for; as many as `train`, of every class, to be compared with `real`.
+        train: real pictures.
+        test: held-out real pictures.
+        trainer: trains the two classifiers, both from one seed; :func:`small_classifier`, or another.
+        seed: for it, and for the choice of pairs of the variety.
+        least: variety below which a class is said to be one picture.
+
+    Raises:
+        InputError: no pictures, pictures of two shapes or types, labels that do not fit; samples or training pictures of a
+            single class.
+    """
+    sets = {"samples": samples, "training pictures": train, "test pictures": test}
+    for name, given in sets.items():
+        _check(name, given)
+        if given.images.shape[1:] != train.images.shape[1:]:
+            raise InputError(
+                f"{name} are {_shape(given)} and training pictures {_shape(train)} (channels, height, width): resize one"
+            )
+    for name, given in (("samples", samples), ("training pictures", train)):
+        if len(given.y.unique()) < 2:
+            raise InputError(f"{name} are all of class {int(given.y[0])}: a classifier needs at least two classes")
+    of_real, of_samples = (trainer(given.images, given.y, seed) for given in (train, samples))
+    spread = variety(samples, train, seed=seed)
+    return Agreement(
+        real=accuracy(of_real, test),
+        gan_test=accuracy(of_real, samples),
+        gan_train=accuracy(of_samples, test),
+        variety=spread,
+        one_picture=tuple(y for y, ratio in enumerate(spread) if ratio < least),
+        n_train=len(train.y),
+        n_samples=len(samples.y),
+    )
+
+
+@torch.no_grad()
+def accuracy(classifier: Classifier, pictures: Labelled) -> Accuracy:
+    """How many pictures a classifier calls what they are called; of samples of a conditional model, their label agreement.
+
+    Args:
+        classifier: its class is the place of the largest of its K values.
+        pictures: with their classes; a class that the classifier does not know is never right.
+
+    Raises:
+        InputError: no pictures, or labels that do not fit.
+    """
+    _check("pictures", pictures)
+    said = torch.cat([classifier(part).argmax(1).to("cpu", torch.int64) for part in pictures.images.split(PART)])
+    y = pictures.y.cpu()
+    right = (said == y).double()
+    counts = y.bincount()
+    share = right.mean().item()
+    return Accuracy(
+        share=share,
+        error=math.sqrt(share * (1 - share) / len(y)),
+        n=len(y),
+        of_class=tuple((y.bincount(weights=right) / counts).tolist()),
+    )
+
+
+def variety(samples: Labelled, real: Labelled, most: int = 500, seed: int = 0) -> tuple[float, ...]:
+    """How far apart samples of a class are, over how far apart real pictures of it are.
+
+    The ratio of the mean Euclidean distances of all pairs of different pictures, of each class on its own: 0 where a class
+    is one picture, about 1 where it is as varied as the data. Noise is varied, too: that samples show the class is for
+    GAN-test to say.
+
+    Args:
+        samples: with the classes that were asked for.
+        real: of the same shape. Features [N, d] in the place of pictures will do, for both.
+        most: pictures of a class that are taken, at random; the mean over pairs of 500 is good to about one per cent.
+        seed: of that choice; the global random streams are left alone.
+
+    Returns:
+        A ratio for each class up to the largest label of `real`; NaN where either set has fewer than two pictures, or the
+        data's are all the same.
+
+    Raises:
+        InputError: pictures of two shapes.
+    """
+    if samples.images.shape[1:] != real.images.shape[1:]:
+        raise InputError(f"samples are {_shape(samples)} and real pictures {_shape(real)}: resize one")
+    found = []
+    for y in range(int(real.y.max()) + 1):
+        mine, its = (_mean_distance(each.images[each.y == y], most, seed) for each in (samples, real))
+        found.append(mine / its if its else math.nan)
+    return tuple(found)
+
+
+def _mean_distance(images: Tensor, most: int, seed: int) -> float:
+    if len(images) < 2:
+        return math.nan
+    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:most]
+    return torch.pdist(images[chosen.to(images.device)].flatten(1).cpu().double()).mean().item()
+
+
+def _check(name: str, given: Labelled) -> None:
+    images, y = given
+    if images.ndim != 4 or images.dtype != torch.uint8:
+        raise InputError(
+            f"{name} are {images.dtype} {list(images.shape)}, not uint8 [N, C, H, W]: turn pictures in [-1, 1] into them "
+            "with ganzoo.images.to_uint8"
+        )
+    if not len(images):
+        raise InputError(f"{name}: there are none")
+    if y.dtype != torch.int64 or y.shape != images.shape[:1]:
+        raise InputError(f"{name}: {len(images)} pictures need as many int64 labels, not {y.dtype} {list(y.shape)}")
+    if y.min() < 0:
+        raise InputError(f"{name}: a label is {int(y.min())}; they count from 0")
+
+
+def _shape(given: Labelled) -> str:
+    return "x".join(map(str, given.images.shape[1:]))
