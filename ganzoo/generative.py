@@ -178,7 +178,12 @@ def own_noise(seed: int, device: torch.device) -> Iterator[None]:
     """Inside the block torch draws from a stream of its own, so that looking at a model does not change its training."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+        # torch.manual_seed would ask every kind of device that there could be, which takes a millisecond
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+        elif device.type != "cpu":
+            torch.manual_seed(seed)
         yield
 
 

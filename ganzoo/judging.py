@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
@@ -19,6 +20,8 @@ from ganzoo.images import to_float, to_uint8
 from ganzoo.noise import step_seed
 
 Context = Callable[[], AbstractContextManager]
+MADE_FROM = {"": "x", "to_y": "x", "to_x": "y"}
+"""The field of the batches that each kind of picture is made from, where it is made from pictures."""
 PROBES = 32  # pictures by which a set is known again
 SLACK = 0.01  # a picture in [-1, 1] may leave it by so much
 
@@ -55,19 +58,26 @@ class Split:
     Args:
         loader: of the split, map-style; only its dataset and how it collates and loads are used. Of several the first.
         name: of the split, ``val``.
+        prepare: what is done to a batch before a model gets it, as a trainer's hooks do. Nothing, if left out.
 
     Raises:
         InputError: no such pictures, or a set that can only be read from its beginning to its end.
     """
 
-    def __init__(self, loader: Any, name: str) -> None:
-        while isinstance(loader, Sequence) and len(loader):
-            loader = loader[0]
-        if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
-            raise InputError(f"there are no {name} pictures to compare with, or not as a map-style data set in a DataLoader")
+    def __init__(self, loader: Any, name: str, prepare: Callable[[Any], Any] | None = None) -> None:
+        while isinstance(loader, Sequence | Mapping) and len(loader):
+            loader = next(iter(loader.values())) if isinstance(loader, Mapping) else loader[0]
+        # without a batch sampler the set's items are whole batches, and have no places of their own
+        stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
+        if stream or loader.batch_sampler is None:
+            raise InputError(
+                f"there are no {name} pictures to compare with, or not as a map-style data set in a DataLoader: choose "
+                "another split"
+            )
         self.name = name
         self.loader = loader
         self.dataset: Dataset = loader.dataset
+        self.prepare = prepare
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
@@ -78,24 +88,27 @@ class Split:
 
     def batches(self, batch_size: int, share: Share = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
         """Places and batches, of the first n pictures."""
-        parts = list(torch.arange(len(self) if n is None else min(n, len(self))).split(batch_size))[
-            share.process :: share.of
-        ]
+        parts = _parts(len(self) if n is None else min(n, len(self)), batch_size, share)
+        if not parts:
+            return
         loader = DataLoader(
-            Subset(self.dataset, torch.cat(parts).tolist() if parts else []),
+            Subset(self.dataset, torch.cat(parts).tolist()),
             batch_sampler=_InTurn([len(part) for part in parts]),
             num_workers=self.loader.num_workers,
             collate_fn=self.loader.collate_fn,
+            worker_init_fn=self.loader.worker_init_fn,
             generator=torch.Generator().manual_seed(0),  # or it would draw from the training's stream
         )
-        yield from zip(parts, loader, strict=True)
+        for places, batch in zip(parts, loader, strict=True):
+            yield places, batch if self.prepare is None else self.prepare(batch)
 
     def real(self, field: str, batch_size: int, share: Share = ALONE, name: str = "") -> Iterator[Part]:
         """The real pictures of a field of its batches."""
         count = self.count(field)
         for places, batch in self.batches(batch_size, share, count):
-            labels = getattr(batch, "y", None) if field == "x" else None
-            y = labels if isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point() else None
+            labels = field_of(batch, "y") if field == "x" else None
+            whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
+            y = labels.cpu() if whole else None  # type: ignore[union-attr]
             yield Part(name, places, as_pictures(field_of(batch, field), f"the {self.name} data"), y)
 
     def fingerprint(self) -> str | None:
@@ -111,13 +124,37 @@ class Split:
         found = hashlib.sha256(f"{len(self)};".encode())
         for place in places:
             item = self.dataset[place]
-            for value in item if isinstance(item, tuple | list) else [item]:
-                if not isinstance(value, Tensor):
-                    found.update(f"{value!r};".encode())
-                    continue
-                found.update(f"{value.dtype} {list(value.shape)};".encode())
-                found.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+            _feed(found, item)
+            if self.prepare is not None:  # what is done to them belongs to them
+                batch = self.prepare(self.loader.collate_fn([item]))
+                for field in "xy":
+                    value = field_of(batch, field)
+                    if isinstance(value, Tensor):
+                        # in eight bits, or two devices' rounding would be two sets
+                        _feed(found, as_pictures(value, f"the {self.name} data") if value.ndim == 4 else value)
         return found.hexdigest()[:16]
+
+
+def _feed(found: Any, value: Any) -> None:
+    if isinstance(value, Mapping):
+        value = list(value.items())
+    if isinstance(value, tuple | list):
+        found.update(f"{len(value)}(".encode())
+        for each in value:
+            _feed(found, each)
+    elif isinstance(value, Tensor):
+        found.update(f"{value.dtype} {list(value.shape)};".encode())
+        found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, np.ndarray):
+        found.update(f"{value.dtype} {value.shape};".encode())
+        found.update(value.tobytes())
+    else:
+        found.update(f"{value!r};".encode())
+
+
+def _parts(n: int, batch_size: int, share: Share) -> list[Tensor]:
+    """The places of each part that is this process's."""
+    return list(torch.arange(n).split(batch_size))[share.process :: share.of] if n else []
 
 
 class _InTurn:
@@ -130,7 +167,7 @@ class _InTurn:
         return len(self.sizes)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return (part.tolist() for part in torch.arange(sum(self.sizes)).split(self.sizes or 1))
+        return (part.tolist() for part in torch.arange(sum(self.sizes)).split(self.sizes))
 
 
 def field_of(batch: Any, field: str) -> Any:
@@ -170,11 +207,17 @@ def as_pictures(images: Any, whose: str) -> Tensor:
     return to_uint8(images)
 
 
-def sets(module: nn.Module, split: Split, batch_size: int = 1) -> dict[str, str]:
+def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: Context = nullcontext) -> dict[str, str]:
     """The kinds of picture that a module makes, and the field of the batches that has the real ones.
 
     A ``Sampler`` makes one like x, a ``Translator`` one like y, a ``CycleTranslator`` both, ``to_y`` and ``to_x``. Any other
     module is judged by what its ``validation_step`` returns: ``Generated``, ``Translated`` or ``Cycled``.
+
+    Args:
+        module: a model.
+        split: needed for such another module, which is asked by its first batch.
+        batch_size: of that.
+        context: about the networks' work, a trainer's precision.
 
     Raises:
         InputError: a module that makes no pictures.
@@ -186,8 +229,9 @@ def sets(module: nn.Module, split: Split, batch_size: int = 1) -> dict[str, str]
     if isinstance(module, Translator):
         return {"": "y"}
     # its kind is known by asking
+    assert split is not None
     _, batch = next(split.batches(batch_size))
-    with own_noise(0, _device(module)), looking_at(module), torch.no_grad():
+    with own_noise(0, _device(module)), looking_at(module), torch.no_grad(), context():
         record = _validated(module, batch, 0)
     kinds: dict[type, dict[str, str]] = {Generated: {"": "x"}, Translated: {"": "y"}, Cycled: {"to_y": "y", "to_x": "x"}}
     if type(record) not in kinds:
@@ -224,8 +268,7 @@ def fakes(
     """
     device, whose = _device(module), f"{type(module).__name__}'s pictures"
     if isinstance(module, Sampler):
-        work: Any = list(torch.arange(n).split(batch_size))[share.process :: share.of]
-        work = ((places, None) for places in work)
+        work: Any = ((places, None) for places in _parts(n, batch_size, share))
     else:
         assert split is not None
         work = split.batches(batch_size, share, n)
@@ -234,49 +277,65 @@ def fakes(
         noise = step_seed(seed, 0, number)
         with own_noise(noise, device), looking_at(module), torch.no_grad(), context():
             made = _made(module, places, batch, torch.Generator().manual_seed(noise), number)
-        for name, field, images, y in made:
-            room = n if split is None or isinstance(module, Sampler) else split.count(field)
-            kept = places < room  # beyond that the list has begun anew
+        for name, images, y in made:
+            made_of = as_pictures(images, whose)
+            if len(made_of) != len(places):
+                raise InputError(f"{whose}: of a batch of {len(places)} it made {len(made_of)}, and one of each is wanted")
+            # beyond its end the shorter list has begun anew
+            kept = places < how_many(module, split, name, n)
             if kept.any():
-                yield Part(name, places[kept], as_pictures(images, whose)[kept.to(images.device)], y)
+                yield Part(name, places[kept], made_of[kept.to(made_of.device)], y)
+
+
+def how_many(module: nn.Module, split: Split | None, name: str, n: int) -> int:
+    """Pictures that :func:`fakes` gives of a set: n, or all that there are to be translated, if they are fewer."""
+    return n if split is None or isinstance(module, Sampler) else min(n, split.count(MADE_FROM[name]))
 
 
 def _made(
     module: Any, places: Tensor, batch: Any, generator: torch.Generator, number: int
-) -> list[tuple[str, str, Tensor, Tensor | None]]:
-    """Name of the set, field that they are made from, pictures, classes asked for."""
-    device = _device(module)
+) -> list[tuple[str, Tensor, Tensor | None]]:
+    """Name of the set, pictures, classes asked for."""
     if isinstance(module, Sampler):
         y = None if not module.classes else places % module.classes
-        asked = None if y is None else y.to(device)
-        return [("", "x", module.sample(len(places), asked, generator), y)]
+        asked = None if y is None else y.to(_device(module))
+        return [("", module.sample(len(places), asked, generator), y)]
     if isinstance(module, CycleTranslator):
-        x, y = (_on_device(field_of(batch, field), module) for field in ("x", "y"))
-        return [("to_y", "x", module.translate(x), None), ("to_x", "y", module.translate_back(y), None)]
+        x, y = (_for(module, field_of(batch, field)) for field in ("x", "y"))
+        return [("to_y", module.translate(x), None), ("to_x", module.translate_back(y), None)]
     if isinstance(module, Translator):
-        return [("", "x", module.translate(_on_device(field_of(batch, "x"), module)), None)]
+        return [("", module.translate(_for(module, field_of(batch, "x"))), None)]
     record = _validated(module, batch, number)
     if isinstance(record, Cycled):
-        return [("to_y", "x", record.fake_y, None), ("to_x", "y", record.fake_x, None)]
-    if isinstance(record, Translated):
-        return [("", "x", record.output, None)]
-    return [("", "x", record.fake, None)]
+        return [("to_y", record.fake_y, None), ("to_x", record.fake_x, None)]
+    return [("", record.output if isinstance(record, Translated) else record.fake, None)]
 
 
-def _on_device(images: Any, module: Any) -> Tensor:
+def _for(module: Any, images: Any) -> Tensor:
     as_pictures(images, "the data")  # refuses what is none
-    return _float(images.to(_device(module)))
+    return _as_taken(module, images)
 
 
-def _float(value: Any) -> Any:
-    return to_float(value) if isinstance(value, Tensor) and value.dtype == torch.uint8 else value
+def _as_taken(module: Any, value: Any) -> Any:
+    """uint8 pictures in [-1, 1], on the module's device, in the precision of its weights; others as they are."""
+    if not isinstance(value, Tensor):
+        return value
+    value = value.to(_device(module))
+    value = to_float(value) if value.dtype == torch.uint8 else value
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    return value.to(dtype) if value.is_floating_point() else value
 
 
 def _validated(module: Any, batch: Any, number: int) -> Any:
     """What its validation step returns of a batch, such as a trainer would give it; what it logs is not heard."""
     batch = module.transfer_batch_to_device(batch, _device(module), 0)
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        batch = type(batch)(*map(_float, batch))
+    if isinstance(batch, Tensor):
+        batch = _as_taken(module, batch)
+    elif isinstance(batch, Mapping):
+        batch = {key: _as_taken(module, value) for key, value in batch.items()}
+    elif isinstance(batch, tuple | list):
+        values = [_as_taken(module, value) for value in batch]
+        batch = type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
     module.log = module.log_dict = lambda *_, **__: None
     try:
         return module.validation_step(batch, number)
@@ -284,5 +343,5 @@ def _validated(module: Any, batch: Any, number: int) -> Any:
         del module.log, module.log_dict
 
 
-def _device(module: nn.Module) -> torch.device:
+def _device(module: Any) -> torch.device:
     return next((p.device for p in module.parameters()), torch.device("cpu"))

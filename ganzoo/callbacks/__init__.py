@@ -4,18 +4,28 @@ from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.compile import Compile
 from ganzoo.callbacks.domains import DomainAdaptation
 from ganzoo.callbacks.health import Health
+from ganzoo.callbacks.neighbours import NearestNeighbours
+from ganzoo.callbacks.pairs import PairedQuality
 from ganzoo.callbacks.predictions import PredictionWriter
 from ganzoo.callbacks.progress import Progress
+from ganzoo.callbacks.quality import FID, KID, InceptionScore, PrecisionRecall, Quality
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.callbacks.stopping import StopOnSignal
 
 __all__ = [
+    "FID",
+    "KID",
     "Checkpoints",
     "Compile",
     "DomainAdaptation",
     "Health",
+    "InceptionScore",
+    "NearestNeighbours",
+    "PairedQuality",
+    "PrecisionRecall",
     "PredictionWriter",
     "Progress",
+    "Quality",
     "SampleGrid",
     "StopOnSignal",
 ]

@@ -69,6 +69,7 @@ class TwoOrders(Augmented):
             raise InputError(f"training needs pictures of both domains, and there are {len(x)} of x and {len(y)} of y")
         self.x = x
         self.y = y
+        self.sizes = {"x": len(x), "y": len(y)}  # in its first so many places each picture is there once
         super().__init__(range(max(len(x), len(y))), draw, seed)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Any:

@@ -88,4 +88,5 @@ def _diagonal(x: Tensor) -> Tensor:
 
 
 def _kernel(products: Tensor, d: int) -> Tensor:
-    return (products / d + 1) ** 3
+    k = products / d + 1
+    return k * k * k  # pow takes ten times as long

@@ -1,0 +1,357 @@
+"""The pictures that a model is judged by: the same whoever makes them, in whichever parts, and whatever was made before."""
+
+import numpy as np
+import pytest
+import torch
+from judged import (
+    Data,
+    Jittered,
+    Labelled,
+    OnlyRecords,
+    Pair,
+    Picture,
+    Pictures,
+    Play,
+    Same,
+    Samples,
+    Turns,
+    noise,
+)
+from test_contract import SMALL
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+from worlds import stream
+
+import ganzoo.models as zoo
+from ganzoo.errors import InputError
+from ganzoo.generative import Generated
+from ganzoo.images import to_float, to_uint8
+from ganzoo.judging import PROBES, Share, Split, as_pictures, fakes, field_of, how_many, sets
+
+N = 23
+
+
+def split(pictures: Dataset | None = None, name: str = "val", prepare=None, **options) -> Split:
+    pictures = pictures or Pictures(Picture, noise(N, 0))
+    return Split(DataLoader(pictures, 4, **options), name, prepare)
+
+
+def together(parts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Places and pictures, in the order of the places."""
+    found = list(parts)
+    places = torch.cat([part.places for part in found])
+    order = places.argsort()
+    return places[order], torch.cat([part.images for part in found])[order]
+
+
+# -- real pictures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("of", "batch_size"), [(1, 5), (2, 5), (3, 4), (8, 4), (3, 1), (2, 100)])
+def test_shares_are_the_whole(of, batch_size):
+    """Also where there are more processes than parts, and the last part is small."""
+    places, images = together(part for process in range(of) for part in split().real("x", batch_size, Share(process, of)))
+    assert torch.equal(places, torch.arange(N))
+    assert torch.equal(images, noise(N, 0))
+
+
+def test_the_loaders_own_order_and_batches_do_not_matter():
+    shuffled = split(shuffle=True, drop_last=True)
+    _, images = together(shuffled.real("x", 7))
+    assert torch.equal(images, noise(N, 0))
+
+
+def test_reading_draws_nothing_from_the_common_stream():
+    before = torch.get_rng_state()
+    list(split().real("x", 7))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_workers_give_the_same():
+    plain, others = (list(split(num_workers=n).real("x", 5, Share(1, 2))) for n in (0, 1))
+    assert all(torch.equal(a.images, b.images) for a, b in zip(plain, others, strict=True))
+
+
+def test_what_is_done_to_a_batch_is_done():
+    floats = Pictures(Picture, noise(N, 0).float() / 255)
+    found = split(floats, prepare=lambda batch: Picture(batch.x * 2 - 1))
+    assert torch.equal(together(found.real("x", 5))[1], noise(N, 0))
+
+
+def test_labels_go_with_their_pictures():
+    y = torch.arange(N) % 3
+    for pictures in (Pictures(Labelled, noise(N, 0), y), torch.utils.data.TensorDataset(noise(N, 0), y)):
+        parts = list(split(pictures).real("x", 5))
+        assert torch.equal(torch.cat([part.y for part in parts]), y)
+    assert all(part.y is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real("y", 5))
+    assert all(part.y is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real("x", 5))
+
+
+def test_of_several_loaders_the_first():
+    first, second = (DataLoader(Pictures(Picture, noise(N, seed)), 4) for seed in (0, 1))
+    for several in ([first, second], {"a": first, "b": second}, [[first]]):
+        assert Split(several, "val").dataset is first.dataset
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        yield Picture(noise(1, 0)[0])
+
+
+@pytest.mark.parametrize("wrong", [None, [], DataLoader(Stream(), 4), DataLoader([1, 2], None), stream(lambda n, g: n, 2)])
+def test_what_has_no_places_is_refused(wrong):
+    with pytest.raises(InputError, match="there are no val pictures to compare with, or not as a map-style data set"):
+        Split(wrong, "val")
+
+
+def test_fields_by_name_and_by_place():
+    x, y = torch.zeros(1), torch.ones(1)
+    for batch in (Pair(x, y), (x, y), [x, y], {"x": x, "y": y}):
+        assert field_of(batch, "x") is x
+        assert field_of(batch, "y") is y
+    assert field_of(x, "x") is x
+    assert field_of((x,), "y") is None
+    assert field_of(Picture(x), "y") is None
+
+
+# -- pictures -----------------------------------------------------------------------------------------------------------
+
+
+def test_floats_and_bytes_are_one_picture():
+    images = noise(256, 0)
+    assert torch.equal(as_pictures(images, "it"), images)
+    assert torch.equal(as_pictures(to_float(images), "it"), images)
+    assert torch.equal(as_pictures(to_float(images).double(), "it"), images)
+    assert as_pictures(torch.full((1, 1, 1, 1), 1.005), "it").item() == 255
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (None, "wanted, not NoneType"),
+        (torch.zeros(3, 4), r"pictures \[N, C, H, W\] are wanted, not torch.Size"),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.int64), "uint8, or floats"),
+        (torch.full((2, 1, 2, 2), torch.nan), "2 of 2 pictures have NaN or infinite pixels"),
+        (torch.tensor([0.0, torch.inf]).view(2, 1, 1, 1), "1 of 2 pictures"),
+        (torch.tensor([-1.0, 1.1]).view(2, 1, 1, 1), "these go from -1 to 1.1"),
+        (torch.tensor([0.0, 255.0]).view(2, 1, 1, 1), "these go from 0 to 255"),
+    ],
+)
+def test_what_are_no_pictures(images, said):
+    with pytest.raises(InputError, match=said) as told:
+        as_pictures(images, "my pictures")
+    assert str(told.value).startswith("my pictures: ")
+
+
+# -- a set is known again -----------------------------------------------------------------------------------------------
+
+
+def fingerprint(pictures, prepare=None, **options) -> str | None:
+    return split(pictures, prepare=prepare, **options).fingerprint()
+
+
+class Items(Dataset):
+    """Items of any kind."""
+
+    def __init__(self, items) -> None:
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+def test_a_set_is_known_by_its_pictures():
+    base = noise(N, 0)
+    known = fingerprint(Pictures(Picture, base))
+    assert known == fingerprint(Pictures(Picture, base.clone()), shuffle=True)
+    assert len(known) == 16
+    changed = base.clone()
+    changed[N // 2, 0, 3, 3] ^= 1
+    others = [
+        Pictures(Picture, base[:-1]),
+        Pictures(Picture, changed),
+        Pictures(Picture, base.float()),
+        Pictures(Picture, base.flatten(2)),
+        Pictures(Labelled, base, torch.zeros(N)),
+        Pictures(Labelled, base, torch.ones(N)),
+        Items([np.asarray(each) for each in base]),
+        Items([{"x": each} for each in base]),
+        Items([{"x": each} for each in changed]),
+        Items([{"z": each} for each in base]),
+        Items([(each, {"x": [each]}) for each in base]),
+    ]
+    found = [fingerprint(each) for each in others]
+    assert None not in found
+    assert len({known, *found}) == len(others) + 1
+    assert N < PROBES  # all of them are looked at
+
+
+def test_of_a_large_set_some_are_looked_at():
+    class Counted(Pictures):
+        def __getitem__(self, index):
+            seen.append(index)
+            return super().__getitem__(index)
+
+    seen: list[int] = []
+    fingerprint(Counted(Picture, noise(1000, 0)))
+    assert len(seen) == 2 * PROBES
+    assert {0, 999} < set(seen)
+
+
+def test_what_changes_has_no_name():
+    assert fingerprint(Jittered(Picture, noise(N, 0))) is None
+    assert (
+        fingerprint(Pictures(Picture, noise(N, 0)), lambda batch: batch._replace(x=batch.x ^ torch.randint(2, ()))) is None
+    )
+
+
+def test_what_is_done_to_them_belongs_to_them():
+    pictures = Pictures(Picture, noise(N, 0))
+    asis, bright = (lambda batch: batch), (lambda batch: batch._replace(x=batch.x | 1))
+    assert fingerprint(pictures, asis) != fingerprint(pictures, bright)
+    # but not the rounding of the floats on the way
+    assert fingerprint(pictures, asis) == fingerprint(
+        pictures, lambda batch: batch._replace(x=to_float(batch.x) * (1 - 1e-7))
+    )
+
+
+# -- made pictures ------------------------------------------------------------------------------------------------------
+
+
+def made(module, n=N, batch_size=5, seed=0, share=None, held=None):
+    return list(fakes(module, held or split(), n, batch_size, seed, *([share] if share else [])))
+
+
+@pytest.mark.parametrize("name", ["GAN", "CGAN", "LAPGAN", "Pix2Pix", "DCGAN"])
+def test_a_part_is_the_same_whoever_makes_it(name):
+    """Noise and dropout are of (seed, part): not of the process, of what was made before, or of the common stream."""
+    torch.manual_seed(0)
+    module = getattr(zoo, name)(**SMALL[name])
+    if name == "Pix2Pix":
+        # untrained, its dropout is hardly seen in bytes
+        with torch.no_grad():
+            [p.mul_(20) for p in module.G.parameters() if p.dim() > 1]
+    pairs = Pictures(Pair, noise(N, 0, 3, 16), noise(N, 1, 1, 16))
+    held = split(pairs)
+    alone = made(module, held=held)
+    torch.manual_seed(99)
+    torch.rand(7)
+    shared = [part for process in range(3) for part in made(module, share=Share(process, 3), held=held)]
+    assert len(alone) == len(shared) == 5
+    for part in shared:
+        (same,) = [each for each in alone if torch.equal(each.places, part.places)]
+        assert torch.equal(part.images, same.images)
+        assert (part.y is None) == (same.y is None)
+    other = made(module, seed=1, held=held)
+    assert not torch.equal(other[0].images, alone[0].images)
+    if name != "Pix2Pix":
+        assert not torch.equal(alone[0].images, alone[1].images)
+
+
+def test_making_draws_nothing_from_the_common_stream_and_leaves_modes_alone():
+    module = Samples()
+    module.train()
+    module.D.eval()
+    before, modes = torch.get_rng_state(), [part.training for part in module.modules()]
+    made(module)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [part.training for part in module.modules()] == modes
+    assert set(module.modes) == {False}
+
+
+def test_classes_by_turns():
+    parts = made(Samples(classes=3), n=10, batch_size=4)
+    assert torch.cat([part.y for part in parts]).tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    means = torch.cat([part.images for part in parts]).float().mean((1, 2, 3))
+    assert means[2::3].min() > means[0::3].max()  # a class is brighter than the one before the last
+
+
+def test_a_translators_field_and_number():
+    pairs = split(Pictures(Pair, noise(N, 0), noise(N, 1)))
+    places, images = together(fakes(Same(), pairs, 17, 5))
+    assert torch.equal(places, torch.arange(17))
+    assert torch.equal(images, noise(17, 0))
+    assert how_many(Same(), pairs, "", 17) == 17
+    assert how_many(Same(), pairs, "", 100) == N
+    assert how_many(Samples(), pairs, "", 100) == 100
+
+
+def test_none_is_made_twice_where_a_list_begins_anew():
+    class Alongside(Pictures):
+        sizes = {"x": 7, "y": N}
+
+    pairs = split(Alongside(Pair, noise(7, 0).repeat(4, 1, 1, 1)[:N], noise(N, 1)))
+    parts = made(Turns(), held=pairs)
+    to_y, to_x = ([part for part in parts if part.name == name] for name in ("to_y", "to_x"))
+    assert torch.equal(together(to_y)[0], torch.arange(7))
+    assert torch.equal(together(to_x)[0], torch.arange(N))
+    assert torch.equal(together(to_y)[1], to_uint8(-to_float(noise(7, 0))))
+    assert torch.equal(together(pairs.real("x", 5))[1], noise(7, 0))
+    assert (how_many(Turns(), pairs, "to_y", 100), how_many(Turns(), pairs, "to_x", 100)) == (7, N)
+
+
+def test_what_a_module_makes():
+    pairs = split(torch.utils.data.TensorDataset(to_float(noise(N, 0)), to_float(noise(N, 1))))
+    assert sets(Samples(), None) == {"": "x"}
+    assert sets(Same(), None) == {"": "y"}
+    assert sets(Turns(), None) == {"to_y": "y", "to_x": "x"}
+    assert sets(OnlyRecords("Generated"), pairs) == {"": "x"}
+    assert sets(OnlyRecords("Translated"), pairs) == {"": "y"}
+    assert sets(OnlyRecords("Cycled"), pairs) == {"to_y": "y", "to_x": "x"}
+    for module in (OnlyRecords("nothing"), Play()):
+        with pytest.raises(InputError, match=f"{type(module).__name__} makes no pictures that can be judged"):
+            sets(module, pairs)
+
+
+def test_a_module_is_itself_again_after_an_error():
+    class Fails(OnlyRecords):
+        def validation_step(self, batch, batch_idx):
+            self.log("val/own", 0.0)
+            raise ZeroDivisionError
+
+    module = Fails().train()
+    with pytest.raises(ZeroDivisionError):
+        sets(module, split())
+    assert "log" not in vars(module)
+    assert module.training
+
+
+def test_a_record_of_another_length_is_refused():
+    class Fixed(OnlyRecords):
+        def validation_step(self, batch, batch_idx):
+            return Generated(batch.x, torch.zeros(8, 1, 4, 4))
+
+    with pytest.raises(InputError, match="of a batch of 5 it made 8"):
+        made(Fixed())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", ["translator", "own"])
+def test_weights_of_another_precision(dtype, kind):
+    """Pictures come in the precision of the weights, as a trainer brings them."""
+
+    class Net(Same if kind == "translator" else OnlyRecords):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1)
+
+        def translate(self, x):
+            assert x.dtype == dtype
+            return self.conv(x).tanh()
+
+        def validation_step(self, batch, batch_idx):
+            return Generated(batch.x, self.translate(batch.x))
+
+    pictures = Pictures(Pair, noise(N, 0), noise(N, 1)) if kind == "translator" else None
+    found = made(Net().to(dtype), held=split(pictures))
+    assert found[0].images.dtype == torch.uint8
+
+
+def test_a_data_module_of_ganzoos_gives_its_pictures():
+    """Through its own hook, there and back, to the bit."""
+    data = Data(Pictures(Picture, noise(8, 1)), Pictures(Picture, noise(N, 0)))
+    found = Split(data.val_dataloader(), "val", lambda batch: data.on_after_batch_transfer(batch, 0))
+    assert torch.equal(together(found.real("x", 5))[1], noise(N, 0))
