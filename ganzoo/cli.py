@@ -1,6 +1,7 @@
 """The command: ``ganzoo fit --config pix2pix_maps``.
 
-What needs no torch (``--help``, ``--version``, ``list``) is answered here, at once; the rest is ``ganzoo.command``.
+What needs no torch (``--help``, ``--version``, ``list``, ``compare``) is answered at once; what trains or runs a model by
+Lightning is ``ganzoo.command``.
 """
 
 import os
@@ -9,12 +10,16 @@ from collections.abc import Sequence
 
 from ganzoo import __version__, catalogue
 from ganzoo.errors import InputError
+from ganzoo.evaluation.tables import aligned
 
 COMMANDS = {
     "fit": "train a model",
     "validate": "evaluate a checkpoint on the validation set",
     "test": "evaluate a checkpoint on the test set",
     "predict": "run a checkpoint's predictions",
+    "evaluate": "measure a checkpoint's pictures, or a folder's, against real ones",
+    "compare": "show results of evaluate side by side",
+    "classifier": "train a small classifier of pictures, which evaluate can look with",
     "list": "show the configs that come with ganzoo",
 }
 HELP = """\
@@ -27,6 +32,11 @@ usage: ganzoo <command> [options]
   ganzoo fit --model my_module.MyGAN --data Digits       a class of your own, from the current folder
   ganzoo fit --config pix2pix_maps --ckpt_path last      go on with the newest run of this config
   ganzoo fit --help, ganzoo fit --model.help Pix2Pix     every option
+
+  ganzoo evaluate runs/gan_digits/version_0/checkpoints/last.ckpt --extractor efflite0
+  ganzoo evaluate my_pictures real_pictures              two folders of PNG or JPEG
+  ganzoo compare a.json b.json                           if they were measured in one way
+  ganzoo classifier --data MNIST --out mnist.pt          then: ganzoo evaluate ... --extractor mnist.pt
 
 options: --help, --version; GANZOO_TRACEBACK=1 shows where an error comes from
 """
@@ -63,13 +73,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     command, *rest = args or ["--help"]
     if command in ("--help", "-h", "help"):
-        print(HELP.format(commands="\n".join(f"  {name:10}{what}" for name, what in COMMANDS.items())), end="")
+        print(HELP.format(commands="\n".join(f"  {name:12}{what}" for name, what in COMMANDS.items())), end="")
     elif command == "--version":
         print(f"ganzoo {__version__}")
     elif command == "list":
         if rest:
             raise InputError(f"`ganzoo list` takes no arguments, not {' '.join(rest)}")
         _list()
+    elif command == "compare":
+        from ganzoo.evaluation import compare
+
+        return compare.run(rest)
+    elif command == "evaluate":
+        from ganzoo.evaluation import evaluate
+
+        return evaluate.run(rest)
+    elif command == "classifier":
+        from ganzoo.evaluation import classifier
+
+        return classifier.run(rest)
     elif command in COMMANDS:
         from ganzoo.command import run
 
@@ -83,6 +105,5 @@ def _run(args: list[str]) -> int:
 
 def _list() -> None:
     rows = [("config", "model", "data", "paper", "what it is"), *catalogue.entries()]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(rows):
+        print(line)

@@ -61,7 +61,7 @@ def run(args: list[str]) -> int:
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
         sys.path.insert(0, os.getcwd())
-    _import_classes()
+    import_classes()
     parser = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     try:
         return ZooCLI(
@@ -81,7 +81,7 @@ def run(args: list[str]) -> int:
             sys.modules["wandb"].finish(exit_code=int(sys.exc_info()[0] is not None))
 
 
-def _import_classes() -> None:
+def import_classes() -> None:
     import ganzoo.callbacks
     import ganzoo.data
     import ganzoo.models  # noqa: F401

@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Two processes share a run of all tests (setup.cfg). One of a file or of benchmarks is not worth, or does not bear it."""
+    """Two processes share a run of all tests (setup.cfg): that of a file is not worth it, and benchmarks do not bear it."""
     if config.args_source is pytest.Config.ArgsSource.ARGS and "-n" not in config.invocation_params.args:
         config.option.numprocesses, config.option.dist = None, "no"
 

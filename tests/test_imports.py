@@ -36,6 +36,8 @@ ALLOWED = {
     "data": {"download", "errors", "images", "data", "resume"},
     "judging": {"errors", "generative", "images", "noise"},
     "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
+    "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "judging"}
+    | {"metrics", "parts", "runs", "say"},
 }
 # "X is Y with Z changed" in the paper's own words
 MODEL_IMPORTS_MODEL = {("dcgan", "gan")}

@@ -1,0 +1,61 @@
+"""``ganzoo classifier``: trains the small classifier that ``ganzoo evaluate --extractor mnist.pt`` looks with."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ganzoo.errors import InputError
+from ganzoo.evaluation.options import loader, make_parser, read, section, set_up, value_of
+from ganzoo.judging import Split
+from ganzoo.metrics.extractors.classifier import train_and_save
+
+BATCH = 500  # pictures read at a time
+
+
+def run(args: Sequence[str]) -> int:
+    """Runs the command: ``run(["--data", "MNIST", "--out", "mnist.pt"])``.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: no data, data without labels, or a file that is there already.
+    """
+    parser = make_parser(
+        "classifier",
+        "Trains a small classifier of labelled pictures, on the processor. It is a feature extractor: `ganzoo evaluate ... "
+        "--extractor FILE`.",
+    )
+    parser.add_argument("--out", type=str, required=True, help="The file to write; it must be new.")
+    parser.add_argument("--epochs", type=int, default=5, help="Of the training.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the training.")
+    config = value_of(args, "--config", "-c")
+    given = read(parser, args, section(config, "data") if config else None)
+    if given.data is None:
+        raise InputError("--data says what is classified: --data MNIST --data.root data")
+    if given.epochs < 1 or given.seed < 0:
+        raise InputError(f"--epochs is at least 1 and --seed at least 0, not {given.epochs} and {given.seed}")
+    out = Path(given.out)
+    if out.exists():
+        raise InputError(f"--out {out} is there already: give the name of a new file")
+    data = set_up(parser, given, "train")
+    classes = getattr(data.module, "classes", 0)
+    if not classes:
+        raise InputError(f"{data.short} has no classes, and a classifier needs labelled pictures")
+    train, test = Split(data.loader, "train"), Split(loader(data.module, "test"), "test")
+    found = train_and_save(
+        _labelled(train, data.short), _labelled(test, data.short), classes, out, data.short, given.seed, given.epochs
+    )
+    about: dict[str, Any] = found.about
+    print(f"{found.name}: {about['accuracy']:.2%} of {about['test_pictures']} test pictures are told rightly")
+    print(f"trained on {about['train_pictures']}, seed {about['seed']}, epochs {about['epochs']}; written to {out}")
+    return 0
+
+
+def _labelled(split: Split, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+    for part in split.real("x", BATCH):
+        if part.y is None:
+            raise InputError(f"the {split.name} pictures of {name} have no labels, and a classifier needs them")
+        yield part.images, part.y

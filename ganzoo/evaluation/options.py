@@ -1,0 +1,215 @@
+"""What the commands that are not Lightning's have in common: their options, the data of a config, and stopping."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, Self
+
+import lightning.pytorch as L
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from ganzoo import catalogue
+from ganzoo.command import QUIET, Parser, import_classes
+from ganzoo.errors import InputError, one_line
+from ganzoo.explain import refused_argument
+
+STAGES = {"train": "fit", "val": "validate", "test": "test"}
+
+
+def make_parser(command: str, description: str) -> Parser:
+    """A parser with ``--data`` and ``--config``, to which a command adds its own; classes are known by short names."""
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
+        sys.path.insert(0, os.getcwd())
+    import_classes()
+    parser = Parser(
+        prog=f"ganzoo {command}",
+        description=description,
+        parser_mode="omegaconf+",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", type=str | None, default=None, help="A config's name, or a YAML file: its data.")
+    parser.add_lightning_class_args(L.LightningDataModule, "data", subclass_mode=True, required=False)
+    return parser
+
+
+def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
+    """Parses the arguments.
+
+    Args:
+        parser: of the command.
+        args: what the user wrote.
+        data: a config's data section, which ``--data...`` changes; None for none.
+
+    Raises:
+        InputError: an argument that cannot be used, in one line.
+    """
+    base = [] if data is None else ["--data", json.dumps(data)]
+    words, others = sorted_out(parser, args)
+    try:
+        return parser.parse_args([*words, *base, *others])
+    except argparse.ArgumentError as error:
+        raise InputError(refused_argument(str(error), [action.dest for action in parser._actions])) from error
+
+
+def sorted_out(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of the arguments that are no options, and the others, before they are parsed.
+
+    Parsed in this order they may be written in any: argparse takes an optional one only beside the first.
+    """
+    flags = {name for action in parser._actions if action.nargs == 0 for name in action.option_strings}
+    words: list[str] = []
+    others: list[str] = []
+    value_is_next = False
+    for arg in args:
+        (others if value_is_next or arg.startswith("-") else words).append(arg)
+        value_is_next = not value_is_next and arg.startswith("-") and "=" not in arg and arg not in flags
+    return words, others
+
+
+def value_of(args: Sequence[str], *names: str) -> str | None:
+    """An option's value, before the arguments are parsed; the last one counts."""
+    found = None
+    for arg, following in zip(args, [*args[1:], None], strict=True):
+        name, equals, value = arg.partition("=")
+        if name in names:
+            found = value if equals else following
+    return found
+
+
+def section(config: str | Path, name: str) -> Any:
+    """A section of a config, with what it refers to filled in; None where there is none.
+
+    Args:
+        config: a file, or the name of a config that comes with ganzoo.
+        name: ``data``.
+
+    Raises:
+        InputError: no such config, or one that cannot be read.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    path = catalogue.find(str(config))
+    try:
+        found: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path}: {one_line(error)}") from error
+    value = found.get(name) if isinstance(found, dict) else None
+    return {"class_path": value} if isinstance(value, str) else value
+
+
+class Data(NamedTuple):
+    """Data that were asked for.
+
+    Attributes:
+        module: set up.
+        loader: of the split.
+        name: dotted path of the class.
+        arguments: of its constructor, plain.
+    """
+
+    module: L.LightningDataModule
+    loader: Any
+    name: str
+    arguments: dict[str, Any]
+
+    @property
+    def short(self) -> str:
+        """The class's name alone."""
+        return self.name.rpartition(".")[2]
+
+
+def set_up(parser: Parser, given: Namespace, split: str) -> Data:
+    """Builds the data module that was asked for.
+
+    Raises:
+        InputError: no such split, or what the module says.
+    """
+    module: L.LightningDataModule = parser.instantiate(Namespace(data=given.data)).data
+    module.prepare_data()
+    arguments = given.data.get("init_args") or Namespace()
+    return Data(module, loader(module, split), given.data.class_path, arguments.as_dict())
+
+
+def loader(module: L.LightningDataModule, split: str) -> Any:
+    """The loader of a split: train, val or test.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    module.setup(STAGES[split])
+    try:
+        return getattr(module, f"{split}_dataloader")()
+    except (MisconfigurationException, NotImplementedError) as error:
+        raise InputError(f"{type(module).__name__} has no {split} pictures: give another --split") from error
+
+
+def device(name: str) -> torch.device:
+    """``auto`` is a GPU if there is one.
+
+    Raises:
+        InputError: a GPU is asked for, and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: there is no GPU that torch can use: give --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked for the end. ``signum`` is its number."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+class Stops:
+    """Inside the block SIGTERM ends the work as Ctrl-C does: at once, but not within :meth:`held`."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._holding = False
+        self._waiting: int | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {signum: signal.signal(signum, self._note) for signum in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside the block a signal waits for its end."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self._waiting is not None:
+            signum, self._waiting = self._waiting, None
+            raise Stopped(signum)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if not self._holding:
+            raise Stopped(signum)
+        self._waiting = signum

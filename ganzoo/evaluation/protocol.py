@@ -1,0 +1,212 @@
+"""What a figure was measured on: what two results must share to be compared, and what only tells them apart.
+
+Read without torch, so that ``ganzoo compare`` answers at once.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import ganzoo
+from ganzoo.errors import InputError
+from ganzoo.files import beside
+
+FORMAT = 1
+
+FIELDS = {
+    "extractor": "the network that saw the pictures",
+    "extractor_weights": "a hash of its weights",
+    "extractor_verified": "whether they are those that its name promises",
+    "dimension": "values of a feature",
+    "resize": "how pictures got the network's size",
+    "preprocessing": "what else was done to them",
+    "dtype": "of the features, and of what is computed from them",
+    "real": "a fingerprint of the real pictures",
+    "split": "of the data, where they come from",
+    "n_real": "real pictures",
+    "n_fake": "pictures judged",
+    "inputs": "a fingerprint of the pictures that were translated",
+    "model_weights": "averaged or raw",
+    "batch_norm": "the mode of the model's normalizations",
+    "checkpoint": "last, best by a value, or another",
+    "keep": "features of each set that kernel and manifold look at",
+    "subsets": "of the kernel distance",
+    "subset_size": "pictures in each",
+    "splits": "of the Inception score",
+    "k": "neighbours of precision and recall",
+    "k_density": "neighbours of density and coverage",
+    "lpips": "the network of LPIPS",
+}
+"""What must be equal for two results to be compared. A field is None where it has no meaning (neighbours, if no figure is
+made of them) or is not known (how a folder's pictures were made); None goes with any value."""
+
+MENTIONED = ("sizes", "seed", "batch_size", "device", "versions.torch", "versions.pillow")
+"""What may differ between results that are compared, and is said."""
+
+FOUND_LATER = ("date", "seconds", "command", "path", "sizes", "converted", "real_seen")
+"""What is no part of a result's key."""
+
+VERSIONS = ("lightning", "torch", "torchvision", "torchmetrics", "pillow", "numpy")
+
+
+@dataclass
+class Figure:
+    """A figure, and how far it may be off.
+
+    Attributes:
+        value: of it.
+        deviation: a standard deviation or error; None where there is none.
+        of: what the deviation is of: ``100 subsets``, ``standard error``.
+    """
+
+    value: float
+    deviation: float | None = None
+    of: str = ""
+
+
+@dataclass
+class Result:
+    """What ``ganzoo evaluate`` found, as it stands in its file.
+
+    Attributes:
+        protocol: of the fields in :data:`FIELDS`.
+        about: what was measured, by whom, when and with what.
+        figures: by name.
+        left_out: kinds of figures that were not computed, and why.
+    """
+
+    protocol: dict[str, Any]
+    about: dict[str, Any]
+    figures: dict[str, Figure] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Equal for two measurements of one thing in one way, sixteen hexadecimal digits."""
+        fixed = {name: value for name, value in self.about.items() if name not in FOUND_LATER}
+        text = json.dumps([self.protocol, fixed], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def save(self, path: Path) -> None:
+        """Writes a file, whole or not at all.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        content = {
+            "format": FORMAT,
+            "key": self.key,
+            "figures": {name: _written(figure) for name, figure in self.figures.items()},
+            "protocol": self.protocol,
+            "about": self.about,
+            "left_out": self.left_out,
+        }
+        try:
+            with beside(path) as part:
+                part.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            InputError: no such file, or another kind of file.
+        """
+        content = _content(path)
+        figures = {name: Figure(**each) for name, each in content["figures"].items()}
+        return cls(content["protocol"], content["about"], figures, content.get("left_out", {}))
+
+
+def _written(figure: Figure) -> dict[str, Any]:
+    return vars(figure) if figure.of else {"value": figure.value}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is no result of `ganzoo evaluate`, or a damaged one: it is not JSON") from error
+    if not isinstance(content, dict) or not _has_figures(content):
+        raise InputError(f"{path} is no result of `ganzoo evaluate`: it has no figures with their protocol")
+    if content.get("format", FORMAT) > FORMAT:
+        raise InputError(f"{path} was written by a newer ganzoo, whose results this one cannot read: install the newer one")
+    return content
+
+
+def _has_figures(content: Mapping[str, Any]) -> bool:
+    figures = content.get("figures")
+    if not all(isinstance(part, dict) for part in (figures, content.get("protocol"), content.get("about"))):
+        return False
+    assert isinstance(figures, dict)
+    return all(
+        isinstance(each, dict) and {"value"} <= each.keys() <= {"value", "deviation", "of"} for each in figures.values()
+    )
+
+
+def key_of(path: Path) -> str | None:
+    """The key of the result in a file; None where there is no such file.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    return _content(path).get("key", "") if path.exists() else None
+
+
+def unlike(results: Sequence[Result]) -> dict[str, list[Any]]:
+    """The fields of the protocol in which results differ, each with every result's value."""
+    found = {}
+    for name in FIELDS:
+        values = [result.protocol.get(name) for result in results]
+        known = [value for value in values if value is not None]
+        if any(value != known[0] for value in known):
+            found[name] = values
+    return found
+
+
+def mentioned(results: Sequence[Result]) -> dict[str, list[Any]]:
+    """The fields of :data:`MENTIONED` in which results differ."""
+    values = {name: [_within(result.about, name) for result in results] for name in MENTIONED}
+    return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
+
+
+def _within(about: Mapping[str, Any], name: str) -> Any:
+    value: Any = about
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python, of ganzoo and of what the figures depend on."""
+    found: dict[str, str | None] = {"python": platform.python_version(), "ganzoo": ganzoo.__version__}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def commit() -> str | None:
+    """Of ganzoo's checkout, with ``-dirty`` where files were changed since; None for an installed ganzoo."""
+    top = Path(ganzoo.__file__).parent.parent
+    if not (top / ".git").exists():
+        return None
+    command = ["git", "-C", str(top), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # it is only looked at
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=environment)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,136 @@
+"""A model from a checkpoint, and what is known of how it came to be."""
+
+import argparse
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as L
+
+from ganzoo.catalogue import did_you_mean
+from ganzoo.errors import InputError, one_line
+from ganzoo.evaluation.options import section
+from ganzoo.generative import Sampler
+from ganzoo.parts import find_class
+from ganzoo.runs import read_checkpoint
+
+LONGEST = 160  # letters of another library's reason
+
+
+class Trained(NamedTuple):
+    """A model from a checkpoint.
+
+    Attributes:
+        module: on the processor, in evaluation mode.
+        protocol: what it decides of a measurement's protocol.
+        about: what it is, plain.
+    """
+
+    module: L.LightningModule
+    protocol: dict[str, Any]
+    about: dict[str, Any]
+
+
+def run_config(checkpoint: Path) -> Path | None:
+    """The config of the run whose checkpoint it is; None where there is none near it."""
+    found = [folder / "config.yaml" for folder in (checkpoint.absolute().parent.parent, checkpoint.absolute().parent)]
+    return next((path for path in found if path.is_file()), None)
+
+
+def load(path: Path, model: str | None = None, raw: bool = False, weights_only: bool = True) -> Trained:
+    """A model from a checkpoint of Lightning's.
+
+    Args:
+        path: of the file.
+        model: the class, if the checkpoint does not say: a dotted path, or the name of a class that is imported.
+        raw: drop the averaged weights, if there are any.
+        weights_only: read weights and plain data only.
+
+    Raises:
+        InputError: no checkpoint, a class that cannot be found, or one that the checkpoint does not fit.
+    """
+    checkpoint = read_checkpoint(str(path), weights_only)
+    hyper, config = checkpoint.get("hyper_parameters") or {}, run_config(path)
+    told: dict[str, Any] = (section(config, "model") if config else None) or {}
+    name = model or hyper.get("_class_path") or told.get("class_path")
+    if name is None:
+        raise InputError(f"{path} does not say which class it is of: give --model GAN, or --model my_module.MyGAN")
+    try:
+        cls = named(name)
+    except InputError as error:
+        raise InputError(f"{path}: {error}, or give --model") from error
+    arguments = {} if hyper else told.get("init_args") or {}
+    try:
+        module = cls.load_from_checkpoint(path, map_location="cpu", weights_only=weights_only, **arguments)
+    except InputError:
+        raise
+    except (RuntimeError, TypeError, ValueError, argparse.ArgumentError) as error:
+        raise InputError(f"{path} does not fit the class {name}: {one_line(error)[:LONGEST]}") from error
+    averaged: Any = getattr(module, "averaged", None)
+    swapped = "current_model_state" in checkpoint  # Lightning's own average stands in the weights' place
+    if raw and swapped:
+        raise InputError(f"--raw: {path} was averaged by Lightning's callback; --raw is for model.average")
+    if raw and averaged is not None:
+        averaged = None
+        module.averaged = None  # type: ignore[assignment]  # of an AdversarialModule
+    recorded = checkpoint.get("ganzoo", {})
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Trained(
+        module.eval(),
+        {
+            "model_weights": "averaged" if swapped or averaged is not None else "raw",
+            "batch_norm": "eval",
+            "checkpoint": selection(path, checkpoint),
+        },
+        {
+            "path": str(path),
+            "sha256": sha256,
+            "model": f"{type(module).__module__}.{type(module).__qualname__}",
+            "step": checkpoint.get("global_step"),
+            "epoch": checkpoint.get("epoch"),
+            "training_seed": recorded.get("seed"),
+            "trained_by_ganzoo": recorded.get("version"),
+            "classes": module.classes if isinstance(module, Sampler) else None,
+        },
+    )
+
+
+def named(name: str) -> type[L.LightningModule]:
+    """A class by its dotted path, or by its name alone if it is imported.
+
+    Raises:
+        InputError: there is none.
+    """
+    if "." in name:
+        return find_class(name, L.LightningModule)
+    known = {cls.__name__: cls for cls in _below(L.LightningModule)}
+    if name not in known:
+        raise InputError(f"there is no class '{name}'{did_you_mean(name, list(known), 'write its full dotted path')}")
+    return known[name]
+
+
+def _below(cls: type[Any]) -> Iterator[type[Any]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _below(sub)
+
+
+def selection(path: Path, checkpoint: Mapping[str, Any]) -> str:
+    """What a checkpoint was kept for: ``last``, ``best by <value>``, or ``another``.
+
+    Args:
+        path: of it.
+        checkpoint: what is in it. The run's newest knows better which is the best, if it is still beside it.
+    """
+    last = path.with_name("last.ckpt")
+    newest = checkpoint
+    if last.is_file() and last != path:
+        with suppress(InputError):
+            newest = read_checkpoint(str(last), True)
+    for state in (newest.get("callbacks") or {}).values():
+        if isinstance(state, dict) and state.get("monitor") and Path(state.get("best_model_path") or "").name == path.name:
+            return f"best by {state['monitor']}"
+    return "last" if path.name == "last.ckpt" or (last.is_file() and last.samefile(path)) else "another"

@@ -1,0 +1,1005 @@
+"""``ganzoo evaluate`` and ``ganzoo classifier``, on digits and on pictures whose figures are known."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.linalg import sqrtm
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+import ganzoo.evaluation.evaluate
+import ganzoo.evaluation.looking
+from ganzoo.cli import main
+from ganzoo.data import Digits
+from ganzoo.data.base import ImageDataModule
+from ganzoo.data.batches import ImagePairs, Images, Unpaired
+from ganzoo.evaluation.options import Stopped, Stops
+from ganzoo.evaluation.protocol import FIELDS, Result
+from ganzoo.evaluation.trained import selection
+from ganzoo.generative import CycleTranslator, Generated, Sampler, Translator
+from ganzoo.images import to_uint8
+from ganzoo.metrics.extractors.base import Extractor, Features
+from ganzoo.models import GAN
+from ganzoo.noise import step_seed
+
+FIGURES = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
+SMALL = ["--subset_size", "50", "--subsets", "5"]
+
+
+class Tiny(Extractor):
+    """A fixed random projection of 8 x 8 grey pictures, and class scores from it."""
+
+    name, dimension, channels = "tiny", 6, 1
+    resize, preprocessing, weights, known, has_logits = "mean of blocks, 8 x 8", "x / 255", "0123456789abcdef", True, True
+    calls = 0
+    interrupt_at: int | None = None
+    by: Any = KeyboardInterrupt
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(7)
+        self.project = nn.Parameter(torch.randn(64, 6, generator=generator))
+        self.score = nn.Parameter(torch.randn(6, 4, generator=generator))
+
+    def features(self, images: Tensor) -> Features:
+        Tiny.calls += 1
+        if Tiny.calls == Tiny.interrupt_at:
+            if isinstance(Tiny.by, int):
+                os.kill(os.getpid(), Tiny.by)
+            else:
+                raise Tiny.by
+        x = nn.functional.adaptive_avg_pool2d(images.float() / 255, 8).flatten(1)
+        return Features(x @ self.project, x @ self.project @ self.score)
+
+
+class Colourful(Tiny):
+    name, channels, has_logits = "colourful", 3, False
+
+    def features(self, images: Tensor) -> Features:
+        return Features(super().features(images[:, 1:2]).pool, None)
+
+
+class Seven(L.LightningModule, Sampler):
+    """Pictures of one grey each, drawn from the generator."""
+
+    grey = 0.7
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(self.grey))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight.square()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    @torch.no_grad()
+    def sample(self, n, y=None, generator=None):
+        return torch.rand(n, 1, 1, 1, generator=generator).expand(n, 1, 8, 8) * self.weight
+
+
+class Nothing(Seven):
+    grey = float("nan")
+
+
+class Loud(Seven):
+    grey = 3.0
+
+
+class OfClasses(Seven):
+    classes = 10
+
+    def sample(self, n, y=None, generator=None):
+        # class c is a picture of grey c / 10, and a little noise
+        return (y.view(n, 1, 1, 1) / 10 + torch.rand(n, 1, 8, 8, generator=generator) / 100).clamp(-1, 1)
+
+
+class Mine(L.LightningModule):
+    """Nothing of ganzoo's but the record."""
+
+    def __init__(self, offset: float = 0.25) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.offset = nn.Parameter(torch.tensor(offset))
+
+    configure_optimizers = Seven.configure_optimizers
+
+    def training_step(self, batch, batch_idx):
+        return self.offset.square()
+
+    def validation_step(self, batch, batch_idx):
+        self.log("nobody", 1.0)
+        return Generated(batch.x, (batch.x + self.offset).clamp(-1, 1))
+
+
+class Brighter(L.LightningModule, Translator):
+    def __init__(self) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.tensor(20 / 127.5))
+
+    def training_step(self, batch, batch_idx):
+        return self.by.square()
+
+    configure_optimizers = Seven.configure_optimizers
+
+    @torch.no_grad()
+    def translate(self, x):
+        return (x + self.by).clamp(-1, 1)
+
+
+class Cycle(Brighter, CycleTranslator):
+    @torch.no_grad()
+    def translate_back(self, y):
+        return (y - self.by).clamp(-1, 1)
+
+
+class Rows(torch.utils.data.Dataset):
+    def __init__(self, kind: type, *values: Tensor, sizes: dict[str, int] | None = None) -> None:
+        self.kind, self.values = kind, values
+        self.sizes = sizes or {}
+
+    def __len__(self):
+        return max(map(len, self.values))
+
+    def __getitem__(self, index):
+        return self.kind(*(value[index % len(value)] for value in self.values))
+
+
+def greys(n: int, seed: int, size: int = 12) -> Tensor:
+    """uint8 [n, 1, size, size] in 40..200."""
+    return torch.randint(40, 200, (n, 1, size, size), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+class Pairs(ImageDataModule):
+    """y is x, brighter by 26 of 255."""
+
+    def __init__(self, n: int = 40) -> None:
+        super().__init__((1, 12, 12), None, batch_size=4, num_workers=0, seed=0)
+        self.n = n
+
+    def splits(self):
+        x = greys(self.n, 1)
+        return (Rows(ImagePairs, x, x + 26),) * 3
+
+
+class Strangers(Pairs):
+    def splits(self):
+        x, y = greys(self.n, 1), greys(self.n - 7, 2)
+        return (Rows(Unpaired, x, y, sizes={"x": len(x), "y": len(y)}),) * 3
+
+
+class Moody(Pairs):
+    """Other pictures at each look."""
+
+    def splits(self):
+        class Drawn(Rows):
+            def __getitem__(self, index):
+                return Images(torch.randint(0, 255, (1, 8, 8), dtype=torch.uint8))
+
+        return (Drawn(Images, greys(self.n, 0)),) * 3
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    """A folder to stand in, a cache of its own, and the tiny extractor by its name."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr("ganzoo.evaluation.evaluate.commit", lambda: "c" * 40)  # asking git takes longer than measuring
+    found = ganzoo.evaluation.evaluate.find
+    own = {"tiny": Tiny, "colourful": Colourful}
+    monkeypatch.setattr(
+        "ganzoo.evaluation.evaluate.find", lambda name, weights: own[name]() if name in own else found(name, weights)
+    )
+    Tiny.calls, Tiny.interrupt_at, Tiny.by = 0, None, KeyboardInterrupt
+    Tiny.weights, Tiny.resize = "0123456789abcdef", "mean of blocks, 8 x 8"
+
+
+@pytest.fixture(scope="session")
+def run_(tmp_path_factory) -> Path:
+    """A run of the GAN on digits, with averaged weights."""
+    folder = tmp_path_factory.mktemp("run") / "mine"
+    args = ["--trainer.max_epochs", "2", "--model.average", "500", "--trainer.accelerator", "cpu"]
+    quiet = ["--trainer.callbacks", "null", "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"]
+    assert main(["fit", "--config", "gan_digits", *args, *quiet, "--run_dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(run_, tmp_path) -> Path:
+    """A copy of it, for what a test writes."""
+    return Path(shutil.copytree(run_, tmp_path / "run"))
+
+
+@pytest.fixture
+def last(run) -> str:
+    return str(run / "checkpoints" / "last.ckpt")
+
+
+def saved(model: L.LightningModule, name: str = "model.ckpt", **more: Any) -> str:
+    """A checkpoint as a script of one's own leaves it."""
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=0)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(name)
+    torch.save({**torch.load(name, weights_only=True), **more}, name)
+    return name
+
+
+def evaluate(*args: str, figures: str | None = "distance") -> Result:
+    """The result that the command writes."""
+    chosen = ["--figures", figures] if figures else []
+    assert main(["evaluate", *map(str, args), "--extractor", "tiny", "--out", "out.json", *SMALL, *chosen]) == 0
+    result = Result.load(Path("out.json"))
+    Path("out.json").unlink()
+    return result
+
+
+def error(capsys, *args: str) -> str:
+    """The one line that a refused command writes."""
+    capsys.readouterr()
+    assert main([*map(str, args)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if "error" in line]) == 1
+    assert lines[-1].startswith("ganzoo: error: ")
+    return lines[-1].removeprefix("ganzoo: error: ")
+
+
+def folder(name: str | Path, images: Tensor) -> str:
+    """Pictures uint8 [N, 1 or 3, H, W] as files."""
+    Path(name).mkdir(exist_ok=True)
+    for i, image in enumerate(images):
+        values = image[0].numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
+        Image.fromarray(values).save(f"{name}/{i:04d}.png")
+    return str(name)
+
+
+def digits(split: str = "test") -> Tensor:
+    """From scikit-learn, without ganzoo."""
+    images, y = load_digits().images, load_digits().target
+    place = np.array([(y[:i] == y[i]).sum() % 10 for i in range(len(y))])
+    chosen = images[place > 7] if split == "test" else images[place < 7]
+    return torch.from_numpy(np.round(chosen * 255 / 16).astype(np.uint8))[:, None]
+
+
+def frechet(x: Tensor, y: Tensor) -> float:
+    """By the textbook's formula and scipy's square root, of the tiny extractor's features."""
+    a, b = (Tiny()(images).pool.detach().double().numpy() for images in (x, y))
+    p, q = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(p + q - 2 * np.real(sqrtm(p @ q))))
+
+
+# -- a model -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_against_the_data_of_its_run(last, capsys):
+    """The distance from outside: pictures from scikit-learn, and samples of the documented noise."""
+    assert main(["evaluate", last, "--extractor", "tiny", *SMALL]) == 0
+    table = capsys.readouterr().out
+    result = Result.load(Path(last).with_name("last_tiny.json"))
+    assert set(result.figures) == FIGURES
+    model = GAN.load_from_checkpoint(last).eval()
+    batches = [50] * 7 + [3]
+    noise = (torch.Generator().manual_seed(step_seed(0, 0, b)) for b in range(8))
+    samples = torch.cat([model.sample(n, generator=g) for n, g in zip(batches, noise, strict=True)])
+    assert result.figures["fd_tiny"].value == pytest.approx(frechet(digits(), to_uint8(samples)), rel=1e-6)
+    assert f"{result.figures['fd_tiny'].value:.5g}" in table
+    assert "353 pictures" in table
+    assert "against 353 real pictures (Digits, test)" in table
+    assert "(averaged weights, last, step 38)" in table
+    wanted = {
+        "extractor": "tiny",
+        "extractor_weights": Tiny.weights,
+        "extractor_verified": True,
+        "dimension": 6,
+        "resize": Tiny.resize,
+        "preprocessing": Tiny.preprocessing,
+        "split": "test",
+        "n_real": 353,
+        "n_fake": 353,
+        "inputs": None,
+        "model_weights": "averaged",
+        "batch_norm": "eval",
+        "checkpoint": "last",
+        "keep": "all",
+        "subsets": 5,
+        "subset_size": 50,
+        "splits": 10,
+        "k": 3,
+        "k_density": 5,
+        "lpips": None,
+    }
+    assert wanted.items() <= result.protocol.items()
+    assert result.protocol.keys() == FIELDS.keys()
+    assert result.about["sha256"] == subprocess.check_output(["sha256sum", last], text=True).split()[0]
+    about = {"model": "ganzoo.models.gan.GAN", "step": 38, "epoch": 1, "training_seed": 0, "seed": 0, "batch_size": 50}
+    assert about.items() <= result.about.items()
+    assert result.about["data"]["class"] == "ganzoo.data.Digits"
+    assert result.about["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert result.about["sizes"] == ["1x8x8"]
+    assert result.about["command"].startswith("ganzoo evaluate ")
+    assert result.figures["score_tiny"].of == "10 splits"
+    assert result.figures["kd_tiny"].of == "5 subsets"
+    assert not list(Path(last).parent.glob(".evaluate*"))
+
+
+def test_averaged_and_raw_weights_differ_and_are_told_apart(last):
+    averaged, raw = evaluate(last), evaluate(last, "--raw")
+    assert (averaged.protocol["model_weights"], raw.protocol["model_weights"]) == ("averaged", "raw")
+    assert averaged.figures["fd_tiny"].value != pytest.approx(raw.figures["fd_tiny"].value, rel=1e-3)
+    model = GAN.load_from_checkpoint(last).eval()
+    model.averaged = None
+    samples = model.sample(20, generator=torch.Generator().manual_seed(step_seed(0, 0, 0)))
+    few = evaluate(last, "--raw", "--n", "20").figures["fd_tiny"].value
+    assert few == pytest.approx(frechet(digits(), to_uint8(samples)), rel=1e-6)
+
+
+def test_what_is_made_depends_on_seed_and_not_on_the_global_stream(last):
+    first = evaluate(last)
+    torch.manual_seed(99)
+    assert evaluate(last).figures == first.figures
+    assert evaluate(last, "--seed", "1").figures != first.figures
+
+
+def test_the_data_may_be_others(last):
+    own, other = evaluate(last), evaluate(last, "--split", "train", "--n", "100")
+    assert (other.protocol["n_real"], other.protocol["n_fake"], other.protocol["split"]) == (1266, 100, "train")
+    assert own.protocol["real"] != other.protocol["real"]
+    changed = evaluate(last, "--data.size", "4")
+    assert changed.about["data"]["arguments"]["size"] == 4
+    assert changed.protocol["real"] != own.protocol["real"]
+    assert evaluate(last, "--data", "Digits").protocol == own.protocol
+    assert evaluate(last, "--config", "cgan_digits").protocol == own.protocol
+
+
+def test_a_folder_may_be_real(last):
+    by_data, by_folder = evaluate(last), evaluate(last, folder("real", digits()))
+    assert by_folder.figures["fd_tiny"].value == pytest.approx(by_data.figures["fd_tiny"].value, rel=1e-9)
+    assert by_folder.protocol["split"] is None
+    assert by_folder.about["real"] == "real"
+
+
+def test_a_model_of_one_s_own_by_what_its_validation_step_returns(capsys):
+    path = saved(Mine())
+    assert main(["fit", "--model", "test_evaluate.Mine", "--data", "Digits", "--trainer.max_epochs", "1",
+                 "--trainer.logger", "false", "--trainer.accelerator", "cpu", "--run_dir", "run"]) == 0  # fmt: skip
+    own = evaluate("run/checkpoints/last.ckpt")
+    assert own.about["model"] == "test_evaluate.Mine"
+    shifted = to_uint8((digits().float() / 127.5 - 1 + 0.25).clamp(-1, 1))
+    assert own.figures["fd_tiny"].value == pytest.approx(frechet(digits(), shifted), rel=1e-6)
+    # from a script, whose checkpoint names no class
+    assert "does not say which class it is of: give --model" in error(capsys, "evaluate", path, "--data", "Digits")
+    again = evaluate(path, "--data", "Digits", "--model", "Mine")
+    assert again.figures == own.figures
+    assert evaluate(path, "--data", "Digits", "--model", "test_evaluate.Mine").figures == own.figures
+
+
+def test_each_class_and_their_mean():
+    path = saved(OfClasses())
+    result = evaluate(path, "--model", "OfClasses", "--data", "Digits", "--per_class")
+    names = {"fd_tiny", "intra_fd_tiny", *(f"fd_tiny_class_{c}" for c in range(10))}
+    assert set(result.figures) == names
+    y = torch.from_numpy(load_digits().target)
+    test = torch.from_numpy(np.array([(y[:i] == y[i]).sum() % 10 for i in range(len(y))]) > 7)
+    model = OfClasses()
+    asked = torch.arange(353) % 10
+    noise = (torch.Generator().manual_seed(step_seed(0, 0, b)) for b in range(8))
+    parts = [model.sample(len(part), part, g) for part, g in zip(asked.split(50), noise, strict=True)]
+    fakes = to_uint8(torch.cat(parts))
+    for c in (0, 9):
+        wanted = frechet(digits()[y[test] == c], fakes[asked == c])
+        assert result.figures[f"fd_tiny_class_{c}"].value == pytest.approx(wanted, rel=1e-6)
+    each = [result.figures[f"fd_tiny_class_{c}"].value for c in range(10)]
+    assert result.figures["intra_fd_tiny"].value == pytest.approx(sum(each) / 10)
+    # of these figures some are too much for 35 pictures, which is said
+    for _ in range(2):
+        assert (
+            main(
+                ["evaluate", path, "--model", "OfClasses", "--data", "Digits", "--per_class", "--extractor", "tiny", *SMALL]
+            )
+            == 0
+        )
+    assert [file.name for file in Path().glob("*.json")] == ["model_tiny.json"]
+    result = Result.load(Path("model_tiny.json"))
+    assert "precision_tiny_class_3" in result.figures
+    assert "of class 0: a kernel distance of subsets of 50" in result.left_out["kernel of classes"]
+
+
+def test_a_translation_of_pairs():
+    """Brighter by 20 where the truth is by 26: the L1 is 6 of 255 in [-1, 1] units."""
+    path = saved(Brighter())
+    data = ["--data", "test_evaluate.Pairs", "--model", "Brighter"]
+    result = evaluate(path, *data, figures="distance,paired")
+    assert set(result.figures) == {"fd_tiny", "l1", "psnr", "ssim"}
+    assert result.figures["l1"].value == pytest.approx(12 / 255)
+    assert result.figures["psnr"].value == pytest.approx(20 * np.log10(255 / 6))
+    assert result.figures["l1"].of == "standard error"
+    x = greys(40, 1)
+    assert result.figures["fd_tiny"].value == pytest.approx(frechet(x + 26, x + 20), rel=1e-6)
+    assert result.protocol["inputs"]
+    assert evaluate(path, *data, "--n", "7").protocol["n_fake"] == 7
+    # pairs alone need no extractor
+    alone = evaluate(path, *data, figures="paired")
+    assert alone.protocol["extractor"] is None
+    assert alone.figures["psnr"] == result.figures["psnr"]
+    assert main(["evaluate", path, *data, "--figures", "paired"]) == 0
+    assert Path("model_paired.json").is_file()
+
+
+@pytest.mark.parametrize(("data", "paired"), [("Pairs", True), ("Strangers", False)])
+def test_both_directions_of_a_cycle(data, paired):
+    result = evaluate(saved(Cycle()), "--data", f"test_evaluate.{data}", "--model", "Cycle", figures=None)
+    x, y = greys(40, 1), greys(40, 1) + 26 if paired else greys(33, 2)
+    assert result.figures["fd_tiny_to_y"].value == pytest.approx(frechet(y, x + 20), rel=1e-6)
+    assert result.figures["fd_tiny_to_x"].value == pytest.approx(frechet(x, y - 20), rel=1e-6)
+    assert ("l1_to_y" in result.figures) == ("psnr_to_x" in result.figures) == paired
+    again = evaluate("model.ckpt", "--data", f"test_evaluate.{data}", "--model", "Cycle", figures=None)
+    assert again.figures == result.figures  # each kind of real pictures is remembered as itself
+    assert again.about["real_seen"]
+    if not paired:
+        assert result.protocol["n_real"] == {"to_y": 33, "to_x": 40}
+        assert result.protocol["n_fake"] == {"to_y": 40, "to_x": 33}
+
+
+def test_small_pairs_have_no_ssim_which_is_said(monkeypatch):
+    monkeypatch.setattr("ganzoo.evaluation.evaluate.WINDOW", 13)
+    result = evaluate(saved(Brighter()), "--data", "test_evaluate.Pairs", "--model", "Brighter", figures="paired")
+    assert set(result.figures) == {"l1", "psnr"}
+    assert "13 x 13 pixels" in result.left_out["ssim"]
+
+
+def test_without_real_pictures_there_is_a_score_alone(capsys):
+    path = saved(Seven())
+    result = evaluate(path, "--model", "Seven", "--n", "60", figures=None)
+    assert set(result.figures) == {"score_tiny"}
+    assert "no real pictures" in result.left_out["distance"]
+    assert (result.protocol["real"], result.protocol["n_real"], result.protocol["keep"]) == (None, None, None)
+    assert "--n says how many pictures Seven makes" in error(capsys, "evaluate", path, "--model", "Seven")
+
+
+def test_what_the_checkpoint_was_kept_for(tmp_path):
+    state = {"callbacks": {"ModelCheckpoint{'monitor': 'val/fd'}": {"monitor": "val/fd", "best_model_path": "/x/best.ckpt"}}}
+    for name in ("best.ckpt", "other.ckpt", "last.ckpt"):
+        torch.save({"state_dict": {}, **state}, tmp_path / name)
+    assert selection(tmp_path / "best.ckpt", state) == "best by val/fd"
+    assert selection(tmp_path / "other.ckpt", state) == "another"
+    assert selection(tmp_path / "last.ckpt", state) == "last"
+    os.link(tmp_path / "last.ckpt", tmp_path / "epoch=1-step=2.ckpt")
+    assert selection(tmp_path / "epoch=1-step=2.ckpt", {}) == "last"
+    # what was the best when it was written is not the best any more: the newest knows
+    assert (
+        selection(tmp_path / "other.ckpt", {"callbacks": {"a": {"monitor": "b", "best_model_path": "other.ckpt"}}})
+        == "another"
+    )
+    # a checkpoint that is kept as the newest, without a monitor, is no best
+    (tmp_path / "alone").mkdir()
+    newest = {"callbacks": {"a": {"monitor": None, "best_model_path": "x.ckpt"}}}
+    assert selection(tmp_path / "alone" / "x.ckpt", newest) == "another"
+
+
+def test_lightning_s_own_average_is_told(capsys):
+    path = saved(Seven(), current_model_state={})
+    assert evaluate(path, "--model", "Seven", "--data", "Digits").protocol["model_weights"] == "averaged"
+    assert "averaged by Lightning's callback" in error(capsys, "evaluate", path, "--model", "Seven", "--raw")
+
+
+# -- folders -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_against_itself_is_at_no_distance():
+    result = evaluate(folder("a", digits()), folder("b", digits()), figures=None)
+    assert abs(result.figures["fd_tiny"].value) < 1e-9
+    assert result.figures["precision_tiny"].value == result.figures["recall_tiny"].value == 1
+    other = evaluate("a", folder("c", digits("train")[:353] // 2))
+    assert other.figures["fd_tiny"].value == pytest.approx(frechet(digits(), digits("train")[:353] // 2), rel=1e-6)
+    assert other.protocol["checkpoint"] is other.protocol["model_weights"] is None
+
+
+def test_the_name_of_a_folder_s_result_and_its_first_pictures():
+    folder("a", digits())
+    assert main(["evaluate", "a", "a", "--extractor", "tiny", "--n", "60", "--figures", "distance"]) == 0
+    assert Result.load(Path("a_tiny.json")).protocol["n_fake"] == 60
+
+
+def test_a_folder_against_data():
+    folder("a", digits())
+    assert abs(evaluate("a", "--data", "Digits").figures["fd_tiny"].value) < 1e-9
+    # of pairs, against what a translation aims at
+    folder("b", greys(40, 1) + 26)
+    assert abs(evaluate("b", "--data", "test_evaluate.Pairs").figures["fd_tiny"].value) < 1e-9
+
+
+def test_pictures_of_many_sizes_each_resized_by_the_extractor(capsys):
+    images = digits()[:30]
+    large = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    folder("one", images)
+    folder("mixed", images)
+    for i in range(0, 30, 3):
+        Image.fromarray(large[i, 0].numpy()).save(f"mixed/{i:04d}.png")
+    result = evaluate("mixed", "one")  # the tiny extractor takes means, which are the same
+    assert abs(result.figures["fd_tiny"].value) < 1e-9
+    assert result.about["sizes"] == ["3x16x16", "3x8x8"]
+    assert "the pictures in mixed have 2 sizes, 8x8 to 16x16" in capsys.readouterr().err
+
+
+def test_sixteen_bits_and_jpeg_and_subfolders():
+    Path("a/deep").mkdir(parents=True)
+    values = (digits()[0, 0].numpy().astype(np.uint16)) * 257
+    Image.fromarray(values).save("a/deep/x.png")
+    Image.fromarray(digits()[1, 0].numpy()).save("a/y.jpg", quality=100)
+    Image.fromarray(digits()[2, 0].numpy()).save("a/z.png")
+    result = evaluate("a", folder("b", digits()[:3]))
+    assert abs(result.figures["fd_tiny"].value) < 1e-3  # but for the JPEG
+
+
+@pytest.mark.parametrize(
+    ("extractor", "colour", "said"),
+    [("colourful", False, "a: grey pictures, their channel repeated for colourful"),
+     ("tiny", True, "a: colour pictures, turned into grey for tiny"),
+     ("tiny", False, None), ("colourful", True, None)],
+)  # fmt: skip
+def test_a_conversion_is_said(capsys, extractor, colour, said):
+    images = digits()[:20]
+    images = torch.cat([images, images // 2, images], 1) if colour else images
+    folder("a", images)
+    assert main(["evaluate", "a", "a", "--extractor", extractor, "--figures", "distance", "--batch_size", "6"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "pictures, t" in line]
+    assert lines == ([f"ganzoo: {start}{said}" for start in ("real ", "")] if said else [])
+
+
+# -- what cannot be measured -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["nowhere.ckpt"], "nowhere.ckpt: there is no such checkpoint, and no such folder of pictures"),
+        (["some/0000.png"], "some/0000.png is one picture: give the folder"),
+        (["empty", "some"], "there are no pictures in empty"),
+        (["some", "empty"], "there are no pictures in empty"),
+        (["some", "nowhere"], "nowhere is neither a folder of real pictures nor a file of statistics"),
+        (["some", "--figures", "distance"], "distance: there are no real pictures to compare with: give REAL or --data"),
+        (["broken", "some"], "cannot read the picture broken/bad.png"),
+        (["some", "cut"], "cannot read the picture cut/0003.png"),
+        (["text.ckpt", "some"], "text.ckpt is damaged, or is no checkpoint"),
+        (["model.ckpt", "--n", "5"], "model.ckpt does not say which class it is of"),
+        (["model.ckpt", "--model", "Sevn"], "there is no class 'Sevn': did you mean 'Seven'?"),
+        (["model.ckpt", "--model", "GAN", "some"], "model.ckpt does not fit the class GAN: "),
+        (["model.ckpt", "--model", "Brighter", "some"], "model.ckpt does not fit the class Brighter"),
+        (["some", "some", "--raw"], "--raw is of a checkpoint, and some is a folder"),
+        (["some", "some", "--n", "31"], "--n is 31, and there are 30 pictures in some"),
+        (["some", "some", "--n", "0"], "--n is a number of at least 1, not 0"),
+        (["some", "some", "--n", "1", "--figures", "distance"], "distance: a Frechet distance needs 2 pictures of"),
+        (["some", "some", "--figures", "kernel"], "kernel: a kernel distance of subsets of 1000 needs as many of each kind"),
+        (["some", "some", "--figures", "manifold", "--k", "30"], "manifold: neighbours k 30 and 5 need more pictures"),
+        (["some", "some", "--figures", "score", "--splits", "31"], "score: an Inception score of 31 splits"),
+        (["some", "some", "--figures", "score", "--extractor", "colourful"], "no classifier at its end"),
+        (["some", "some", "--figures", "distnce"], "--figures: there is no kind 'distnce': did you mean 'distance'?"),
+        (["some", "some", "--figures", "paired"], "paired: no picture is there that another should be"),
+        (["some", "--data", "Digits", "--figures", "lpips"], "lpips: no picture is there that another should be"),
+        (["some", "some", "--data", "Digits"], "some and --data or --config both say which pictures are real"),
+        (["some", "some", "--extractor", "incption"], "did you mean inception?"),
+        (["some", "some", "--extracter", "tiny"], "there is no option 'extracter': did you mean 'extractor'?"),
+        (["some", "some", "--batch_size", "ten"], "batch_size: expected int, not ten"),
+        (["some", "some", "--split", "holdout"], "split: expected one of train, val, test, not holdout"),
+        (["some", "--data", "Digitz"], "data: there is no class 'Digitz': did you mean 'Digits'?"),
+        (["some", "--config", "gan_digitz"], "there is no config 'gan_digitz': did you mean 'gan_digits'?"),
+        (["some", "--data", "test_evaluate.NoTest"], "NoTest has no test pictures: give another --split"),
+        (["some", "--out", "text.ckpt", "some"], "--out text.ckpt is there, and no earlier result of this measurement"),
+        (["some", "some", "--out", "text.ckpt/x.json"], "cannot write into text.ckpt"),
+        (["nan.ckpt", "some", "--model", "Nothing"], "Nothing's pictures: 30 of 30 pictures have NaN or infinite pixels"),
+        (["loud.ckpt", "some", "--model", "Loud"], "Loud's pictures: float pictures are in [-1, 1], and these go from"),
+        (["model.ckpt", "some", "--model", "Seven", "--per_class"], "--per_class: Seven cannot be asked for a class"),
+        (["some", "some", "--save_statistics", "x.txt"], "--save_statistics x.txt: give the name of a new file, .npz"),
+        (["run", "some"], "run is a run's folder, and no folder of pictures: give a file in run/checkpoints"),
+        (["trans.ckpt", "--model", "Brighter"], "trans.ckpt needs data, and no config.yaml of its run is there"),
+        (["trans.ckpt", "some", "--model", "Cycle", "--data", "test_evaluate.Pairs"], "Cycle makes pictures of two kinds"),
+        (["trans.ckpt", "--model", "Brighter", "--data", "test_evaluate.Strangers", "--figures", "paired"],
+         "paired: the data are no pairs"),
+        ([], "fake must be given"),
+    ],
+)  # fmt: skip
+def test_a_user_s_error_is_one_line(capsys, bad_things, args, line):
+    shutil.copytree(bad_things, ".", dirs_exist_ok=True)
+    before = set(Path().rglob("*"))
+    extractor = [] if "--extractor" in args else ["--extractor", "tiny"]
+    assert line in error(capsys, "evaluate", *args, *extractor)
+    assert set(Path().rglob("*")) == before  # nothing is left
+
+
+@pytest.fixture(scope="session")
+def bad_things(tmp_path_factory) -> Path:
+    at = tmp_path_factory.mktemp("bad")
+    folder(at / "some", digits()[:30])
+    folder(at / "broken", digits()[:4])
+    (at / "broken/bad.png").write_text("no picture")
+    folder(at / "cut", greys(5, 0, 60))
+    whole = (at / "cut/0003.png").read_bytes()
+    (at / "cut/0003.png").write_bytes(whole[: len(whole) // 2])
+    (at / "empty").mkdir()
+    (at / "run/checkpoints").mkdir(parents=True)
+    (at / "run/config.yaml").touch()
+    (at / "text.ckpt").write_text("hello")
+    for model, name in ((Seven(), "model"), (Nothing(), "nan"), (Loud(), "loud"), (Brighter(), "trans")):
+        saved(model, str(at / f"{name}.ckpt"))
+    return at
+
+
+class NoTest(L.LightningDataModule):
+    def val_dataloader(self):
+        return Digits().val_dataloader()
+
+
+def test_too_few_pictures_are_found_before_any_is_looked_at(capsys):
+    folder("some", digits()[:30])
+    error(capsys, "evaluate", "some", "some", "--extractor", "tiny", "--figures", "distance,kernel")
+    assert Tiny.calls == 0
+    # left to choose, it does what it can, and says so
+    assert main(["evaluate", "some", "some", "--extractor", "tiny"]) == 0
+    assert "left out: kernel: a kernel distance of subsets of 1000" in capsys.readouterr().out
+
+
+def test_classes_that_are_too_small_are_found_before_any_sample_is_made(capsys):
+    args = ["evaluate", saved(OfClasses()), "--model", "OfClasses", "--data", "Digits", "--per_class", "--extractor", "tiny"]
+    line = error(capsys, *args, "--figures", "kernel", "--subset_size", "50")
+    assert line.startswith("kernel of class 0: a kernel distance of subsets of 50 needs as many")
+    assert Tiny.calls == 8  # the real ones
+    line = error(capsys, *args, "--figures", "distance", "--n", "15")
+    assert line.startswith("distance of class 5: a Frechet distance needs 2 pictures of each kind, and there are 3")
+    assert line.endswith("real and 1 fake")
+
+
+def test_unlabelled_pictures_have_no_classes(capsys):
+    folder("some", digits()[:30])
+    args = ["--data", "ImageFolder", "--data.root", "some", "--data.val_share", "0.9", "--data.size", "8"]
+    path = saved(OfClasses())
+    line = error(capsys, "evaluate", path, "--model", "OfClasses", *args, "--per_class", "--extractor", "tiny", "--k", "2")
+    assert "these have no labels" in line
+
+
+def test_pictures_that_change_are_said_to(capsys):
+    result = evaluate(saved(Seven()), "--model", "Seven", "--data", "test_evaluate.Moody")
+    assert "the test pictures of Moody change between two looks" in capsys.readouterr().err
+    assert result.protocol["real"].startswith("x of changing pictures of Moody")
+    assert not list(Path(os.environ["GANZOO_CACHE"]).rglob("*.npz"))
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+def test_a_result_comes_back_from_its_file():
+    folder("a", digits()[:60])
+    assert main(["evaluate", "a", "a", "--extractor", "tiny", *SMALL]) == 0
+    result = Result.load(Path("a_tiny.json"))
+    result.save(Path("again.json"))
+    assert Result.load(Path("again.json")) == result
+    assert Path("again.json").read_text() == Path("a_tiny.json").read_text()
+    assert json.loads(Path("a_tiny.json").read_text())["key"] == result.key
+
+
+def test_no_other_measurement_is_written_over(capsys):
+    folder("a", digits()[:60])
+    args = ["evaluate", "a", "a", "--extractor", "tiny", "--figures", "distance"]
+    assert main(args) == main(args) == 0
+    assert [path.name for path in Path().glob("*.json")] == ["a_tiny.json"]  # the same again is the same file
+    first = Path("a_tiny.json").read_text()
+    assert main([*args, "--n", "50"]) == 0
+    assert Path("a_tiny.json").read_text() == first
+    assert Result.load(Path("a_tiny_2.json")).protocol["n_fake"] == 50
+    assert main([*args, "--n", "50"]) == 0
+    assert len(list(Path().glob("*.json"))) == 2
+    line = error(capsys, *args, "--n", "40", "--out", "a_tiny.json")
+    assert "--out a_tiny.json is there, and no earlier result of this measurement" in line
+    assert main([*args, "--out", "new/deep.json"]) == 0
+    assert Path("new/deep.json").is_file()
+
+
+def test_real_pictures_are_looked_at_once(last, capsys):
+    first = evaluate(last)
+    assert Tiny.calls == 16
+    again = evaluate(last)
+    assert Tiny.calls == 16 + 8
+    assert again.figures == first.figures
+    assert again.about["real_seen"] == "by an earlier measurement"
+    # another number of kept features, another split, other pictures: anew
+    evaluate(last, figures="manifold")
+    assert Tiny.calls == 24 + 16
+    evaluate(last, "--split", "val")
+    assert Tiny.calls == 40 + 2 * 4
+    evaluate(last, "--cache", "none")
+    assert Tiny.calls == 48 + 16
+    next(Path(os.environ["GANZOO_CACHE"]).rglob("tiny-test-*.npz")).write_text("damaged")
+    for path in Path(os.environ["GANZOO_CACHE"]).rglob("tiny-test-*.npz"):
+        path.write_text("damaged")
+    assert evaluate(last).figures == first.figures
+    assert "it is measured anew" in capsys.readouterr().err
+    assert Tiny.calls == 64 + 16
+
+
+def test_so_many_features_are_kept_or_all(last):
+    whole, some = (evaluate(last, "--keep", keep, figures="manifold") for keep in ("353", "100"))
+    assert (whole.protocol["keep"], some.protocol["keep"]) == ("all", 100)
+    assert whole.figures != some.figures
+    assert evaluate(last).protocol["keep"] is None
+
+
+def test_saved_statistics_stand_for_the_pictures(last, capsys):
+    by_pictures = evaluate(last, "--save_statistics", "real.npz", figures=None)
+    seen = Tiny.calls
+    by_file = evaluate(last, "real.npz", figures=None)
+    assert Tiny.calls == seen + 8
+    assert by_file.figures == by_pictures.figures
+    assert by_file.protocol == by_pictures.protocol
+    refused = ["evaluate", last, "real.npz", "--extractor", "tiny", "--figures"]
+    assert "real.npz: keep is 353 there and 100 here: give --keep 353" in error(
+        capsys, *refused, "manifold", "--keep", "100"
+    )
+    Tiny.resize = "nearest, 8 x 8"
+    assert "real.npz: resize is 'mean of blocks, 8 x 8' there and 'nearest, 8 x 8' here" in error(
+        capsys, *refused, "distance"
+    )
+    Tiny.resize, Tiny.weights = "mean of blocks, 8 x 8", "f" * 16
+    assert "weights is '0123456789abcdef' there and 'ffffffffffffffff' here" in error(capsys, *refused, "distance")
+    Path("half.npz").write_bytes(Path("real.npz").read_bytes()[:300])
+    assert "half.npz: not a file of statistics" in error(capsys, "evaluate", last, "half.npz", "--extractor", "tiny")
+
+
+# -- interrupted -------------------------------------------------------------------------------------------------------
+
+VOLATILE = ("date", "seconds", "real_seen")
+
+
+def content(path: str) -> dict:
+    found = json.loads(Path(path).read_text())
+    return {**found, "about": {name: value for name, value in found["about"].items() if name not in VOLATILE}}
+
+
+@pytest.mark.parametrize(
+    ("at", "by", "code"),
+    [
+        (1, KeyboardInterrupt, 130),  # the first real batch
+        (5, signal.SIGINT, 130),
+        (8, signal.SIGTERM, 143),
+        (9, signal.SIGTERM, 143),  # the first sample
+        (12, KeyboardInterrupt, 130),
+        (16, signal.SIGINT, 130),
+    ],
+)
+def test_an_interrupted_measurement_goes_on_to_the_same_bits(last, capsys, at, by, code):
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", *SMALL]
+    assert main(args) == 0
+    straight = content("out.json")
+    Path("out.json").unlink()
+    shutil.rmtree(os.environ["GANZOO_CACHE"])
+    Tiny.calls, Tiny.interrupt_at, Tiny.by = 0, at, by
+    assert main(args) == code
+    assert not Path("out.json").exists()
+    assert "the same command goes on from here" in capsys.readouterr().err
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    assert main(args) == 0
+    # the batch in hand is looked at again, what was seen before is not
+    assert Tiny.calls == 16 - (at - 1)
+    assert content("out.json") == straight
+    assert not list(Path().glob(".evaluate*"))
+
+
+@pytest.mark.parametrize("change", [["--seed", "1"], ["--n", "300"], ["--batch_size", "40"], ["--raw"]])
+def test_another_measurement_does_not_go_on_from_it(last, change):
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", "--figures", "score", "--n", "353"]
+    Tiny.interrupt_at = 6
+    assert main(args) == 130
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    assert main([*args, *change]) == 0
+    alone = content("out.json")["figures"]
+    made = 300 if "--n" in change else 353
+    size = 40 if "--batch_size" in change else 50
+    assert Tiny.calls == -(-made // size)
+    shutil.rmtree(next(Path().glob(".evaluate*")))
+    Path("out.json").unlink()
+    assert main([*args, *change]) == 0
+    assert content("out.json")["figures"] == alone
+
+
+def test_folders_go_on_and_another_file_in_one_does_not():
+    Path("a").mkdir()
+    for i, image in enumerate(digits()[:200]):
+        Image.fromarray(image[0].numpy()).save(f"a/{i:04d}.bmp")  # all of one length
+    args = ["evaluate", "a", folder("b", digits("train")[:200]), "--extractor", "tiny", "--out", "out.json", "--figures"]
+    assert main([*args, "distance,score"]) == 0
+    straight = content("out.json")
+    Path("out.json").unlink()
+    for at in (3, 4):  # in one of them and in the other
+        Tiny.calls, Tiny.interrupt_at = 0, at
+        shutil.rmtree(os.environ["GANZOO_CACHE"], ignore_errors=True)
+        assert main([*args, "distance,score"]) == 130
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    assert main([*args, "distance,score"]) == 0
+    assert Tiny.calls == 3
+    assert content("out.json") == straight
+    Path("out.json").unlink()
+    Tiny.calls, Tiny.interrupt_at = 0, 3
+    assert main([*args, "score"]) == 130
+    Image.fromarray(digits()[300, 0].numpy()).save("a/0017.bmp")
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    assert main([*args, "score"]) == 0
+    assert Tiny.calls == 4
+
+
+def test_pairs_and_classes_and_both_directions_go_on_too():
+    both = ["evaluate", saved(Cycle()), "--data", "test_evaluate.Pairs", "--model", "Cycle", "--batch_size", "7"]
+    classes = ["evaluate", saved(OfClasses(), "classes.ckpt"), "--data", "Digits", "--model", "OfClasses", "--per_class"]
+    for args in (both, classes):
+        args += ["--extractor", "tiny", "--out", "out.json", "--cache", "none", *SMALL]
+        assert main(args) == 0
+        straight, calls = content("out.json"), Tiny.calls
+        Path("out.json").unlink()
+        for at in (calls // 3, calls // 2):
+            Tiny.calls, Tiny.interrupt_at = 0, at
+            assert main(args) == 130
+        Tiny.calls, Tiny.interrupt_at = 0, None
+        assert main(args) == 0
+        assert content("out.json") == straight
+        Path("out.json").unlink()
+        Tiny.calls = 0
+
+
+def test_what_is_left_damaged_is_measured_anew(last, capsys):
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", "--figures", "distance,score"]
+    Tiny.interrupt_at = 12
+    assert main(args) == 130
+    for path in Path().glob(".evaluate*/fake-*/.npz"):
+        path.write_text("damaged")
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    assert main(args) == 0
+    assert "it begins anew" in capsys.readouterr().err
+    assert Tiny.calls == 8
+
+
+class Killed(BaseException):
+    """Nobody hears of it."""
+
+
+def test_what_was_saved_now_and_then_outlives_a_killed_process(last, monkeypatch):
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", *SMALL]
+    monkeypatch.setattr(ganzoo.evaluation.looking, "SAVE_EVERY", 0)
+    monkeypatch.setattr(ganzoo.evaluation.looking, "SAVING_AT_MOST", 1e9)
+    Tiny.interrupt_at, Tiny.by = 13, Killed()
+    with pytest.raises(Killed):
+        main(args)
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    assert main(args) == 0
+    assert Tiny.calls == 4  # of 16
+    gone_on = content("out.json")
+    Path("out.json").unlink()
+    assert main([*args, "--cache", "none"]) == 0
+    assert content("out.json")["figures"] == gone_on["figures"]
+
+
+KILL = """
+import signal, sys
+import ganzoo.evaluation.evaluate, ganzoo.evaluation.looking
+from ganzoo.cli import main
+from test_evaluate import Tiny
+ganzoo.evaluation.evaluate.find = lambda name, weights: Tiny()
+ganzoo.evaluation.evaluate.commit = lambda: "c" * 40
+ganzoo.evaluation.looking.SAVE_EVERY, ganzoo.evaluation.looking.SAVING_AT_MOST = 0, 1e9
+Tiny.interrupt_at, Tiny.by = 13, signal.SIGKILL
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on(last):
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", *SMALL]
+    paths = os.pathsep.join([str(Path(ganzoo.__file__).parent.parent), str(Path(__file__).parent)])
+    env = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", KILL, *args], env=env, capture_output=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert main(args) == 0
+    assert Tiny.calls == 4
+
+
+def test_a_signal_waits_while_a_batch_is_counted():
+    seen = []
+
+    def work(stops: Stops) -> None:
+        with stops.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            seen.append("to the end")
+        seen.append("never")
+
+    with Stops() as stops, pytest.raises(Stopped) as stopped:
+        work(stops)
+    assert seen == ["to the end"]
+    assert stopped.value.signum == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_it_is_saved_now_and_then_and_not_all_the_time(last, monkeypatch):
+    saves = []
+    monkeypatch.setattr(ganzoo.evaluation.looking.Looked, "save", lambda self, place: saves.append(self.done))
+    evaluate(last)
+    assert saves == [8, 8]  # at the ends alone
+    saves.clear()
+    monkeypatch.setattr(ganzoo.evaluation.looking, "SAVE_EVERY", 0)
+    evaluate(last, "--cache", "none")
+    assert saves == [*range(1, 9), 8] * 2
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def test_help_has_every_option(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("extractor", "weights", "figures", "n", "split", "batch_size", "seed", "device", "keep", "subsets",
+                   "subset_size", "splits", "k", "k_density", "out", "save_statistics", "cache", "model", "raw",
+                   "per_class", "data", "config"):  # fmt: skip
+        assert f"--{option}" in text
+
+
+def test_a_line_now_and_then_where_there_is_no_terminal(last, capsys, monkeypatch):
+    monkeypatch.setattr(ganzoo.evaluation.looking, "PLAIN_EVERY", 0.0)
+    evaluate(last)
+    assert "ganzoo: GAN: 100 of 353 pictures" in capsys.readouterr().err
+
+
+def test_the_small_classifier(capsys, last):
+    assert main(["classifier", "--data", "Digits", "--out", "digits.pt", "--epochs", "2"]) == 0
+    told = capsys.readouterr().out
+    accuracy = float(told.split(": ")[1].split("%")[0])
+    assert 80 < accuracy <= 100
+    assert "of 353 test pictures" in told
+    assert main(["evaluate", last, "--extractor", "digits.pt", "--out", "out.json", "--figures", "distance"]) == 0
+    assert set(Result.load(Path("out.json")).figures) == {"fd_classifier_digits"}
+    # it says what it was measured to be
+    from ganzoo.metrics.extractors.classifier import SmallClassifier
+
+    found = SmallClassifier.load("digits.pt")
+    y = torch.from_numpy(load_digits().target)
+    place = np.array([(y[:i] == y[i]).sum() % 10 for i in range(len(y))])
+    right = (found(digits()).logits.argmax(1) == y[torch.from_numpy(place > 7)]).double().mean()
+    assert accuracy == pytest.approx(100 * right.item(), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--data", "Digits", "--out", "there.pt"], "--out there.pt is there already"),
+        (["--data", "Digits"], "out must be given"),
+        (["--out", "new.pt"], "--data says what is classified"),
+        (["--data", "test_evaluate.Pairs", "--out", "new.pt"], "Pairs has no classes, and a classifier needs"),
+        (["--data", "test_evaluate.Claims", "--out", "new.pt"], "pictures of Claims have no labels"),
+        (["--data", "Digits", "--out", "new.pt", "--epochs", "0"], "--epochs is at least 1"),
+        (["--data", "Digits", "--out", "new.pt", "--epoch", "3"], "there is no option 'epoch': did you mean 'epochs'?"),
+    ],
+)  # fmt: skip
+def test_no_classifier(capsys, args, line):
+    Path("there.pt").touch()
+    assert line in error(capsys, "classifier", *args)
+    assert not Path("new.pt").exists()
+
+
+class Claims(Pairs):
+    """Says that it has classes, and has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes = 3
+
+    def splits(self):
+        return (Rows(Images, greys(40, 1)),) * 3
