@@ -9,6 +9,7 @@ from collections import OrderedDict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
@@ -47,6 +48,8 @@ class Inception2015(Extractor):
         self.network = network()
         found = published(weights, URL, SHA256, ALIASES)
         fill(self.network, found)
+        # the channels of a pixel side by side: a third quicker on a processor, and another rounding of the same sums
+        self.network.to(memory_format=torch.channels_last)
         self.weights, self.known = digest(found.state), found.known
         self.resized, self.resize, self.short = resize, resize.words, short
         self.figures = MappingProxyType({"fd": f"fid_{short}", "kd": f"kid_{short}", "score": f"inception_score_{short}"})
