@@ -18,11 +18,13 @@ from ganzoo.errors import InputError
 from ganzoo.generative import Cycled, CycleTranslator, Generated, Sampler, Translated, Translator, looking_at, own_noise
 from ganzoo.images import to_float, to_uint8
 from ganzoo.noise import step_seed
+from ganzoo.say import say
 
 Context = Callable[[], AbstractContextManager]
 MADE_FROM = {"": "x", "to_y": "x", "to_x": "y"}
 """The field of the batches that each kind of picture is made from, where it is made from pictures."""
-PROBES = 32  # pictures by which a set is known again
+PROBES = 1000  # pictures by which a set is known again: smaller sets by all of theirs
+REPEATED = 32  # of them, asked for twice
 SLACK = 0.01  # a picture in [-1, 1] may leave it by so much
 
 
@@ -109,16 +111,24 @@ class Split:
             labels = field_of(batch, "y") if field == "x" else None
             whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
             y = labels.cpu() if whole else None  # type: ignore[union-attr]
-            yield Part(name, places, as_pictures(field_of(batch, field), f"the {self.name} data"), y)
+            images = field_of(batch, field)
+            if places[0] == 0:
+                _doubt(images, f"the {self.name} data")
+            yield Part(name, places, as_pictures(images, f"the {self.name} data"), y)
 
     def fingerprint(self) -> str | None:
-        """By what the set is known again: its length and some pictures, evenly spread. None if they change when asked twice.
+        """By what the set is known again: its length and a thousand pictures, evenly spread; of fewer, all of them.
+
+        None if they change from one look to the next.
 
         Sixteen hexadecimal digits.
         """
-        places = sorted({round(i * (len(self) - 1) / (PROBES - 1)) for i in range(PROBES)}) if len(self) else []
-        found = [self._hashed(places) for _ in range(2)]
-        return found[0] if found[0] == found[1] else None
+        if self._hashed(self._spread(REPEATED)) != self._hashed(self._spread(REPEATED)):
+            return None
+        return self._hashed(self._spread(PROBES))
+
+    def _spread(self, n: int) -> list[int]:
+        return sorted({round(i * (len(self) - 1) / (n - 1)) for i in range(n)}) if len(self) else []
 
     def _hashed(self, places: list[int]) -> str:
         found = hashlib.sha256(f"{len(self)};".encode())
@@ -207,6 +217,12 @@ def as_pictures(images: Any, whose: str) -> Tensor:
     return to_uint8(images)
 
 
+def _doubt(images: Any, whose: str) -> None:
+    """A word on floats that are all above nought: in a whole batch in [-1, 1] some pixel is dark."""
+    if isinstance(images, Tensor) and images.is_floating_point() and images.numel() and images.min() >= 0:
+        say(f"{whose}: no pixel of the first {len(images)} pictures is below 0; are they in [0, 1] and not in [-1, 1]?")
+
+
 def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: Context = nullcontext) -> dict[str, str]:
     """The kinds of picture that a module makes, and the field of the batches that has the real ones.
 
@@ -279,6 +295,8 @@ def fakes(
             made = _made(module, places, batch, torch.Generator().manual_seed(noise), number)
         for name, images, y in made:
             made_of = as_pictures(images, whose)
+            if number == 0:
+                _doubt(images, whose)
             if len(made_of) != len(places):
                 raise InputError(f"{whose}: of a batch of {len(places)} it made {len(made_of)}, and one of each is wanted")
             # beyond its end the shorter list has begun anew

@@ -34,7 +34,7 @@ ALLOWED = {
     "networks": {"errors", "networks"},
     "models": LEAVES | {"adversarial", "networks", "models"},
     "data": {"download", "errors", "images", "data", "resume"},
-    "judging": {"errors", "generative", "images", "noise"},
+    "judging": {"errors", "generative", "images", "noise", "say"},
     "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
     "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "judging"}
     | {"metrics", "parts", "runs", "say"},

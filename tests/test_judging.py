@@ -26,7 +26,7 @@ import ganzoo.models as zoo
 from ganzoo.errors import InputError
 from ganzoo.generative import Generated
 from ganzoo.images import to_float, to_uint8
-from ganzoo.judging import PROBES, Share, Split, as_pictures, fakes, field_of, how_many, sets
+from ganzoo.judging import PROBES, REPEATED, Share, Split, as_pictures, fakes, field_of, how_many, sets
 
 N = 23
 
@@ -189,16 +189,29 @@ def test_a_set_is_known_by_its_pictures():
     assert N < PROBES  # all of them are looked at
 
 
-def test_of_a_large_set_some_are_looked_at():
+def test_of_a_large_set_a_thousand_are_looked_at_and_a_few_twice():
     class Counted(Pictures):
         def __getitem__(self, index):
             seen.append(index)
             return super().__getitem__(index)
 
     seen: list[int] = []
-    fingerprint(Counted(Picture, noise(1000, 0)))
-    assert len(seen) == 2 * PROBES
-    assert {0, 999} < set(seen)
+    fingerprint(Counted(Picture, noise(3000, 0)))
+    assert len(seen) == 2 * REPEATED + PROBES
+    assert {0, 2999} < set(seen)
+    seen.clear()
+    fingerprint(Counted(Picture, noise(500, 0)))
+    assert set(seen) == set(range(500))
+
+
+def test_pictures_that_may_be_in_another_range_are_doubted_once(capsys):
+    bright = torch.rand(N, 1, 8, 8)
+    list(split(Pictures(Picture, bright)).real("x", 4))
+    assert capsys.readouterr().err.count("are they in [0, 1]") == 1
+    bright[0, 0, 0, 0] = -0.1
+    list(split(Pictures(Picture, bright)).real("x", 4))
+    list(split(Pictures(Picture, noise(N, 0))).real("x", 4))
+    assert capsys.readouterr().err == ""
 
 
 def test_what_changes_has_no_name():

@@ -12,6 +12,7 @@ import lightning.pytorch as L
 import torch
 import torch.distributed
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
 from tqdm import tqdm
@@ -27,6 +28,7 @@ from ganzoo.metrics.statistics import Header
 from ganzoo.say import say
 
 SPLITS = ("train", "val", "test")
+USUAL_SIZE = 50  # pictures that a model makes at a time
 PATIENCE = 2.0  # seconds without a bar
 Mine = TypeVar("Mine")
 Found = TypeVar("Found")
@@ -51,6 +53,7 @@ class _Task(NamedTuple):
     split: Split | None  # None where no data is needed
     fields: dict[str, str]  # for each kind of picture the field of the batches that has the real ones
     classes: int  # for figures class by class, else 0
+    batch_size: int
 
 
 class Quality(L.Callback):
@@ -83,12 +86,13 @@ class Quality(L.Callback):
             dinov2-vitb14, dinov2-vitl14, or the path of a small classifier's file.
         weights: the path of its weights. Left out: the usual place.
         distance: the Frechet distance.
-        kernel: the kernel distance.
+        kernel: the kernel distance. Left out: if there are `subset_size` pictures of each kind.
         score: the Inception score. Left out: if the extractor has a classifier at its end.
         manifold: precision, recall, density and coverage.
         n: pictures that a ``Sampler`` makes, and the most that a translator translates. Figures of unlike n cannot be
             compared.
-        batch_size: pictures at a time. The noise is drawn for a batch, so this is a part of the protocol.
+        batch_size: pictures at a time. The noise is drawn for a batch, and some networks normalise by it, so this belongs to
+            the protocol. Left out: 50; of what is translated, as many as the loader of the split gives.
         split: the real pictures, and what a translator translates: train, val or test. All of it, whatever
             ``limit_val_batches`` is. Under ``ganzoo test`` val stands for test.
         every_n_epochs: measure at the validation of each so many-th epoch, beside the first and the last; 0 for no other.
@@ -117,11 +121,11 @@ class Quality(L.Callback):
         extractor: str = "inception",
         weights: str | None = None,
         distance: bool = True,
-        kernel: bool = True,
+        kernel: bool | None = None,
         score: bool | None = None,
         manifold: bool = True,
         n: int = 5000,
-        batch_size: int = 50,
+        batch_size: int | None = None,
         split: Literal["train", "val", "test"] = "val",
         every_n_epochs: int = 1,
         every_n_steps: int | None = None,
@@ -136,11 +140,13 @@ class Quality(L.Callback):
         cache: str | Path | None = USUAL,
     ) -> None:
         who = type(self).__name__
+        if kernel is None and not (distance or manifold):
+            kernel = True
         if not (distance or kernel or manifold or score is not False):
             raise InputError(f"{who} measures nothing: choose distance, kernel, score or manifold")
         if per_class and not (distance or kernel or manifold):
             raise InputError(f"{who}'s per_class needs distance, kernel or manifold: a score of one class says nothing")
-        if n < 2 or batch_size < 1:
+        if n < 2 or (batch_size is not None and batch_size < 1):
             raise InputError(f"{who} needs n of at least 2 and batch_size of at least 1, not {n} and {batch_size}")
         if split not in SPLITS:
             raise InputError(f"{who}'s split is train, val or test, not {split!r}")
@@ -149,8 +155,9 @@ class Quality(L.Callback):
         self.extractor = extractor
         self.weights = weights
         self.settings = Settings(
-            distance, kernel, bool(score), manifold, keep, subsets, subset_size, splits, k, k_density, seed
+            distance, bool(kernel), bool(score), manifold, keep, subsets, subset_size, splits, k, k_density, seed
         )
+        self.kernel = kernel
         self.score = score
         self.n = n
         self.batch_size = batch_size
@@ -251,8 +258,9 @@ class Quality(L.Callback):
         if _is_rehearsal(trainer):
             return
         assert self._network is not None
-        with _apart():
+        with _apart(trainer):
             task = self._task(trainer, module)
+        self._choose_kernel(module, task)
         for name, field in task.fields.items():
             made = how_many(module, task.split, name, self.n)
             real = task.split.count(field) if task.split is not None and self.settings.needs_real else made
@@ -263,6 +271,22 @@ class Quality(L.Callback):
                 replace(self.settings, score=False).check(each, each, False, self._network.name)
             except InputError as error:
                 raise InputError(f"of {self.n} samples each of {task.classes} classes has {each}: {error}") from None
+
+    def _choose_kernel(self, module: L.LightningModule, task: _Task) -> None:
+        """Without a word of the user's on it, the kernel distance is measured if there are pictures enough."""
+        if self.kernel is not None or not self.settings.needs_real:
+            return
+        assert task.split is not None
+        counts = [self.settings.keep, *(self.n // task.classes for _ in range(task.classes))]
+        for name, field in task.fields.items():
+            counts += [how_many(module, task.split, name, self.n), task.split.count(field)]
+        enough = min(counts) >= self.settings.subset_size
+        self.settings = replace(self.settings, kernel=enough)
+        if not enough:
+            self._say_once(
+                f"the kernel distance is left out: its subsets are of {self.settings.subset_size} pictures, and a set has "
+                f"{min(counts)} (subset_size asks for fewer)"
+            )
 
     def _task(self, trainer: L.Trainer, module: L.LightningModule) -> _Task:
         name = "test" if self.split == "val" and trainer.state.fn == "test" else self.split
@@ -278,20 +302,21 @@ class Quality(L.Callback):
                     self._loaders[name] = _asked_for(trainer, module, name)
                 loader = self._loaders[name]
             split = Split(loader, name, prepare)
+        size = self.batch_size or (USUAL_SIZE if isinstance(module, Sampler) else split.loader.batch_size if split else None)
         if self._fields is None:
-            self._fields = sets(module, split, self.batch_size, trainer.precision_plugin.forward_context)
+            self._fields = sets(module, split, size or USUAL_SIZE, trainer.precision_plugin.forward_context)
         classes = (module.classes or 0) if self.per_class and isinstance(module, Sampler) else 0
         if self.per_class and not classes:
             raise InputError(
                 f"per_class needs a model that is sampled by class, and {type(module).__name__} is none: leave it out"
             )
-        return _Task(name, split, self._fields, classes)
+        return _Task(name, split, self._fields, classes, size or USUAL_SIZE)
 
     def _measure(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert self._network is not None
         extractor = self._network
         share = Share(trainer.global_rank, trainer.world_size)
-        with _apart(), _buffers_of_the_first(trainer, module), _at_work(extractor, module.device):
+        with _apart(trainer), _buffers_of_the_first(trainer, module), _at_work(extractor, module.device):
             task = self._task(trainer, module)
             if self.settings.needs_real:
                 self._look_at_real(trainer, module, task, share)
@@ -304,7 +329,7 @@ class Quality(L.Callback):
                     module,
                     task.split,
                     self.n,
-                    self.batch_size,
+                    task.batch_size,
                     self.seed,
                     share,
                     trainer.precision_plugin.forward_context,
@@ -353,7 +378,7 @@ class Quality(L.Callback):
             def look(name: str = name, header: Header = header) -> _Set:
                 seen = {name: self._nothing(header, module.device, task.classes, False)}
                 field = task.fields[name]
-                parts = split.real(field, self.batch_size, share, name)
+                parts = split.real(field, task.batch_size, share, name)
                 self._look(trainer, f"{extractor.name}: {task.name} pictures", parts, seen, split.count(field))
                 return seen[name]
 
@@ -722,11 +747,19 @@ def _for_moments(device: torch.device) -> torch.device:
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
-    """Inside the block nothing has a graph, and the common random streams, which a data set may draw from, are borrowed."""
-    # Lightning validates in inference mode, whose tensors would be of no use in training mode
-    with isolate_rng(), torch.inference_mode(False), torch.no_grad():
-        yield
+def _apart(trainer: L.Trainer) -> Iterator[None]:
+    """Inside the block nothing has a graph, and the common random streams, which a data set may draw from, are borrowed.
+
+    The trainer validates or tests, for hooks that ask it whether to augment.
+    """
+    stage = trainer.state.stage
+    trainer.state.stage = RunningStage.TESTING if trainer.state.fn == "test" else RunningStage.VALIDATING
+    try:
+        # Lightning validates in inference mode, whose tensors would be of no use in training mode
+        with isolate_rng(), torch.inference_mode(False), torch.no_grad():
+            yield
+    finally:
+        trainer.state.stage = stage
 
 
 @contextmanager

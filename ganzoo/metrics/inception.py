@@ -1,5 +1,6 @@
 """Inception score (Salimans et al. 2016, section 4): how certain each prediction is, and how even all of them together."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor
 from ganzoo.errors import InputError
 from ganzoo.metrics.domains import entropies
 from ganzoo.metrics.statistics import checked
+
+PART = 4096  # logits that are looked over at a time
 
 
 class InceptionScore(NamedTuple):
@@ -39,7 +42,9 @@ def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 0) -> I
     Raises:
         InputError: fewer pictures than splits, NaN or infinite logits.
     """
-    return _score(checked(logits, "logits").softmax(1), splits, seed)
+    for part in logits.split(PART) if logits.ndim else (logits,):
+        checked(part, "logits")
+    return _score(logits, lambda part: part.double().softmax(1), splits, seed)
 
 
 def inception_score_of_probabilities(p: Tensor, splits: int = 10, seed: int | None = 0) -> InceptionScore:
@@ -56,15 +61,17 @@ def inception_score_of_probabilities(p: Tensor, splits: int = 10, seed: int | No
     found = checked(p, "probabilities")
     if (found < 0).any() or (found.sum(1) - 1).abs().max() > 1e-3:
         raise InputError("probabilities: rows are below 0 or not of sum 1; of logits, take inception_score")
-    return _score(found, splits, seed)
+    return _score(found, lambda part: part, splits, seed)
 
 
-def _score(p: Tensor, splits: int, seed: int | None) -> InceptionScore:
-    n = len(p)
+def _score(rows: Tensor, probabilities: Callable[[Tensor], Tensor], splits: int, seed: int | None) -> InceptionScore:
+    n = len(rows)
     if not 1 <= splits <= n:
         raise InputError(f"an Inception score of {splits} splits needs as many pictures, and there are {n}")
-    if seed is not None:
-        p = p[torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(p.device)]
-    parts = [p[i * n // splits : (i + 1) * n // splits] for i in range(splits)]
-    scores = torch.stack([(entropies(part.mean(0)) - entropies(part).mean()).exp() for part in parts])
-    return InceptionScore(scores.mean().item(), scores.std(correction=0).item())
+    order = torch.arange(n) if seed is None else torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    scores = []
+    for i in range(splits):  # each in float64 by itself: all together are a gigabyte
+        p = probabilities(rows[order[i * n // splits : (i + 1) * n // splits].to(rows.device)])
+        scores.append((entropies(p.mean(0)) - entropies(p).mean()).exp())
+    found = torch.stack(scores)
+    return InceptionScore(found.mean().item(), found.std(correction=0).item())

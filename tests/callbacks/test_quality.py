@@ -886,3 +886,62 @@ def test_two_processes_measure_what_one_does(tmp_path, found):
     assert len(list((tmp_path / "statistics").iterdir())) == 5  # samples and one part share theirs; classes have two
     for here in both:
         assert "HalfBroken's pictures: 5 of 5 pictures have NaN" in here["broken"]
+
+
+# -- what the trainer is doing while it is looked -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every_n_steps", [None, 1])
+def test_hooks_that_augment_in_training_do_not_augment_what_is_measured(tmp_path, every_n_steps):
+    class Augments(Data):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            batch = super().on_after_batch_transfer(batch, dataloader_idx)
+            return batch._replace(x=-batch.x) if self.trainer.training else batch
+
+    plain, watched = quality(), quality(every_n_steps=every_n_steps)
+    run(Samples(), data(), tmp_path / "plain", plain)
+    played = run(Samples(), Augments(pictures(8, 1), pictures()), tmp_path / "watched", watched)
+    real = Tiny().eval()(noise(N, 0)).pool.double()
+    assert torch.allclose(watched._real["val", ""].whole.statistics.mean, real.mean(0))
+    assert torch.allclose(plain._real["val", ""].whole.statistics.mean, real.mean(0))
+    assert played.state.stage is None or not played.validating
+
+
+def test_the_kernel_distance_is_left_out_where_there_are_too_few_and_a_line_says_so(tmp_path, capsys):
+    few = quality(kernel=None, subset_size=N + 1)
+    run(Samples(), data(), tmp_path / "few", few)
+    assert set(few.figures) == {"val/fd_tiny"}
+    assert capsys.readouterr().err.count(f"the kernel distance is left out: its subsets are of {N + 1} pictures") == 1
+    enough = quality(kernel=None, subset_size=N, subsets=2)
+    run(Samples(), data(), tmp_path / "enough", enough)
+    assert set(enough.figures) == {"val/fd_tiny", "val/kd_tiny", "val/kd_tiny_std"}
+    assert "left out" not in capsys.readouterr().err
+    with pytest.raises(InputError, match="subsets of 25 needs as many"):  # what is asked for is not left out
+        run(Samples(), data(), tmp_path / "asked", quality(kernel=True, subset_size=N + 1))
+
+
+def test_what_is_translated_comes_in_the_loaders_batches_and_samples_in_fifties(tmp_path):
+    """Networks that normalise by the batch, as pix2pix's do, give the same pictures here as in the other callbacks."""
+    sizes: list[int] = []
+
+    class Watches(Same):
+        def translate(self, x):
+            sizes.append(len(x))
+            return x
+
+        def validation_step(self, batch, batch_idx):
+            return None
+
+    x = noise(10, 0)
+    pairs = Pictures(Pair, x, x)
+    run(Watches(), Data(pairs, pairs), tmp_path / "pairs", quality(batch_size=None, n=100), max_epochs=1)
+    assert sizes == [4, 4, 2]
+
+    class Counts(Samples):
+        def sample(self, n, y=None, generator=None):
+            sizes.append(n)
+            return super().sample(n, y, generator)
+
+    sizes.clear()
+    run(Counts(), data(), tmp_path / "samples", quality(batch_size=None, n=101), max_epochs=1)
+    assert sizes == [50, 50, 1]
