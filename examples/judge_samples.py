@@ -24,7 +24,7 @@ from ganzoo.callbacks.samples import as_image, grid
 from ganzoo.data.batches import as_float
 from ganzoo.images import to_float
 from ganzoo.metrics.frechet import frechet_distance
-from ganzoo.metrics.parzen import log_likelihood
+from ganzoo.metrics.parzen import SAMPLES, TEST, VALIDATION, LogLikelihood, protocol
 
 
 def pictures(dataset: torch.utils.data.Dataset, n: int) -> Tensor:
@@ -35,6 +35,14 @@ def pictures(dataset: torch.utils.data.Dataset, n: int) -> Tensor:
 
 def unit(images: Tensor) -> Tensor:
     return images.add(1).div(2).flatten(1)
+
+
+def parzen(*sets: Tensor) -> LogLikelihood:
+    """The protocol of 2014, with the numbers of pictures that there are."""
+    counts = tuple(map(len, sets))
+    if counts != (SAMPLES, VALIDATION, TEST):
+        print(f"of {counts[0]} samples, {counts[1]} validation and {counts[2]} test pictures, which is not the protocol:")
+    return protocol(*sets, counts=counts)
 
 
 def sampled(kind: str, path: str, n: int) -> Tensor:
@@ -107,10 +115,10 @@ def main() -> None:
     for name in args.checkpoints:
         samples = sampled(*name.split("=", 1), args.n)
         print(f"{name}: Frechet distance {frechet_distance(features(net, unit(samples), data.shape), true):.2f}")
-        found = log_likelihood(unit(samples), validation, test)
+        found = parzen(unit(samples), validation, test)
         print(f"{name}: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}, {len(samples)} samples")
         rows.append(samples[:48])
-    found = log_likelihood(train, validation, test)
+    found = parzen(train, validation, test)
     few = "" if len(train) == args.n else ": fewer than the samples above, so not their bound"
     print(f"{len(train)} training pictures: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}{few}")
     as_image(grid(torch.cat(rows), 16)).save(args.picture)
