@@ -62,13 +62,13 @@ class Quality(L.Callback):
     Logged under the split whose real pictures they are compared with, ``val/...`` unless told otherwise, and ``test/...``
     under ``ganzoo test``:
 
-    ===========================  ========================================================================================
-    val/fid_tf                   Frechet distance; this name is Inception's alone, on others it is ``fd_efflite0`` etc.
-    val/kid_tf, kid_tf_std       kernel distance, mean and deviation over its subsets; ``kd_...``
-    val/inception_score_tf, ...  Inception score, mean and deviation over its splits; ``score_...``
-    val/precision_..., recall_   share of samples among the real pictures, and of real pictures among the samples
-    val/density_..., coverage_   the same two, less moved by single outliers
-    ===========================  ========================================================================================
+    ======================================  =============================================================================
+    ``val/fid_tf``                          Frechet distance; the name is Inception's alone, on others ``fd_efflite0``
+    ``val/kid_tf``, ``..._std``             kernel distance, mean and deviation over its subsets; ``kd_...``
+    ``val/inception_score_tf``, likewise    Inception score, mean and deviation over its splits; ``score_...``
+    ``val/precision_...``, ``recall_...``   share of samples among the real pictures, and of these among the samples
+    ``val/density_...``, ``coverage_...``   the same two, less moved by single outliers
+    ======================================  =============================================================================
 
     A ``CycleTranslator`` has each of them twice, ``..._to_y`` and ``..._to_x``. With `per_class` there are also
     ``val/fid_tf_class_3`` and so on, and their mean over the classes, ``val/intra_fid_tf``.
