@@ -187,6 +187,46 @@ def test_a_result_comes_back_as_it_was():
     assert key_of(Path("b.json")) is None
 
 
+def test_what_is_no_number_is_written_in_strict_json(tmp_path):
+    figures = {"psnr": Figure(float("inf")), "fd": Figure(float("-inf")), "l1": Figure(1.0, float("nan"), "standard error")}
+    one = result(figures=figures, about={"data": {"arguments": {"low": float("-inf"), "some": (1.5, float("nan"))}}})
+    one.save(Path("a.json"))
+
+    def refuse(token: str) -> None:
+        raise AssertionError(f"{token} is no JSON")
+
+    content = json.loads(Path("a.json").read_text(), parse_constant=refuse)
+    assert content["figures"] == {
+        "psnr": {"value": "inf"},
+        "fd": {"value": "-inf"},
+        "l1": {"value": 1.0, "deviation": "nan", "of": "standard error"},
+    }
+    assert content["about"]["data"]["arguments"] == {"low": "-inf", "some": [1.5, "nan"]}
+    back = Result.load(Path("a.json"))
+    assert repr(back.figures) == repr(figures)
+    assert back.key == one.key
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"figures": {"fd": {"value": "x"}}}, 'a.json: figure fd is "x", and no number'),
+        ({"figures": {"fd": {"value": None}}}, "a.json: figure fd is null, and no number"),
+        ({"figures": {"fd": {"value": True}}}, "a.json: figure fd is true, and no number"),
+        ({"figures": {"fd": {"value": [1]}}}, "a.json: figure fd is [1], and no number"),
+        ({"figures": {"fd": {"value": 10**400}}}, "a.json: figure fd is 1000"),
+        ({"figures": {"fd": {"value": 1, "deviation": "x"}}}, 'a.json: figure fd is "x", and no number'),
+        ({"format": "x"}, "a.json is no result of `ganzoo evaluate`: its format is no whole number"),
+        ({"format": None}, "a.json is no result of `ganzoo evaluate`: its format is no whole number"),
+        ({"left_out": None}, "a.json is no result of `ganzoo evaluate`: it has no figures with their protocol"),
+    ],
+)
+def test_a_result_that_was_changed_by_hand_is_refused_in_one_line(capsys, change, line):
+    result().save(Path("a.json"))
+    Path("a.json").write_text(json.dumps({**json.loads(Path("a.json").read_text()), **change}))
+    assert refusal(capsys, "a.json", "a.json").startswith(line)
+
+
 def test_the_key_is_of_what_was_measured_and_not_of_when():
     one = result()
     later = result(99.0, about={"date": "2030", "seconds": 9, "command": "x", "path": "elsewhere", "sizes": ["1x1x1"]})

@@ -24,13 +24,14 @@ from ganzoo.cli import main
 from ganzoo.data import Digits
 from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
+from ganzoo.errors import InputError
 from ganzoo.evaluation.options import Stopped, Stops
 from ganzoo.evaluation.protocol import FIELDS, Result
 from ganzoo.evaluation.trained import selection
 from ganzoo.generative import CycleTranslator, Generated, Sampler, Translator
 from ganzoo.images import to_uint8
 from ganzoo.metrics.extractors.base import Extractor, Features
-from ganzoo.models import GAN
+from ganzoo.models import GAN, CycleGAN, Pix2Pix
 from ganzoo.noise import step_seed
 
 FIGURES = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
@@ -189,6 +190,59 @@ class Moody(Pairs):
                 return Images(torch.randint(0, 255, (1, 8, 8), dtype=torch.uint8))
 
         return (Drawn(Images, greys(self.n, 0)),) * 3
+
+
+class ByBatch(Brighter):
+    """Normalizes by the batch, whatever the mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1, track_running_stats=False)
+
+    @torch.no_grad()
+    def translate(self, x):
+        return self.norm(x) / 4
+
+
+class Same(Brighter):
+    def translate(self, x):
+        return x
+
+
+class Crops(Pairs):
+    """y is x, both cut out at one place, which torch's own stream decides."""
+
+    def splits(self):
+        class Drawn(Rows):
+            def __getitem__(self, index):
+                at = int(torch.randint(0, 8, ()))
+                return ImagePairs(*(value[:, at : at + 12] for value in super().__getitem__(index)))
+
+        x = greys(self.n, 1, 20)
+        return (Drawn(ImagePairs, x, x.clone()),) * 3
+
+
+class Asking(Mine):
+    """Asks the trainer and the logger in its step."""
+
+    def validation_step(self, batch, batch_idx):
+        assert self.trainer.validating
+        assert self.trainer.is_global_zero
+        if self.logger:
+            self.logger.log_metrics({})
+        return super().validation_step(batch, batch_idx)
+
+
+class AskingDigits(Digits):
+    """Asks the trainer in its hooks."""
+
+    def setup(self, stage=None):
+        assert self.trainer.world_size == 1
+        super().setup(stage)
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        batch = super().on_after_batch_transfer(batch, dataloader_idx)
+        return batch._replace(x=-batch.x) if self.trainer.training else batch
 
 
 @pytest.fixture(autouse=True)
@@ -453,6 +507,79 @@ def test_both_directions_of_a_cycle(data, paired):
         assert result.protocol["n_fake"] == {"to_y": 40, "to_x": 33}
 
 
+def test_a_pair_is_of_one_look_at_data_that_change():
+    """What is handed through is at no distance from what it should be."""
+    result = evaluate(
+        saved(Same()), "--model", "Same", "--data", "test_evaluate.Crops", "--batch_size", "7", figures="paired"
+    )
+    assert result.figures["l1"].value == 0
+    assert result.figures["ssim"].value == pytest.approx(1)
+    assert result.protocol["inputs"] == "changing"
+
+
+def test_a_model_that_normalizes_by_the_batch(capsys):
+    """Its batch size belongs to the protocol, and is that of its training unless another is given."""
+    Path("run/checkpoints").mkdir(parents=True)
+    alone, path = saved(ByBatch()), saved(ByBatch(), "run/checkpoints/last.ckpt")
+    config = {"data": {"class_path": "test_evaluate.Pairs", "init_args": {"n": 40, "batch_size": 4}}}
+    Path("run/config.yaml").write_text(json.dumps(config))
+    data = ["--model", "ByBatch", "--data", "test_evaluate.Pairs"]
+    x = greys(40, 1).float() / 127.5 - 1
+    for args, size, said in (
+        ([path], 4, "batches of 4, as in its training"),
+        ([path, "--batch_size", "10"], 10, None),
+        ([path, "--batch_size=50"], 50, None),
+        ([alone], 1, "batches of 1, as no config.yaml of its run says how many there were"),
+    ):
+        capsys.readouterr()
+        result = evaluate(*args, *data)
+        assert result.protocol["batch_norm"] == f"statistics of batches of {size}"
+        assert result.about["batch_size"] == size
+        lines = [line for line in capsys.readouterr().err.splitlines() if "normalizes" in line]
+        assert lines == ([f"ganzoo: ByBatch normalizes by the statistics of each batch: {said}"] if said else [])
+        parts = [(part - part.mean()) / (part.var(correction=0) + 1e-5).sqrt() / 4 for part in x.split(size)]
+        wanted = frechet(greys(40, 1) + 26, to_uint8(torch.cat(parts)))
+        assert result.figures["fd_tiny"].value == pytest.approx(wanted, rel=1e-2)  # a pixel may round the other way
+    common = ["evaluate", path, *data, "--extractor", "tiny", "--figures", "distance", "--batch_size"]
+    for size in ("8", "10"):
+        assert main([*common, size, "--out", f"{size}.json"]) == 0
+    assert error(capsys, "compare", "8.json", "10.json").startswith("batch_norm (")
+
+
+def test_what_a_class_keeps_is_part_of_its_distance():
+    args = ["evaluate", saved(OfClasses()), "--model", "OfClasses", "--data", "Digits", "--per_class", "--extractor", "tiny"]
+    args += ["--figures", "distance"]
+    assert main(args) == main([*args, "--keep", "20"]) == main([*args, "--keep", "10"]) == 0
+    kept = {name: Result.load(Path(name)) for name in ("model_tiny.json", "model_tiny_2.json", "model_tiny_3.json")}
+    assert [each.protocol["keep"] for each in kept.values()] == ["all", 20, 10]
+    assert len({each.key for each in kept.values()}) == 3
+    assert len({each.figures["intra_fd_tiny"].value for each in kept.values()}) == 3
+    assert len({round(each.figures["fd_tiny"].value, 6) for each in kept.values()}) == 1
+
+
+def test_a_model_and_data_that_ask_their_trainer(capsys):
+    path = saved(Asking())
+    result = evaluate(path, "--model", "Asking", "--data", "test_evaluate.AskingDigits", "--split", "val")
+    plain = evaluate(path, "--model", "Mine", "--data", "Digits", "--split", "val")
+    assert result.figures == plain.figures
+    assert main(["classifier", "--data", "test_evaluate.AskingDigits", "--out", "d.pt", "--epochs", "1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (Pix2Pix(inputs=3, depth=2, width=2, patch=1), "inputs"),
+        (Pix2Pix(inputs=1, outputs=3, depth=2, width=2, patch=1), "outputs"),
+        (CycleGAN(channels_y=3, blocks=1, width=2, patch=1), "channels_x"),
+    ],
+)
+def test_data_that_do_not_fit_the_model_get_its_own_line(capsys, model, line):
+    found = error(capsys, "evaluate", saved(model), "--model", type(model).__name__, "--data", "test_evaluate.Pairs",
+                  "--extractor", "tiny")  # fmt: skip
+    assert line in found
+    assert "Sizes of tensors" not in found
+
+
 def test_small_pairs_have_no_ssim_which_is_said(monkeypatch):
     monkeypatch.setattr("ganzoo.evaluation.evaluate.WINDOW", 13)
     result = evaluate(saved(Brighter()), "--data", "test_evaluate.Pairs", "--model", "Brighter", figures="paired")
@@ -519,6 +646,14 @@ def test_a_folder_against_data():
     # of pairs, against what a translation aims at
     folder("b", greys(40, 1) + 26)
     assert abs(evaluate("b", "--data", "test_evaluate.Pairs").figures["fd_tiny"].value) < 1e-9
+
+
+def test_a_folder_may_have_any_name():
+    folder("null", digits()[:40])
+    folder("1e3", digits()[40:80])
+    result = evaluate("1e3", "null")
+    assert result.figures["fd_tiny"].value == pytest.approx(frechet(digits()[:40], digits()[40:80]), rel=1e-6)
+    assert (result.about["path"], result.about["real"]) == ("1e3", "null")
 
 
 def test_pictures_of_many_sizes_each_resized_by_the_extractor(capsys):
@@ -609,6 +744,15 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["trans.ckpt", "--model", "Brighter", "--data", "test_evaluate.Strangers", "--figures", "paired"],
          "paired: the data are no pairs"),
         ([], "fake must be given"),
+        (["some", "some", "--seed", "9" * 20], "--seed is a number from 0 to 9223372036854775807 (2**63 - 1), not 99"),
+        (["some", "some", "--n", "9" * 20], "--n is a number from 1 to 9223372036854775807"),
+        (["some", "some", "--out", "."], "--out . is a folder: give the name of a file"),
+        (["some", "some", "--out", "empty"], "--out empty is there, and no earlier result of this measurement"),
+        (["some", "some", "--out", "x" * 300], "cannot be written: File name too long; give another"),
+        (["some", "some", "--out", "x" * 250], "cannot be written: File name too long; give another"),  # its part's name is
+        (["some", "some", "--save_statistics", "nodir/x.npz"],
+         "--save_statistics nodir/x.npz cannot be written: No such file or directory; give another"),
+        (["some", "some", "--save_statistics", "x" * 245 + ".npz"], "cannot be written: File name too long; give another"),
     ],
 )  # fmt: skip
 def test_a_user_s_error_is_one_line(capsys, bad_things, args, line):
@@ -617,6 +761,17 @@ def test_a_user_s_error_is_one_line(capsys, bad_things, args, line):
     extractor = [] if "--extractor" in args else ["--extractor", "tiny"]
     assert line in error(capsys, "evaluate", *args, *extractor)
     assert set(Path().rglob("*")) == before  # nothing is left
+    if "be written" in line:
+        assert Tiny.calls == 0
+
+
+@pytest.mark.parametrize(("command", "line"), [("evaluate", "fake must be given"), ("classifier", "out must be given")])
+def test_a_command_alone(capsys, command, line):
+    assert line in error(capsys, command)
+
+
+def test_the_largest_seed(last):
+    assert evaluate(last, "--seed", str(2**63 - 1), figures=None).about["seed"] == 2**63 - 1
 
 
 @pytest.fixture(scope="session")
@@ -704,6 +859,80 @@ def test_no_other_measurement_is_written_over(capsys):
     assert "--out a_tiny.json is there, and no earlier result of this measurement" in line
     assert main([*args, "--out", "new/deep.json"]) == 0
     assert Path("new/deep.json").is_file()
+
+
+def test_what_cannot_be_written_is_shown_and_kept(last, capsys, monkeypatch):
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", "--cache", "none", *SMALL]
+    with monkeypatch.context() as patched:
+
+        def full(result: Result, path: Path) -> None:
+            raise InputError(f"cannot write {path}: No space left on device")
+
+        patched.setattr(Result, "save", full)
+        assert main(args) == 2
+    told = capsys.readouterr()
+    assert "fd_tiny" in told.out
+    assert "written to" not in told.out
+    assert "ganzoo: error: cannot write out.json: No space left on device; what was seen is kept" in told.err
+    seen = Tiny.calls
+    assert main(args) == 0
+    assert Tiny.calls == seen
+    assert not list(Path().glob(".evaluate*"))
+    value = Result.load(Path("out.json")).figures["fd_tiny"].value
+    assert f"{value:.5g}" in told.out
+
+
+LOCK = """
+import fcntl, os, sys
+file = open(sys.argv[1], "a+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print(f"{os.getpid()} of here", end="", file=file, flush=True)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_do_not_make_one_measurement_at_once(last, capsys):
+    pytest.importorskip("fcntl")
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", *SMALL]
+    Tiny.interrupt_at = 12
+    assert main(args) == 130
+    (work,) = Path().glob(".evaluate*")
+    assert not (work / "lock").exists()
+    left = set(work.rglob("*"))
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    command = [sys.executable, "-c", LOCK, str(work / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        line = error(capsys, *args)
+        assert line == f"it is being measured by process {other.pid} of here: wait for that one's result"
+        assert set(work.rglob("*")) == left | {work / "lock"}
+        assert Tiny.calls == 0
+        other.kill()
+    # a dead one's lock, which is still there, is taken over
+    assert (work / "lock").exists()
+    assert main(args) == 0
+    assert Tiny.calls == 16 - 11
+    assert not list(Path().glob(".evaluate*"))
+
+
+def test_a_lock_that_is_removed_while_it_is_taken(tmp_path, monkeypatch):
+    """Another process has just ended: its file is no lock for whoever comes next."""
+    fcntl = pytest.importorskip("fcntl")
+    lockf, times = fcntl.lockf, []
+
+    def late(file, how):
+        times.append(1)
+        if len(times) == 1:
+            shutil.rmtree(tmp_path / "work")
+        lockf(file, how)
+
+    monkeypatch.setattr(fcntl, "lockf", late)
+    with ganzoo.evaluation.evaluate._workplace(tmp_path / "work") as work:
+        assert len(times) == 2
+        assert (work / "lock").read_text().startswith(f"{os.getpid()} of ")
+    assert not (tmp_path / "work").exists()
 
 
 def test_real_pictures_are_looked_at_once(last, capsys):
@@ -985,6 +1214,9 @@ def test_the_small_classifier(capsys, last):
         (["--data", "test_evaluate.Pairs", "--out", "new.pt"], "Pairs has no classes, and a classifier needs"),
         (["--data", "test_evaluate.Claims", "--out", "new.pt"], "pictures of Claims have no labels"),
         (["--data", "Digits", "--out", "new.pt", "--epochs", "0"], "--epochs is at least 1"),
+        (["--data", "Digits", "--out", "new.pt", "--seed", "9" * 20], "--seed from 0 to 9223372036854775807 (2**63 - 1)"),
+        (["--data", "Digits", "--out", "nodir/x.pt"], "--out nodir/x.pt cannot be written: No such file or directory"),
+        (["--data", "Digits", "--out", "x" * 300], "cannot be written: File name too long"),
         (["--data", "Digits", "--out", "new.pt", "--epoch", "3"], "there is no option 'epoch': did you mean 'epochs'?"),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.options import loader, make_parser, read, section, set_up, value_of
+from ganzoo.evaluation.options import MOST, loader, make_parser, read, refuse_unwritable, section, set_up, value_of
 from ganzoo.judging import Split
 from ganzoo.metrics.extractors.classifier import train_and_save
 
@@ -35,9 +35,12 @@ def run(args: Sequence[str]) -> int:
     given = read(parser, args, section(config, "data") if config else None)
     if given.data is None:
         raise InputError("--data says what is classified: --data MNIST --data.root data")
-    if given.epochs < 1 or given.seed < 0:
-        raise InputError(f"--epochs is at least 1 and --seed at least 0, not {given.epochs} and {given.seed}")
+    if given.epochs < 1 or not 0 <= given.seed <= MOST:
+        raise InputError(
+            f"--epochs is at least 1 and --seed from 0 to {MOST} (2**63 - 1), not {given.epochs} and {given.seed}"
+        )
     out = Path(given.out)
+    refuse_unwritable(out, "--out")
     if out.exists():
         raise InputError(f"--out {out} is there already: give the name of a new file")
     data = set_up(parser, given, "train")

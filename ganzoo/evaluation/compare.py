@@ -7,12 +7,11 @@ from typing import Any, NoReturn
 
 from ganzoo.catalogue import did_you_mean
 from ganzoo.errors import InputError
-from ganzoo.evaluation.protocol import FIELDS, Figure, Result, mentioned, unlike
+from ganzoo.evaluation.protocol import FIELDS, MANY, Figure, Result, mentioned, unlike
 from ganzoo.evaluation.tables import aligned
 from ganzoo.explain import refused_argument
 
 NOTHING = "-"
-MANY = 40  # letters of a value in an error
 
 
 class _Parser(argparse.ArgumentParser):

@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import shlex
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import torch
 from jsonargparse import Namespace
@@ -22,11 +24,25 @@ from ganzoo.command import Parser
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.pictures import EXTENSIONS
 from ganzoo.errors import InputError
-from ganzoo.evaluation.looking import Folder, Judged, Looked, look
-from ganzoo.evaluation.options import Data, Stopped, Stops, device, make_parser, read, section, set_up, sorted_out, value_of
+from ganzoo.evaluation.looking import Folder, Judged, Looked, Remembering, look
+from ganzoo.evaluation.options import (
+    MOST,
+    Data,
+    Stopped,
+    Stops,
+    device,
+    make_parser,
+    quiet_trainer,
+    read,
+    refuse_unwritable,
+    section,
+    set_up,
+    sorted_out,
+    value_of,
+)
 from ganzoo.evaluation.protocol import FIELDS, Figure, Result, commit, key_of, versions
 from ganzoo.evaluation.tables import aligned
-from ganzoo.evaluation.trained import Trained, load, run_config
+from ganzoo.evaluation.trained import Trained, load, run_config, trained_batch_size
 from ganzoo.generative import Sampler
 from ganzoo.judging import Share, Split, as_pictures, fakes, field_of, how_many, sets
 from ganzoo.metrics.extractors import figure_name, find
@@ -36,6 +52,11 @@ from ganzoo.metrics.quality import ByClass, Seen, Settings, figures, figures_by_
 from ganzoo.metrics.reference import USUAL, Reference, folder_of
 from ganzoo.metrics.statistics import SAME_FEATURES, Header, Statistics
 from ganzoo.say import say
+
+try:
+    import fcntl
+except ImportError:  # not every system has it
+    fcntl = None  # type: ignore[assignment]
 
 OF_FEATURES = ("distance", "kernel", "score", "manifold")
 KINDS = (*OF_FEATURES, "paired", "lpips")
@@ -59,19 +80,33 @@ def run(args: Sequence[str]) -> int:
     try:
         with Stops() as stops, _workplace(out.parent / f".evaluate_{result.key}") as work:
             result.figures = evaluation.measured(work, stops)
+            result.about |= evaluation.found | {
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - began, 1),
+                "command": shlex.join(["ganzoo", "evaluate", *args]),
+            }
+            result.left_out = evaluation.left_out
+            with stops.held():
+                _save(result, out)
     except KeyboardInterrupt as stopped:
         return 128 + (stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
-    result.about |= evaluation.found | {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - began, 1),
-        "command": shlex.join(["ganzoo", "evaluate", *args]),
-    }
-    result.left_out = evaluation.left_out
-    result.save(out)
-    for line in report(result):
-        print(line)
     print(f"written to {out}")
     return 0
+
+
+class _UnsavedError(InputError):
+    """All is measured, and cannot be written."""
+
+
+def _save(result: Result, out: Path) -> None:
+    """Writes the result, and shows it, written or not."""
+    try:
+        result.save(out)
+    except InputError as error:
+        raise _UnsavedError(f"{error}; what was seen is kept: the same command writes it, or shows it again") from error
+    finally:
+        for line in report(result):
+            print(line)
 
 
 def report(result: Result) -> list[str]:
@@ -104,12 +139,17 @@ def _counts(n: int | dict[str, int]) -> str:
 
 def _place(given: str | None, usual: Path, result: Result) -> Path:
     """The file to write: never one that holds another measurement."""
+    out = usual if given is None else Path(given)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write into {out.parent}: {error.strerror}; give another --out") from error
+    refuse_unwritable(out, "--out")
     if given is not None:
-        out = Path(given)
         if out.is_dir() or (out.exists() and _key(out) != result.key):
             raise InputError(f"--out {out} is there, and no earlier result of this measurement: give another, or remove it")
         return out
-    out, number = usual, 1
+    number = 1
     while out.exists() and _key(out) != result.key:
         number += 1
         out = usual.with_name(f"{usual.stem}_{number}{usual.suffix}")
@@ -124,21 +164,66 @@ def _key(path: Path) -> str | None:
 
 @contextmanager
 def _workplace(folder: Path) -> Iterator[Path]:
-    """A folder for what an interrupted measurement leaves; it is removed when there is nothing to go on with."""
+    """A folder for what an interrupted measurement leaves; it is removed when there is nothing to go on with.
+
+    Raises:
+        InputError: another process makes this measurement.
+    """
+    with _locked(folder) as lock:
+        try:
+            yield folder
+        except BaseException as error:
+            if isinstance(error, InputError) and not isinstance(error, _UnsavedError):
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    lock.unlink()
+                    folder.rmdir()  # unless something is in it
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[Path]:
+    """Makes a folder and a file in it that is this process's. Whoever removes the file does so inside the block."""
+    path = folder / "lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        file = _lock(folder, path)
+        while file is None:  # whoever had it has just removed it
+            file = _lock(folder, path)
     except OSError as error:
         raise InputError(f"cannot write into {folder.parent}: {error.strerror}; give another --out") from error
+    with file:
+        yield path
+
+
+def _lock(folder: Path, path: Path) -> IO[str] | None:
+    """An open file whose lock the system takes back when the process ends, however it ends; None if the file is gone."""
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield folder
-    except InputError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BaseException:
-        with suppress(OSError):
-            folder.rmdir()  # unless something is in it
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+        file = path.open("a+", encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        if fcntl is not None:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        file.seek(0)
+        owner = file.read() or "another"
+        file.close()
+        raise InputError(f"it is being measured by process {owner}: wait for that one's result") from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        here = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        here = False
+    if not here:
+        file.close()
+        return None
+    file.truncate(0)
+    print(f"{os.getpid()} of {socket.gethostname()}", end="", file=file, flush=True)
+    return file
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
@@ -155,7 +240,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "real",
         nargs="?",
-        type=str | None,
+        type=str,  # a folder may be called null
         default=None,
         help="A folder of pictures, or a file of --save_statistics. Default: --data, or the data of the checkpoint's run.",
     )
@@ -165,10 +250,16 @@ def _parser() -> Parser:
         ("figures", str | None, None, f"Of {','.join(KINDS)}. Default: all but lpips that can be had."),
         ("n", int | None, None, "Pictures to judge. Default: as many as there are real ones, or pictures to translate."),
         ("split", Literal["train", "val", "test"], "test", "Of the data."),
-        ("batch_size", int, 50, "Pictures at a time; a model draws its noise batch by batch."),
+        (
+            "batch_size",
+            int,
+            50,
+            "Pictures at a time; a model draws its noise batch by batch. Of one that normalizes by each batch's statistics "
+            "the default is that of its training, or 1.",
+        ),
         ("seed", int, 0, "Of the noise, and of all that is drawn for the figures."),
         ("device", Literal["auto", "cpu", "cuda"], "auto", "Where the networks work."),
-        ("keep", int, usual.keep, "Features of each set, at most, that kernel and manifold look at."),
+        ("keep", int, usual.keep, "Features of each set, at most, that kernel and manifold look at; of a class, all."),
         ("subsets", int, usual.subsets, "Of the kernel distance."),
         ("subset_size", int, usual.subset_size, "Pictures in each subset."),
         ("splits", int, usual.splits, "Of the Inception score."),
@@ -245,13 +336,17 @@ class Evaluation:
         for option, least in LEAST.items():
             if given[option] is not None and given[option] < least:
                 raise InputError(f"--{option} is a number of at least {least}, not {given[option]}")
+            if given[option] is not None and given[option] > MOST:
+                raise InputError(f"--{option} is a number from {least} to {MOST} (2**63 - 1), not {given[option]}")
         self.kinds = _kinds(given.figures)
         self.device = device(given.device)
+        self.trainer = quiet_trainer(self.device.type)
         self.data: Data | None = None
         self.split: Split | None = None
         self.known: Statistics | None = None  # of real pictures, instead of them
         self.real_is = ""
         self.trained, self.folder = self._what()
+        self.batch_size: int = self._batch_size()
         self.fields = self._sets()
         self.real = self._real_side()
         self.fake = self._fake_side()
@@ -291,7 +386,7 @@ class Evaluation:
                 raise InputError(
                     f"{self.given.fake} needs data, and no config.yaml of its run is there: give --data or --config"
                 )
-            self.data = set_up(self.parser, self.given, self.given.split)
+            self.data = set_up(self.parser, self.given, self.given.split, self.trainer)
             module = self.data.module
 
             def prepare(batch: Any) -> Any:  # as a trainer does
@@ -317,7 +412,21 @@ class Evaluation:
             raise InputError(f"{path} is one picture: give the folder of many, or a checkpoint")
         trained = load(path, given.model, given.raw, given.weights_only)
         trained.module.to(self.device)
+        self.trainer.strategy.connect(trained.module)
+        trained.module.trainer = self.trainer
         return trained, None
+
+    def _batch_size(self) -> int:
+        if self.trained is None or not self.trained.by_batch:
+            return self.given.batch_size
+        found: int = self.given.batch_size
+        if value_of(self.args, "--batch_size") is None:
+            own = trained_batch_size(Path(self.given.fake))
+            found = own or 1
+            why = "as in its training" if own else "as no config.yaml of its run says how many there were"
+            say(f"{type(self.module).__name__} normalizes by the statistics of each batch: batches of {found}, {why}")
+        self.trained.protocol["batch_norm"] = f"statistics of batches of {found}"
+        return found
 
     @property
     def module(self) -> Any:
@@ -329,7 +438,10 @@ class Evaluation:
         given = self.given
         if self.trained is not None:
             needs = None if isinstance(self.module, Sampler) else self._get_split()
-            fields = sets(self.module, needs, given.batch_size)
+            check = getattr(self.module, "check_batch", None)
+            if needs is not None and check is not None:  # as a trainer has it done
+                check(next(needs.batches(self.batch_size))[1])
+            fields = sets(self.module, needs, self.batch_size)
         else:
             fields = {"": "x"}
         own_data = self.trained is not None and not isinstance(self.module, Sampler)
@@ -367,7 +479,7 @@ class Evaluation:
 
     def _of_split(self, split: Split) -> Side:
         assert self.data is not None
-        self.real_is, size = self.data.short, self.given.batch_size
+        self.real_is, size = self.data.short, self.batch_size
         known = split.fingerprint()
         if known is None:
             say(f"the {split.name} pictures of {self.data.short} change between two looks: the figures cannot be repeated")
@@ -391,7 +503,7 @@ class Evaluation:
         )
 
     def _all_of(self, folder: Folder) -> Callable[[int], Iterator[Judged]]:
-        return lambda begin: folder.parts(self.given.batch_size, begin)
+        return lambda begin: folder.parts(self.batch_size, begin)
 
     def _fake_side(self) -> Side:
         given = self.given
@@ -405,11 +517,12 @@ class Evaluation:
 
         def parts(begin: int) -> Iterator[Judged]:
             share = Share(begin, 1)
-            made = fakes(module, inputs, n, given.batch_size, given.seed, share)
             if inputs is None or not self.measures:
+                made = fakes(module, inputs, n, self.batch_size, given.seed, share)
                 return (Judged(part) for part in made)
-            truths = {name: inputs.real(of, given.batch_size, share, name) for name, of in self.fields.items()}
-            return (Judged(part, next(truths[part.name]).images[: len(part.places)]) for part in made)
+            pairs = Remembering(inputs, self.fields)
+            made = fakes(module, pairs, n, self.batch_size, given.seed, share)
+            return (Judged(part, pairs.truths[part.name][: len(part.places)]) for part in made)
 
         counts = {name: how_many(module, inputs, name, n) for name in self.fields}
         return Side(kind, counts, dict.fromkeys(counts, kind), parts)
@@ -503,7 +616,9 @@ class Evaluation:
     def _check_saving(self, path: Path) -> None:
         if not self.settings.needs_real or len(self.fields) > 1 or self.known is not None:
             raise InputError("--save_statistics is for one set of real pictures, which this measurement does not look at")
-        if path.exists() or path.suffix != ".npz":
+        if path.suffix == ".npz":
+            refuse_unwritable(path, "--save_statistics")
+        if path.suffix != ".npz" or path.exists():
             raise InputError(f"--save_statistics {path}: give the name of a new file, .npz")
 
     # -- what it is ---------------------------------------------------------------------------------------------------
@@ -535,7 +650,7 @@ class Evaluation:
         if self.trained is not None and not isinstance(self.module, Sampler):
             assert self.split is not None
             protocol |= {"inputs": self.split.fingerprint() or "changing", "split": self.split.name}
-        if settings.kernel or settings.manifold:
+        if settings.kernel or settings.manifold or (settings.distance and self.classes):
             most = max(*self.fake.counts.values(), *(self.real or self.fake).counts.values())
             protocol["keep"] = "all" if most <= settings.keep else settings.keep
         if settings.kernel:
@@ -551,7 +666,7 @@ class Evaluation:
         about |= {
             "figures": [kind for kind in OF_FEATURES if getattr(settings, kind)] + list(self.measures),
             "per_class": self.classes,
-            "batch_size": given.batch_size,
+            "batch_size": self.batch_size,
             "seed": given.seed,
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
             "versions": versions(),
@@ -645,7 +760,7 @@ class Evaluation:
 
     def _look(self, looked: Looked, side: Side, place: Path, stops: Stops) -> None:
         total = sum(side.counts.values())
-        look(looked, side.parts, self.extractor, self.given.batch_size, total, side.what, place, stops)
+        look(looked, side.parts, self.extractor, self.batch_size, total, side.what, place, stops)
         if side is self.fake:  # what real ones are is in their fingerprint
             self.found |= {"sizes": sorted(looked.sizes), "converted": sorted(looked.converted)}
 

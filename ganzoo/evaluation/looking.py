@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture
 from ganzoo.errors import InputError, one_line
 from ganzoo.evaluation.options import Stops
-from ganzoo.judging import Part
+from ganzoo.judging import ALONE, Part, Share, Split, as_pictures, field_of
 from ganzoo.metrics.extractors.base import Extractor, Features
 from ganzoo.metrics.paired import Measure, Paired, Sums
 from ganzoo.metrics.quality import ByClass, Seen
@@ -37,6 +37,32 @@ class Judged(NamedTuple):
 
     part: Part
     truth: Tensor | None = None
+
+
+class Remembering(Split):
+    """A split that knows what the pictures of the batch that it gave last should become.
+
+    Where the data draw at random, a second look at the same place would be another pair.
+
+    Args:
+        split: the same.
+        fields: by the sets' names, the fields of the truths.
+
+    Attributes:
+        truths: by the sets' names, uint8 [N, C, H, W].
+    """
+
+    def __init__(self, split: Split, fields: Mapping[str, str]) -> None:
+        super().__init__(split.loader, split.name, split.prepare)
+        self.fields = fields
+        self.truths: dict[str, Tensor] = {}
+
+    def batches(self, batch_size: int, share: Share = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
+        """Likewise."""
+        for places, batch in super().batches(batch_size, share, n):
+            whose = f"the {self.name} data"
+            self.truths = {name: as_pictures(field_of(batch, field), whose) for name, field in self.fields.items()}
+            yield places, batch
 
 
 class Folder:

@@ -9,7 +9,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, Self
@@ -17,14 +18,18 @@ from typing import Any, NamedTuple, Self
 import lightning.pytorch as L
 import torch
 from jsonargparse import Namespace
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ganzoo import catalogue
 from ganzoo.command import QUIET, Parser, import_classes
 from ganzoo.errors import InputError, one_line
 from ganzoo.explain import refused_argument
+from ganzoo.files import beside
 
 STAGES = {"train": "fit", "val": "validate", "test": "test"}
+MOST = 2**63 - 1  # of a whole number that torch takes
 
 
 def make_parser(command: str, description: str) -> Parser:
@@ -85,7 +90,7 @@ def sorted_out(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str
 def value_of(args: Sequence[str], *names: str) -> str | None:
     """An option's value, before the arguments are parsed; the last one counts."""
     found = None
-    for arg, following in zip(args, [*args[1:], None], strict=True):
+    for arg, following in zip_longest(args, args[1:]):
         name, equals, value = arg.partition("=")
         if name in names:
             found = value if equals else following
@@ -136,13 +141,43 @@ class Data(NamedTuple):
         return self.name.rpartition(".")[2]
 
 
-def set_up(parser: Parser, given: Namespace, split: str) -> Data:
+def quiet_trainer(on: str = "cpu") -> L.Trainer:
+    """A trainer for hooks and steps that ask theirs: it is validating, alone, and writes nothing.
+
+    Args:
+        on: ``cpu`` or ``cuda``.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is a GPU, which is not to be used
+        trainer = L.Trainer(
+            accelerator=on,
+            devices=1,
+            plugins=LightningEnvironment(),  # whatever the environment says of other processes
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    trainer.state.fn, trainer.state.status = TrainerFn.VALIDATING, TrainerStatus.RUNNING
+    trainer.validating = True
+    return trainer
+
+
+def set_up(parser: Parser, given: Namespace, split: str, trainer: L.Trainer | None = None) -> Data:
     """Builds the data module that was asked for.
+
+    Args:
+        parser: of the command.
+        given: its arguments.
+        split: train, val or test.
+        trainer: which the module's hooks may ask.
 
     Raises:
         InputError: no such split, or what the module says.
     """
     module: L.LightningDataModule = parser.instantiate(Namespace(data=given.data)).data
+    module.trainer = trainer or quiet_trainer()
+    module.trainer.datamodule = module  # type: ignore[attr-defined]
     module.prepare_data()
     arguments = given.data.get("init_args") or Namespace()
     return Data(module, loader(module, split), given.data.class_path, arguments.as_dict())
@@ -170,6 +205,26 @@ def device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: there is no GPU that torch can use: give --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def refuse_unwritable(path: Path, option: str) -> None:
+    """Finds out before the work whether its result can be written; nothing is left behind.
+
+    Raises:
+        InputError: no such folder, a name that is too long, no permission.
+    """
+    if not path.name:
+        raise InputError(f"{option} {path} is a folder: give the name of a file")
+    try:
+        with suppress(_EnoughError), beside(path) as part:
+            part.touch()
+            raise _EnoughError  # or it would become the file
+    except OSError as error:
+        raise InputError(f"{option} {path} cannot be written: {error.strerror}; give another") from error
+
+
+class _EnoughError(Exception):
+    pass
 
 
 class Stopped(KeyboardInterrupt):

@@ -5,10 +5,12 @@ Read without torch, so that ``ganzoo compare`` answers at once.
 
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +21,7 @@ from ganzoo.errors import InputError
 from ganzoo.files import beside
 
 FORMAT = 1
+MANY = 40  # letters of a value in an error
 
 FIELDS = {
     "extractor": "the network that saw the pictures",
@@ -36,7 +39,7 @@ FIELDS = {
     "model_weights": "averaged or raw",
     "batch_norm": "the mode of the model's normalizations",
     "checkpoint": "last, best by a value, or another",
-    "keep": "features of each set that kernel and manifold look at",
+    "keep": "features of each set, or class, that are looked at one by one",
     "subsets": "of the kernel distance",
     "subset_size": "pictures in each",
     "splits": "of the Inception score",
@@ -91,7 +94,7 @@ class Result:
     def key(self) -> str:
         """Equal for two measurements of one thing in one way, sixteen hexadecimal digits."""
         fixed = {name: value for name, value in self.about.items() if name not in FOUND_LATER}
-        text = json.dumps([self.protocol, fixed], sort_keys=True, default=str)
+        text = json.dumps(_plain([self.protocol, fixed]), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def save(self, path: Path) -> None:
@@ -110,7 +113,8 @@ class Result:
         }
         try:
             with beside(path) as part:
-                part.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+                text = json.dumps(_plain(content), indent=2, default=str, allow_nan=False)
+                part.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
 
@@ -122,7 +126,7 @@ class Result:
             InputError: no such file, or another kind of file.
         """
         content = _content(path)
-        figures = {name: Figure(**each) for name, each in content["figures"].items()}
+        figures = {name: _figure(each, f"{path}: figure {name}") for name, each in content["figures"].items()}
         return cls(content["protocol"], content["about"], figures, content.get("left_out", {}))
 
 
@@ -130,15 +134,43 @@ def _written(figure: Figure) -> dict[str, Any]:
     return vars(figure) if figure.of else {"value": figure.value}
 
 
+def _plain(value: Any) -> Any:
+    """The same with "inf", "-inf" and "nan" for what JSON has no number for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _figure(written: Mapping[str, Any], where: str) -> Figure:
+    value, deviation = _number(written["value"]), _number(written.get("deviation"))
+    if value is None or (deviation is None and written.get("deviation") is not None):
+        wrong = written["value"] if value is None else written["deviation"]
+        raise InputError(f"{where} is {json.dumps(wrong)[:MANY]}, and no number: the file was damaged, or changed by hand")
+    return Figure(value, deviation, str(written.get("of", "")))
+
+
+def _number(written: Any) -> float | None:
+    """Of JSON's, or "inf", "-inf", "nan"; None for anything else."""
+    if isinstance(written, str):
+        return float(written) if written in ("inf", "-inf", "nan") else None
+    with suppress(OverflowError):
+        return float(written) if isinstance(written, int | float) and not isinstance(written, bool) else None
+    return None
+
+
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no result of `ganzoo evaluate`, or a damaged one: it is not JSON") from error
     if not isinstance(content, dict) or not _has_figures(content):
         raise InputError(f"{path} is no result of `ganzoo evaluate`: it has no figures with their protocol")
+    if not isinstance(content.get("format", FORMAT), int):
+        raise InputError(f"{path} is no result of `ganzoo evaluate`: its format is no whole number")
     if content.get("format", FORMAT) > FORMAT:
         raise InputError(f"{path} was written by a newer ganzoo, whose results this one cannot read: install the newer one")
     return content
@@ -146,7 +178,8 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _has_figures(content: Mapping[str, Any]) -> bool:
     figures = content.get("figures")
-    if not all(isinstance(part, dict) for part in (figures, content.get("protocol"), content.get("about"))):
+    left_out = content.get("left_out", {})
+    if not all(isinstance(part, dict) for part in (figures, content.get("protocol"), content.get("about"), left_out)):
         return False
     assert isinstance(figures, dict)
     return all(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo.catalogue import did_you_mean
 from ganzoo.errors import InputError, one_line
@@ -26,11 +28,27 @@ class Trained(NamedTuple):
         module: on the processor, in evaluation mode.
         protocol: what it decides of a measurement's protocol.
         about: what it is, plain.
+        by_batch: whether a picture depends on those beside it in a batch (:func:`goes_by_batch`).
     """
 
     module: L.LightningModule
     protocol: dict[str, Any]
     about: dict[str, Any]
+    by_batch: bool
+
+
+def goes_by_batch(module: nn.Module) -> bool:
+    """Whether a batch norm of it has no running statistics, and goes by each batch's own also in evaluation mode."""
+    return any(isinstance(part, _BatchNorm) and part.running_mean is None for part in module.modules())
+
+
+def trained_batch_size(checkpoint: Path) -> int | None:
+    """Pictures of a batch of the run, as its config says; None where it does not."""
+    config = run_config(checkpoint)
+    data: Any = section(config, "data") if config else None
+    arguments = data.get("init_args") if isinstance(data, Mapping) else None
+    found = arguments.get("batch_size") if isinstance(arguments, Mapping) else None
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def run_config(checkpoint: Path) -> Path | None:
@@ -95,6 +113,7 @@ def load(path: Path, model: str | None = None, raw: bool = False, weights_only: 
             "trained_by_ganzoo": recorded.get("version"),
             "classes": module.classes if isinstance(module, Sampler) else None,
         },
+        goes_by_batch(module),
     )
 
 
