@@ -18,8 +18,9 @@ from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-import ganzoo.evaluation.evaluate
 import ganzoo.evaluation.looking
+import ganzoo.evaluation.place
+import ganzoo.evaluation.plan
 from ganzoo.cli import main
 from ganzoo.data import Digits
 from ganzoo.data.base import ImageDataModule
@@ -252,11 +253,11 @@ def _home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "home")
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("ganzoo.evaluation.evaluate.commit", lambda: "c" * 40)  # asking git takes longer than measuring
-    found = ganzoo.evaluation.evaluate.find
+    monkeypatch.setattr("ganzoo.evaluation.plan.commit", lambda: "c" * 40)  # asking git takes longer than measuring
+    found = ganzoo.evaluation.plan.find
     own = {"tiny": Tiny, "colourful": Colourful}
     monkeypatch.setattr(
-        "ganzoo.evaluation.evaluate.find", lambda name, weights: own[name]() if name in own else found(name, weights)
+        "ganzoo.evaluation.plan.find", lambda name, weights: own[name]() if name in own else found(name, weights)
     )
     Tiny.calls, Tiny.interrupt_at, Tiny.by = 0, None, KeyboardInterrupt
     Tiny.weights, Tiny.resize = "0123456789abcdef", "mean of blocks, 8 x 8"
@@ -581,7 +582,7 @@ def test_data_that_do_not_fit_the_model_get_its_own_line(capsys, model, line):
 
 
 def test_small_pairs_have_no_ssim_which_is_said(monkeypatch):
-    monkeypatch.setattr("ganzoo.evaluation.evaluate.WINDOW", 13)
+    monkeypatch.setattr("ganzoo.evaluation.plan.WINDOW", 13)
     result = evaluate(saved(Brighter()), "--data", "test_evaluate.Pairs", "--model", "Brighter", figures="paired")
     assert set(result.figures) == {"l1", "psnr"}
     assert "13 x 13 pixels" in result.left_out["ssim"]
@@ -929,7 +930,7 @@ def test_a_lock_that_is_removed_while_it_is_taken(tmp_path, monkeypatch):
         lockf(file, how)
 
     monkeypatch.setattr(fcntl, "lockf", late)
-    with ganzoo.evaluation.evaluate._workplace(tmp_path / "work") as work:
+    with ganzoo.evaluation.place.workplace(tmp_path / "work") as work:
         assert len(times) == 2
         assert (work / "lock").read_text().startswith(f"{os.getpid()} of ")
     assert not (tmp_path / "work").exists()
@@ -1118,11 +1119,11 @@ def test_what_was_saved_now_and_then_outlives_a_killed_process(last, monkeypatch
 
 KILL = """
 import signal, sys
-import ganzoo.evaluation.evaluate, ganzoo.evaluation.looking
+import ganzoo.evaluation.plan, ganzoo.evaluation.looking
 from ganzoo.cli import main
 from test_evaluate import Tiny
-ganzoo.evaluation.evaluate.find = lambda name, weights: Tiny()
-ganzoo.evaluation.evaluate.commit = lambda: "c" * 40
+ganzoo.evaluation.plan.find = lambda name, weights: Tiny()
+ganzoo.evaluation.plan.commit = lambda: "c" * 40
 ganzoo.evaluation.looking.SAVE_EVERY, ganzoo.evaluation.looking.SAVING_AT_MOST = 0, 1e9
 Tiny.interrupt_at, Tiny.by = 13, signal.SIGKILL
 main(sys.argv[1:])
