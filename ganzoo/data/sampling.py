@@ -81,6 +81,8 @@ class Augmented(Dataset):
 
     def __getitem__(self, key: int | tuple[int, int]) -> Any:
         epoch, index = key if isinstance(key, tuple) else (0, key)
+        if self.draw is unchanged:  # to begin random numbers costs more than to fetch the picture
+            return self.items[index]
         return self.draw(self.items[index], picture_rng(self.seed, epoch, index))
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from ganzoo.data import Digits
 from ganzoo.data.base import ImageDataModule, InMemory
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages, as_float
-from ganzoo.data.sampling import Augmented, EpochSampler
+from ganzoo.data.sampling import Augmented, EpochSampler, unchanged
 from ganzoo.errors import InputError
 
 
@@ -236,3 +236,11 @@ def test_two_processes_share_the_work(tmp_path):
     validated = [list(chain.from_iterable(rank["val"])) for rank in ranks]
     # 7 do not halve: Lightning repeats the first one
     assert sorted(validated[0] + validated[1]) == [0, 0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_set_that_is_not_augmented_begins_no_random_numbers(monkeypatch):
+    """They cost more than the picture."""
+    monkeypatch.setattr("ganzoo.data.sampling.picture_rng", lambda *_: pytest.fail("begun"))
+    items = InMemory(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), torch.arange(5))
+    plain = Augmented(items, unchanged, 0)
+    assert [int(plain[3, i].x) for i in range(5)] == [int(plain[i].y) for i in range(5)] == list(range(5))
