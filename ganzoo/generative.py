@@ -188,6 +188,17 @@ def own_noise(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
+def noise_of(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
+    """Inside the block what a network draws by itself (dropout) comes from the generator too; from torch's own if None."""
+    if generator is None:
+        yield
+        return
+    seed = int(torch.randint(2**63 - 1, (), generator=generator, device=generator.device))
+    with own_noise(seed, device):
+        yield
+
+
+@contextmanager
 def looking_at(module: nn.Module) -> Iterator[None]:
     """Inside the block the module is in evaluation mode; afterwards each part has its own mode back."""
     # each network's own mode: a frozen one may be in evaluation mode while the others train

@@ -12,8 +12,8 @@ from toys import Labelled, fit, loader
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.models import CGAN, DCGAN, GAN, ConvolutionalGAN, Pix2Pix, SimultaneousGAN
+from ganzoo.networks.dropout import NoiseDropout
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
-from ganzoo.networks.pix2pix import NoiseDropout
 
 TINY = {"shape": (1, 8, 8), "latent": 5}
 
@@ -159,6 +159,24 @@ def test_both_conditional_players_hear_the_class():
     assert torch.equal(model.code(y), torch.eye(4))
 
 
+def test_the_conditional_generators_dropout_is_noise():
+    """It is drawn when sampling too, from the generator that z is drawn from, and from nowhere else."""
+    model = small(CGAN, classes=4).eval()
+    with torch.no_grad():
+        [p.mul_(20) for p in model.G.parameters() if p.dim() > 1]  # untrained, it is hardly seen
+    z, y = model.z(1).expand(8, -1), torch.zeros(8, dtype=torch.int64)
+    assert len(model(z, y).unique(dim=0)) == 8
+    before = torch.get_rng_state()
+    samples = [model.sample(8, y, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(samples[0], samples[1])
+    assert not torch.equal(samples[0], samples[2])
+    model.sample(8, y)  # of torch's own stream, like z
+    assert not torch.equal(torch.get_rng_state(), before)
+    still = small(CGAN, classes=4, dropout=0.0).eval()
+    assert len(still(z, y).unique(dim=0)) == 1
+
+
 def test_pix2pixs_discriminator_sees_question_and_answer():
     model = small(Pix2Pix)
     x, y = (torch.randn(1, 3, 16, 16, requires_grad=True) for _ in range(2))
@@ -201,7 +219,7 @@ def test_slopes_and_dropout_rates():
     assert {m.p for m in Pix2Pix(width=2).G.modules() if isinstance(m, NoiseDropout)} == {0.5}
     assert [m.p for m in MaxoutDiscriminator().modules() if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5]
     assert [m.p for m in ConvMaxoutDiscriminator().modules() if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5, 0.5, 0.5]
-    assert [m.p for m in CGAN().G.modules() if isinstance(m, nn.Dropout)] == [0.5, 0.5, 0.5]
+    assert [m.p for m in CGAN().G.modules() if isinstance(m, NoiseDropout)] == [0.5, 0.5, 0.5]
     assert [m.p for m in CGAN().D.modules() if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5, 0.5]
 
 

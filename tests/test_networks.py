@@ -6,6 +6,7 @@ from torch import nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganzoo.networks.dropout import NoiseDropout
 from ganzoo.networks.goodfellow import (
     ConditionalDiscriminator,
     ConditionalGenerator,
@@ -15,7 +16,7 @@ from ganzoo.networks.goodfellow import (
     MaxoutDiscriminator,
     MLPGenerator,
 )
-from ganzoo.networks.pix2pix import NoiseDropout, PatchGAN, UNet
+from ganzoo.networks.pix2pix import PatchGAN, UNet
 
 
 def instance_norm(maps):

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler, expect_labels, expect_shape
+from ganzoo.generative import Generated, Sampler, expect_labels, expect_shape, noise_of
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
 from ganzoo.parts import build
@@ -34,7 +34,7 @@ class CGAN(AdversarialModule, Sampler):
         loss: what each player descends; ``NonSaturating``.
         lr: learning rate of both players at the start.
         momentum: of both players at the start; it rises to 0.7.
-        dropout: share of hidden units dropped in both networks while training.
+        dropout: share of hidden units dropped in both networks while training, and in G when sampling too: it is noise.
         play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
@@ -107,7 +107,8 @@ class CGAN(AdversarialModule, Sampler):
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         device = next(self.parameters()).device
         y = torch.arange(n, device=device) % self.classes if y is None else y.to(device)
-        return self(self.z(n, generator), y).float()
+        with noise_of(generator, device):  # of the dropout
+            return self(self.z(n, generator), y).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
         fake = self.sample(len(batch.x), batch.y, torch.Generator().manual_seed(batch_idx))

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganzoo.networks.dropout import NoiseDropout
+
 
 def uniform_linear(inputs: int, outputs: int, spread: float) -> nn.Linear:
     """A linear layer with weights uniform in [-spread, spread] and zero biases (pylearn2's ``irange``)."""
@@ -165,7 +167,8 @@ class ConditionalGenerator(nn.Module):
         shape: (C, H, W) of a picture.
         z_units, y_units, joint_units: widths of the three hidden layers. The text may also be read as if the 200 + 1000
             units side by side were the joint layer; we take the joint layer as a layer of its own.
-        dropout: share of hidden units dropped.
+        dropout: share of hidden units dropped, in training and when sampling: it varies the picture far more than z does,
+            and a generator without it draws one picture of each class.
     """
 
     def __init__(
@@ -180,9 +183,9 @@ class ConditionalGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.from_z = nn.Sequential(uniform_linear(latent, z_units, 0.05), nn.ReLU(), nn.Dropout(dropout))
-        self.from_y = nn.Sequential(uniform_linear(classes, y_units, ONE_HOT_SPREAD), nn.ReLU(), nn.Dropout(dropout))
-        self.joint = nn.Sequential(uniform_linear(z_units + y_units, joint_units, 0.05), nn.ReLU(), nn.Dropout(dropout))
+        self.from_z = nn.Sequential(uniform_linear(latent, z_units, 0.05), nn.ReLU(), NoiseDropout(dropout))
+        self.from_y = nn.Sequential(uniform_linear(classes, y_units, ONE_HOT_SPREAD), nn.ReLU(), NoiseDropout(dropout))
+        self.joint = nn.Sequential(uniform_linear(z_units + y_units, joint_units, 0.05), nn.ReLU(), NoiseDropout(dropout))
         self.pixels = uniform_linear(joint_units, prod(shape), 0.05)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:

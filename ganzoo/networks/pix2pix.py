@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ganzoo.errors import InputError
+from ganzoo.networks.dropout import NoiseDropout
 from ganzoo.networks.init import normal_002
 
 Norm = Callable[[int], nn.Module]
@@ -19,17 +19,6 @@ def batch_statistics(maps: int) -> nn.Module:
     With one picture in a batch this is instance norm with a learned scale and shift.
     """
     return nn.BatchNorm2d(maps, track_running_stats=False)
-
-
-class NoiseDropout(nn.Module):
-    """Dropout that is never switched off: the only noise of pix2pix's generator (sections 3.1 and 3.3)."""
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.p, training=True)
 
 
 class Level(nn.Module):
@@ -98,7 +87,7 @@ class UNet(nn.Module):
             else:
                 up += [nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=bias), norm(outer)]
                 if level >= depth - 3 and dropout:  # the decoder's first three layers, counted from the bottleneck
-                    up += [NoiseDropout(dropout)]
+                    up += [NoiseDropout(dropout)]  # the only noise (sections 3.1 and 3.3)
             block = Level(nn.Sequential(*down), block, nn.Sequential(*up), skip=skips and not first)
         self.block: nn.Module = block  # type: ignore[assignment]
         normal_002(self)
