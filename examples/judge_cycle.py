@@ -18,12 +18,12 @@ from judge_maps import high_frequencies, land_of
 from torch import Tensor
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.callbacks.samples import as_image, grid
 from ganzoo.data import Maps
 from ganzoo.generative import CycleTranslator, Translator
 from ganzoo.images import to_float
 from ganzoo.models import Pix2Pix
 from ganzoo.models.cyclegan import CycleGAN
+from ganzoo.sheets import as_image, grid
 
 
 def load(path: str) -> AdversarialModule:

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganzoo import Pix2Pix
-from ganzoo.callbacks.samples import grid
 from ganzoo.data import Maps
 from ganzoo.data.maps import land
 from ganzoo.images import to_float, to_uint8
+from ganzoo.sheets import grid
 
 
 def high_frequencies(pictures: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from ganzoo import models
-from ganzoo.callbacks.samples import grid
 from ganzoo.generative import Sampler
+from ganzoo.sheets import grid
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("model", help="the class: GAN, SimultaneousGAN, DCGAN, CGAN ...")

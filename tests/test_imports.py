@@ -10,7 +10,20 @@ import pytest
 import ganzoo
 
 PACKAGE = Path(ganzoo.__file__).parent
-LEAVES = {"ema", "errors", "images", "parts", "schedules", "losses", "generative", "reversal", "replay", "pyramid", "say"}
+LEAVES = {
+    "ema",
+    "errors",
+    "images",
+    "parts",
+    "schedules",
+    "losses",
+    "generative",
+    "reversal",
+    "replay",
+    "pyramid",
+    "say",
+    "sheets",
+}
 ALLOWED = {
     "errors": set(),
     "images": set(),
@@ -24,6 +37,7 @@ ALLOWED = {
     "download": {"errors"},
     "metrics": {"download", "errors", "files", "metrics", "noise"},
     "say": set(),
+    "sheets": {"images"},
     "files": {"errors"},
     "strategies": {"errors"},
     "noise": set(),
@@ -36,8 +50,8 @@ ALLOWED = {
     "data": {"download", "errors", "images", "data", "resume"},
     "judging": {"errors", "generative", "images", "noise", "say"},
     "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
-    "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "judging"}
-    | {"metrics", "parts", "runs", "say"},
+    "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "images"}
+    | {"judging", "metrics", "parts", "runs", "say", "sheets"},
 }
 # "X is Y with Z changed" in the paper's own words
 MODEL_IMPORTS_MODEL = {("dcgan", "gan")}

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzoo.callbacks.samples import SampleGrid, grid
+from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
 from ganzoo.images import to_float, to_uint8
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.modes import nearest
 from ganzoo.say import say
+from ganzoo.sheets import grid
 
 PART = 100  # pictures that an extractor is given at a time
 

@@ -9,8 +9,8 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from ganzoo.callbacks.samples import as_image
 from ganzoo.images import to_uint8
+from ganzoo.sheets import as_image
 
 
 class PredictionWriter(BasePredictionWriter):

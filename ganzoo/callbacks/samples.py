@@ -1,22 +1,19 @@
 """Pictures of the model at work, always from the same noise or the same inputs, as PNG files and in the logger."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator, looking_at, own_noise
-from ganzoo.images import to_uint8
+from ganzoo.sheets import as_image, grid
 
-SMALLEST_TILE = 32  # pixels; smaller pictures are enlarged by a whole factor
-GAP = 2  # pixels between tiles
 MOST_CLASSES = 16  # rows of a conditional model's grid
 MOST_CASCADES = 8  # rows of the picture of all levels
 
@@ -180,37 +177,8 @@ def _side_by_side(columns: list[Tensor]) -> Tensor:
     """Each [N, C, H, W] becomes a column of the grid; sizes and channels are brought to the largest."""
     channels = max(c.shape[1] for c in columns)
     size = max((c.shape[-2:] for c in columns), key=lambda hw: hw[0] * hw[1])
-    alike = [F.interpolate(c.expand(-1, channels, -1, -1).float().cpu(), size) for c in columns]
+    alike = [interpolate(c.expand(-1, channels, -1, -1).float().cpu(), size) for c in columns]
     return grid(torch.stack(alike, dim=1).flatten(0, 1), len(columns))
-
-
-def as_image(picture: Tensor) -> Image.Image:
-    """uint8 [1 or 3, H, W] on the CPU -> a grey or colour image; of two, or more than three channels, the first."""
-    return Image.fromarray(picture.permute(1, 2, 0).numpy() if len(picture) == 3 else picture[0].numpy())
-
-
-def grid(images: Tensor, columns: int) -> Tensor:
-    """Tiles pictures, row by row, with white between them; small ones are enlarged to at least 32 pixels.
-
-    Args:
-        images: floats in [-1, 1], [N, C, H, W]; with two, or more than three channels, the first is shown in grey.
-        columns: tiles in a row.
-
-    Returns:
-        uint8 [1 or 3, H', W'] on the CPU.
-    """
-    tiles = to_uint8(images).cpu()
-    if tiles.shape[1] != 3:
-        tiles = tiles[:, :1]
-    factor = max(1, math.ceil(SMALLEST_TILE / min(tiles.shape[-2:])))
-    tiles = tiles.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    n, channels, height, width = tiles.shape
-    columns = min(columns, n)
-    rows = math.ceil(n / columns)
-    blank = tiles.new_full((rows * columns - n, channels, height, width), 255)
-    tiles = F.pad(torch.cat([tiles, blank]), (GAP, 0, GAP, 0), value=255)
-    board = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
-    return F.pad(board, (0, GAP, 0, GAP), value=255)
 
 
 def log_picture(logger: Logger, kind: str, image: Image.Image, picture: Tensor, step: int) -> None:

@@ -6,12 +6,26 @@ from ganzoo.catalogue import did_you_mean
 from ganzoo.command import Parser
 from ganzoo.errors import InputError
 from ganzoo.evaluation.options import make_parser
+from ganzoo.evaluation.whole import OF_PICTURES
 from ganzoo.metrics.quality import Settings
 from ganzoo.metrics.reference import USUAL
 
 OF_FEATURES = ("distance", "kernel", "score", "manifold")
-KINDS = (*OF_FEATURES, "paired", "lpips")
-LEAST = {"n": 1, "batch_size": 1, "seed": 0, "keep": 1, "subsets": 1, "subset_size": 2, "splits": 1, "k": 1, "k_density": 1}
+ASKED_FOR = ("lpips", *OF_PICTURES)
+"""Kinds of figures that are made only where they are named: they want weights, minutes or memory."""
+KINDS = (*OF_FEATURES, "paired", *ASKED_FOR)
+LEAST = {
+    "n": 1,
+    "batch_size": 1,
+    "seed": 0,
+    "keep": 1,
+    "subsets": 1,
+    "subset_size": 2,
+    "splits": 1,
+    "k": 1,
+    "k_density": 1,
+    "classifier_epochs": 1,
+}
 
 
 def parser() -> Parser:
@@ -32,7 +46,7 @@ def parser() -> Parser:
     for name, kind, default, text in (
         ("extractor", str, "inception", "inception, inception-clean, efflite0, dinov2-vits14 ..., or a classifier's file."),
         ("weights", str | None, None, "The file of the extractor's weights, if not in its usual place."),
-        ("figures", str | None, None, f"Of {','.join(KINDS)}. Default: all but lpips that can be had."),
+        ("figures", str | None, None, f"Of {','.join(KINDS)}. Default: all but {', '.join(ASKED_FOR)} that can be had."),
         ("n", int | None, None, "Pictures to judge. Default: as many as there are real ones, or pictures to translate."),
         ("split", Literal["train", "val", "test"], "test", "Of the data."),
         (
@@ -50,6 +64,7 @@ def parser() -> Parser:
         ("splits", int, usual.splits, "Of the Inception score."),
         ("k", int, usual.k, "Neighbours of precision and recall."),
         ("k_density", int, usual.k_density, "Neighbours of density and coverage."),
+        ("classifier_epochs", int, 5, "Of the two classifiers that agreement trains."),
         ("out", str | None, None, "The JSON file. Default: beside the checkpoint; of a folder, where you stand."),
         (
             "save_statistics",

@@ -31,7 +31,7 @@ def run(args: Sequence[str]) -> int:
     out = place(plan.given.out, plan.name, result)
     try:
         with Stops() as stops, workplace(out.parent / f".evaluate_{result.key}") as work:
-            measuring = Measuring(plan)
+            measuring = Measuring(plan, out)
             result.figures = measuring.measured(work, stops)
             result.about |= measuring.found | {
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -76,6 +76,8 @@ def report(result: Result) -> list[str]:
     if protocol["extractor"]:
         verified = "verified" if protocol["extractor_verified"] else "not verified"
         lines.append(f"seen by {protocol['extractor']}, weights {protocol['extractor_weights']}, {verified}")
+    if "sheet" in about:
+        lines.append(f"samples beside the training pictures nearest to them: {about['sheet']}")
     return [*lines, *(f"left out: {kind}: {why}" for kind, why in result.left_out.items())]
 
 

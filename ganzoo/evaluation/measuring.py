@@ -1,5 +1,6 @@
 """The figures of a measurement that is planned."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,9 @@ from ganzoo.evaluation.looking import Looked, look
 from ganzoo.evaluation.options import Stops
 from ganzoo.evaluation.plan import Plan, Side
 from ganzoo.evaluation.protocol import Figure
+from ganzoo.evaluation.whole import MADE, Whole, samples_of
+from ganzoo.files import beside
+from ganzoo.metrics.agreement import Labelled
 from ganzoo.metrics.extractors import figure_name
 from ganzoo.metrics.quality import ByClass, Seen, Settings, figures, figures_by_class
 from ganzoo.metrics.reference import Reference, folder_of
@@ -22,14 +26,16 @@ class Measuring:
 
     Args:
         plan: what is measured.
+        out: the file that the figures are for; a picture has a name like it.
 
     Attributes:
         found: what is known of the pictures afterwards.
         left_out: kinds of figures of the plan, and why; more may be found while measuring.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, out: Path) -> None:
         self.plan = plan
+        self.sheet = out.with_name(f"{out.stem}_neighbours.png")
         self.found: dict[str, Any] = {}
         self.left_out = plan.left_out
 
@@ -47,7 +53,8 @@ class Measuring:
         real = self._look_at_real(work, stops) if self.plan.real is not None and self.plan.settings.needs_real else None
         of_classes = self._bearable(real) if self.plan.classes and real is not None else None
         fake = Looked(lambda: self._nothing(self.plan.fake, fake=True), self.plan.measures)
-        self._look(fake, self.plan.fake, work / "fake", stops)
+        if self.plan.extractor is not None or self.plan.measures:
+            self._look(fake, self.plan.fake, work / "fake", stops)
         found: dict[str, Figure] = {}
         for name in self.plan.fields:
             end = f"_{name}" if name else ""
@@ -62,6 +69,27 @@ class Measuring:
                 for kind, score in scores.items():
                     error = score.error if math.isfinite(score.error) else None
                     found[f"{kind}{end}"] = Figure(score.mean, error, "standard error" if error is not None else "")
+        return found | self._of_whole_pictures(work)
+
+    def _of_whole_pictures(self, work: Path) -> dict[str, Figure]:
+        """Each kind is kept when it is made, for a measurement that is interrupted in the next."""
+        plan, found = self.plan, dict[str, Figure]()
+        samples: Labelled | None = None
+        for kind in plan.whole:
+            kept = work / f"{kind}.json"
+            if not kept.exists():
+                assert plan.splits is not None
+                if samples is None:
+                    channels = plan.splits.first("test", 1).images.shape[1]
+                    most = max(n for n, _ in plan.whole.values())
+                    samples = samples_of(plan.fake.parts(0), most, channels, plan.fake.what)
+                seed, epochs = plan.given.seed, plan.given.classifier_epochs
+                made = MADE[kind](Whole(samples, plan.splits, seed, epochs, plan.device, self.sheet))
+                with beside(kept) as part:
+                    part.write_text(json.dumps({name: vars(figure) for name, figure in made.items()}))
+            found |= {name: Figure(**each) for name, each in json.loads(kept.read_text()).items()}
+        if "neighbours" in plan.whole:
+            self.found["sheet"] = str(self.sheet)
         return found
 
     def _look_at_real(self, work: Path, stops: Stops) -> Looked:

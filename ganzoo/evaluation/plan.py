@@ -13,12 +13,13 @@ from jsonargparse import Namespace
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.pictures import EXTENSIONS
 from ganzoo.errors import InputError
-from ganzoo.evaluation.arguments import LEAST, OF_FEATURES, kinds, parser
+from ganzoo.evaluation.arguments import ASKED_FOR, LEAST, OF_FEATURES, kinds, parser
 from ganzoo.evaluation.looking import Folder, Judged, Remembering
 from ganzoo.evaluation.options import (
     MOST,
     Data,
     device,
+    loader,
     quiet_trainer,
     read,
     refuse_unwritable,
@@ -29,6 +30,7 @@ from ganzoo.evaluation.options import (
 )
 from ganzoo.evaluation.protocol import FIELDS, Result, commit, versions
 from ganzoo.evaluation.trained import Trained, load, run_config, trained_batch_size
+from ganzoo.evaluation.whole import OF_PICTURES, Real, needed
 from ganzoo.generative import Sampler
 from ganzoo.judging import Share, Split, as_pictures, fakes, field_of, how_many, sets
 from ganzoo.metrics.extractors import find
@@ -96,10 +98,12 @@ class Plan:
         self.real = self._real_side()
         self.fake = self._fake_side()
         self.measures = self._measures()
+        self.splits: Real | None = None  # of the data, for the figures of whole pictures
+        self.whole = self._whole()
         self.extractor, self.settings = self._choose()
         self.classes = self._classes()
         stem = Path(given.fake).stem if self.trained else Path(given.fake).resolve().name
-        label = self.extractor.label if self.extractor else "paired"
+        label = self.extractor.label if self.extractor else "paired" if self.measures else "_".join(self.whole)
         self.name: Path = (Path(given.fake).parent if self.trained else Path()) / f"{stem}_{label}.json"
         if given.save_statistics is not None:
             self._check_saving(Path(given.save_statistics))
@@ -275,7 +279,7 @@ class Plan:
     # -- which figures ------------------------------------------------------------------------------------------------
 
     def _wanted(self, kind: str) -> bool:
-        return kind != "lpips" if self.kinds is None else kind in self.kinds
+        return kind not in ASKED_FOR if self.kinds is None else kind in self.kinds
 
     def _leave_out(self, kind: str, why: str) -> None:
         if self.kinds is not None and kind in self.kinds:
@@ -310,6 +314,33 @@ class Plan:
             found["lpips"] = LPIPS()
         return found
 
+    def _whole(self) -> dict[str, tuple[int, str]]:
+        """The figures of whole pictures, each with the samples that it takes and what it is of."""
+        given, wanted = self.given, [kind for kind in OF_PICTURES if self._wanted(kind)]
+        if not wanted:
+            return {}
+        every = ", ".join(wanted)
+        if self.trained is not None and not isinstance(self.module, Sampler):
+            raise InputError(f"{every}: of pictures that are made from noise, and {type(self.module).__name__} makes none")
+        if "agreement" in wanted and (self.trained is None or not self.module.classes):
+            raise InputError(f"agreement: {given.fake} cannot be asked for a class")
+        if given.real is not None:
+            raise InputError(f"{every}: the data's splits are wanted: leave out {given.real}, and give --data")
+        if given.split != "test":
+            raise InputError(f"{every}: of the test pictures: leave out --split {given.split}")
+        self.splits = Real(self._other_split)
+        n = sum(self.fake.counts.values())
+        return {kind: needed(kind, self.splits, n, given.classifier_epochs) for kind in wanted}
+
+    def _other_split(self, name: str) -> Split:
+        """Of the same data, prepared in the same way."""
+        own = self._get_split()
+        assert self.data is not None
+        try:
+            return own if name == own.name else Split(loader(self.data.module, name), name, own.prepare)
+        except InputError as error:
+            raise InputError(f"{self.given.figures}: {self.data.short} has no {name} pictures, which are needed") from error
+
     def _choose(self) -> tuple[Extractor | None, Settings]:
         """The extractor, if one is needed, and the figures that it and the numbers of pictures can bear."""
         given = self.given
@@ -335,7 +366,7 @@ class Plan:
                 self._leave_out(kind, str(error))
             else:
                 settings = replace(settings, **{kind: True})
-        if not any(getattr(settings, kind) for kind in OF_FEATURES) and not self.measures:
+        if not any(getattr(settings, kind) for kind in OF_FEATURES) and not self.measures and not self.whole:
             raise InputError("; ".join(f"{kind}: {why}" for kind, why in self.left_out.items()))
         return extractor, settings
 
@@ -389,7 +420,7 @@ class Plan:
                 "dtype": DTYPE,
             }
         protocol["n_fake"] = _one(self.fake.counts)
-        if self.real is not None and settings.needs_real:
+        if self.real is not None and (settings.needs_real or self.whole):
             protocol |= {"real": _one(self.real.sources), "n_real": _one(self.real.counts), "split": self.real.split or None}
             about["real"] = self.real_is
         if self.trained is not None and not isinstance(self.module, Sampler):
@@ -406,10 +437,11 @@ class Plan:
             protocol |= {"k": settings.k, "k_density": settings.k_density}
         if "lpips" in self.measures:
             protocol["lpips"] = f"alex {self.measures['lpips'].weights}"  # type: ignore[attr-defined]
+        protocol |= {kind: words for kind, (_, words) in self.whole.items()}
         if self.data is not None:
             about["data"] = {"class": self.data.name, "arguments": self.data.arguments}
         about |= {
-            "figures": [kind for kind in OF_FEATURES if getattr(settings, kind)] + list(self.measures),
+            "figures": [kind for kind in OF_FEATURES if getattr(settings, kind)] + [*self.measures, *self.whole],
             "per_class": self.classes,
             "batch_size": self.batch_size,
             "seed": given.seed,

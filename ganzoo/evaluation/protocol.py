@@ -46,6 +46,9 @@ FIELDS = {
     "k": "neighbours of precision and recall",
     "k_density": "neighbours of density and coverage",
     "lpips": "the network of LPIPS",
+    "parzen": "the pictures of the Parzen windows",
+    "agreement": "the classifiers of label agreement, and their pictures",
+    "neighbours": "the pictures whose nearest training pictures are looked for",
 }
 """What must be equal for two results to be compared. A field is None where it has no meaning (neighbours, if no figure is
 made of them) or is not known (how a folder's pictures were made); None goes with any value."""
@@ -53,7 +56,7 @@ made of them) or is not known (how a folder's pictures were made); None goes wit
 MENTIONED = ("sizes", "seed", "batch_size", "device", "versions.torch", "versions.pillow")
 """What may differ between results that are compared, and is said."""
 
-FOUND_LATER = ("date", "seconds", "command", "path", "sizes", "converted", "real_seen")
+FOUND_LATER = ("date", "seconds", "command", "path", "sizes", "converted", "real_seen", "sheet")
 """What is no part of a result's key."""
 
 VERSIONS = ("lightning", "torch", "torchvision", "torchmetrics", "pillow", "numpy")

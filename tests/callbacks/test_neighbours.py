@@ -14,11 +14,11 @@ from toys import Batch, Rows, trainer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks.neighbours import NearestNeighbours
-from ganzoo.callbacks.samples import GAP
 from ganzoo.data import Digits
 from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
 from ganzoo.metrics.extractors.base import Extractor, Features
+from ganzoo.sheets import GAP
 
 TILE = 32
 

@@ -12,9 +12,9 @@ from toys import fit, loader
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import SampleGrid
-from ganzoo.callbacks.samples import GAP, grid
 from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator
+from ganzoo.sheets import GAP, grid
 
 BATCHES = 4  # in an epoch
 
