@@ -9,10 +9,10 @@ from statistics import mean, stdev
 HERE = Path(__file__).resolve().parent
 HEAD = """# Results
 
-Every figure that was measured here, a table to each config; made from [results.csv](results.csv) by `python docs/tables.py`. What
-they mean, what they are compared with and how the pictures look is on the [models' pages](index.md). A figure without its
-protocol is none: the split is that of the real pictures, the checkpoint the last of its run unless it says otherwise, and `+-`
-behind a figure is the error of that one measurement, not the spread of trainings. Behind three seeds stand their mean and
+Every figure that was measured here, a table to each config; made from [results.csv](results.csv) by `python docs/tables.py`.
+What they mean, what they are compared with and how the pictures look is on the [models' pages](index.md). A figure without
+its protocol is none: the split is that of the real pictures, the checkpoint the last of its run unless it says another, and
+`±` behind a figure is the error of that one measurement, not the spread of trainings. Behind three seeds stand mean and
 standard deviation. Hours are of one training.
 
 """

@@ -8,7 +8,9 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 from torch import nn
+from torch.nn.functional import avg_pool2d
 from torch.optim import SGD, Adam
+from torch.utils.flop_counter import FlopCounterMode
 from toys import Batch, Labelled, fit, loader, trainer
 from worlds import stream, trained
 
@@ -578,13 +580,14 @@ def finer(model, digits):
     return digits.distance(low), digits.distance(sample)
 
 
-def learned(cls, digits, tmp_path, steps, seed=0, lr=1e-3, **options):
+def learned(cls, source, tmp_path, steps, seed=0, lr=1e-3, batch=64, **options):
     torch.set_num_threads(1)
     torch.manual_seed(seed)
+    options = {**SMALL, **options}
     adam = {"class_path": "torch.optim.Adam", "init_args": {"lr": lr, "betas": (0.5, 0.999)}}
-    everyone = {f"{role}_{k}": adam for role in ("discriminator", "generator") for k in range(2)}
-    model = cls(**SMALL, optimizers=everyone, **options)
-    return trained(model, stream(digits.draw, steps, 64, seed), tmp_path)
+    everyone = {f"{role}_{k}": adam for role in ("discriminator", "generator") for k in range(len(options["sizes"]))}
+    model = cls(**options, optimizers=everyone)
+    return trained(model, stream(source.draw, steps, batch, seed), tmp_path)
 
 
 def rest(seed, digits, tmp_path):
@@ -626,3 +629,79 @@ class Deaf(LAPGAN):
 @pytest.mark.slow
 def test_a_pyramid_that_cannot_hear_the_class_is_at_chance(digits, tmp_path):
     assert digits.agreement(learned(Deaf, digits, tmp_path, 1200, 0, 5e-4, classes=10)) <= 0.25
+
+
+# -- beside one scale ---------------------------------------------------------------------------------
+
+ISLES = {"shape": (3, 24, 24), "sizes": (6, 12, 24), "width": 8, "latent": 32, "hidden_G": 400, "hidden_D": 400}
+STEPS = 1500, 450, 400  # of each level, trained alone
+
+
+class Isles:
+    """Sharp-edged isles of one colour in a sea of another, and a small network that reads the mean colours of 16 fields."""
+
+    def __init__(self):
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        g = torch.Generator().manual_seed(7)
+        self.net = nn.Sequential(
+            *(nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 5, 2, 2), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(32 * 6 * 6, 64), nn.ReLU()),
+        )
+        head = nn.Linear(64, 3 * 16)
+        adam = Adam([*self.net.parameters(), *head.parameters()], 1e-3)
+        for _ in range(600):
+            x = self.draw(64, g).x
+            loss = (head(self.net(x)) - avg_pool2d(x, 6).flatten(1)).square().mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        assert loss < 0.01  # the colours' variance is 0.2
+        self.held_out = self.draw(1000, g).x
+
+    def draw(self, n, g):
+        waves = torch.fft.rfft2(torch.randn(n, 1, 24, 24, generator=g))
+        across, down = torch.arange(13.0), torch.arange(24.0).sub(12).roll(12)[:, None]
+        heights = torch.fft.irfft2(waves * torch.exp(-(across**2 + down**2) / 1.6**2) * (across + down).ne(0))
+        land = (4 * heights / heights.std()).clamp(-1, 1) / 2 + 0.5
+        isle, sea = (torch.rand(2, n, 3, 1, 1, generator=g) * 2 - 1) * 0.9
+        return Batch(land * isle + (1 - land) * sea)
+
+    @torch.no_grad()
+    def distance(self, x):
+        """Frechet distance of the 64 features to those of held-out pictures."""
+        return frechet(self.net(x), self.net(self.held_out))
+
+    def of(self, model):
+        return self.distance(model.sample(1000, generator=torch.Generator().manual_seed(5)))
+
+
+def pyramid(cls, isles, tmp_path, seed=0):
+    """Levels trained one by one, and put together."""
+    whole = cls(**ISLES)
+    for k, steps in enumerate(STEPS):
+        part = learned(cls, isles, tmp_path, steps, seed, batch=16, only=k, **ISLES)
+        whole.G[k], whole.D[k] = part.G[k], part.D[k]
+    return whole.eval()
+
+
+def operations(isles, tmp_path, **options):
+    """Floating-point operations of one step of training."""
+    with FlopCounterMode(display=False) as counter:
+        learned(LAPGAN, isles, tmp_path, 1, batch=16, **options)
+    return counter.get_total_flops()
+
+
+@pytest.mark.slow
+def test_a_pyramid_beats_one_scale_of_the_same_budget(tmp_path):
+    """Seeds 0, 1, 2: 20, 22, 25 against 49, 51, 47 of one scale; real pictures 0.4, enlarged from 6 pixels 2.9, a broken
+    pyramid's 67. It is of this rate and budget: at 2e-3 one scale came to 16, and the pyramid to 18 and, once, 421. The base
+    alone, enlarged, has 23: what is won is won by learning the layout in small pictures.
+    """
+    isles, single = Isles(), {**ISLES, "sizes": ISLES["sizes"][-1:]}
+    budget = sum(n * operations(isles, tmp_path, only=k, **ISLES) for k, n in enumerate(STEPS))
+    steps = budget // operations(isles, tmp_path, **single)
+    ones = [isles.of(learned(LAPGAN, isles, tmp_path, steps, seed, batch=16, **single)) for seed in range(3)]
+    ours = [isles.of(pyramid(LAPGAN, isles, tmp_path, seed)) for seed in range(3)]
+    assert median(ours) < 0.8 * median(ones), (ours, ones)
+    assert isles.of(pyramid(OnPictures, isles, tmp_path)) > median(ones)
