@@ -1,22 +1,29 @@
 """How good a model's pictures are, measured during its training: Frechet and kernel distance, Inception score, manifolds."""
 
-import math
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import lightning.pytorch as L
 import torch
 import torch.distributed
-from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.trainer.states import RunningStage
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.seed import isolate_rng
-from tqdm import tqdm
 
+from ganzoo.callbacks.aside import (
+    apart,
+    asked_for,
+    at_hand,
+    at_work,
+    bar,
+    buffers_of_the_first,
+    for_moments,
+    is_last,
+    is_rehearsal,
+    tell_loggers,
+    together,
+    told,
+    validates,
+)
 from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
 from ganzoo.judging import Part, Share, Split, fakes, how_many, sets
@@ -29,9 +36,6 @@ from ganzoo.say import say
 
 SPLITS = ("train", "val", "test")
 USUAL_SIZE = 50  # pictures that a model makes at a time
-PATIENCE = 2.0  # seconds without a bar
-Mine = TypeVar("Mine")
-Found = TypeVar("Found")
 
 
 class _Set(NamedTuple):
@@ -54,6 +58,13 @@ class _Task(NamedTuple):
     fields: dict[str, str]  # for each kind of picture the field of the batches that has the real ones
     classes: int  # for figures class by class, else 0
     batch_size: int
+
+
+def _merged(everyones: list[_Set]) -> _Set:
+    first, *rest = everyones
+    for other in rest:
+        first.merge(other)
+    return first
 
 
 class Quality(L.Callback):
@@ -183,7 +194,7 @@ class Quality(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Finds the extractor, so that a missing one is known before the training."""
         self._forget()
-        if stage not in ("fit", "validate", "test") or _is_rehearsal(trainer) or self._network is not None:
+        if stage not in ("fit", "validate", "test") or is_rehearsal(trainer) or self._network is not None:
             return
         # a machine's first process may have to fetch the weights
         for first in (True, False):
@@ -214,11 +225,11 @@ class Quality(L.Callback):
         step = trainer.global_step
         # a small batch of an accumulation window is no step
         due = self.every_n_steps and step and step % self.every_n_steps == 0 and step != self._measured_at
-        if due and not _is_rehearsal(trainer):
+        if due and not is_rehearsal(trainer):
             self._measure(trainer, pl_module)
             # loggers only listen each log_every_n_steps batches, so they are told, and the module's log has it as a monitor
             pl_module.log_dict(self.figures, logger=False, sync_dist=trainer.world_size > 1)
-            _tell_loggers(trainer, self.figures)
+            tell_loggers(trainer, self.figures)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measures, if it is time."""
@@ -227,12 +238,12 @@ class Quality(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measures, if it is time, where there is no validation."""
-        if not _validates(trainer) and self._is_due(trainer):
+        if not validates(trainer) and self._is_due(trainer):
             self._measure_and_log(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Says so, where a training was too short for any validation."""
-        if self._measured_at is None and not _is_rehearsal(trainer):
+        if self._measured_at is None and not is_rehearsal(trainer):
             say(f"{type(self).__name__} has measured nothing, as there was no validation in this run")
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -242,10 +253,10 @@ class Quality(L.Callback):
     def _is_due(self, trainer: L.Trainer) -> bool:
         # the first of a run in any case, and also of one that is taken up: a monitor must be there, and be of these weights
         nth = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        return self._measured_at is None or bool(nth) or _is_last(trainer)
+        return self._measured_at is None or bool(nth) or is_last(trainer)
 
     def _measure_and_log(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if _is_rehearsal(trainer):
+        if is_rehearsal(trainer):
             return
         if trainer.state.fn != "fit" or self._measured_at != trainer.global_step:
             self._measure(trainer, module)
@@ -255,10 +266,10 @@ class Quality(L.Callback):
     # -- what ---------------------------------------------------------------------------------------------------------
 
     def _check(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if _is_rehearsal(trainer):
+        if is_rehearsal(trainer):
             return
         assert self._network is not None
-        with _apart(trainer):
+        with apart(trainer):
             task = self._task(trainer, module)
         self._choose_kernel(module, task)
         for name, field in task.fields.items():
@@ -296,10 +307,10 @@ class Quality(L.Callback):
             def prepare(batch: Any) -> Any:
                 return trainer.strategy.batch_to_device(batch)  # with the hooks of the data module
 
-            loader = _at_hand(trainer, name)
+            loader = at_hand(trainer, name)
             if loader is None or loader == []:
                 if name not in self._loaders:
-                    self._loaders[name] = _asked_for(trainer, module, name)
+                    self._loaders[name] = asked_for(trainer, module, name)
                 loader = self._loaders[name]
             split = Split(loader, name, prepare)
         size = self.batch_size or (USUAL_SIZE if isinstance(module, Sampler) else split.loader.batch_size if split else None)
@@ -316,7 +327,7 @@ class Quality(L.Callback):
         assert self._network is not None
         extractor = self._network
         share = Share(trainer.global_rank, trainer.world_size)
-        with _apart(trainer), _buffers_of_the_first(trainer, module), _at_work(extractor, module.device):
+        with apart(trainer), buffers_of_the_first(trainer, module), at_work(extractor, module.device):
             task = self._task(trainer, module)
             if self.settings.needs_real:
                 self._look_at_real(trainer, module, task, share)
@@ -348,7 +359,7 @@ class Quality(L.Callback):
                     found |= {f"{task.name}/{kind}{'_' * bool(name)}{name}": value for kind, value in values.items()}
                 return found
 
-            self.figures = _told(trainer, _together(trainer, look, compute))
+            self.figures = told(trainer, together(trainer, look, compute))
         self._measured_at = trainer.global_step
 
     def _look_at_real(self, trainer: L.Trainer, module: L.LightningModule, task: _Task, share: Share) -> None:
@@ -373,7 +384,7 @@ class Quality(L.Callback):
                 found[name] = header
             return found
 
-        for name, header in _told(trainer, _together(trainer, lambda: None, lambda _: missing())).items():
+        for name, header in told(trainer, together(trainer, lambda: None, lambda _: missing())).items():
 
             def look(name: str = name, header: Header = header) -> _Set:
                 seen = {name: self._nothing(header, module.device, task.classes, False)}
@@ -382,7 +393,7 @@ class Quality(L.Callback):
                 self._look(trainer, f"{extractor.name}: {task.name} pictures", parts, seen, split.count(field))
                 return seen[name]
 
-            found = _together(trainer, look, _merged)
+            found = together(trainer, look, _merged)
             if found is not None:
                 self._real[task.name, name] = found
                 if name in references:
@@ -390,7 +401,7 @@ class Quality(L.Callback):
 
     def _recall(self, task: _Task, name: str, reference: Reference, device: torch.device) -> bool:
         try:
-            whole = reference.load(_for_moments(device))
+            whole = reference.load(for_moments(device))
             classes = reference.load_by_class(task.classes) if task.classes else None
         except InputError as error:
             say(f"{error}: it is measured anew")
@@ -410,14 +421,14 @@ class Quality(L.Callback):
 
     def _nothing(self, header: Header, device: torch.device, classes: int, fake: bool) -> _Set:
         logits = int(fake and self.settings.score)
-        whole = Seen(header, self.settings, logits, _for_moments(device))
+        whole = Seen(header, self.settings, logits, for_moments(device))
         return _Set(whole, ByClass(header, self.settings, classes) if classes else None)
 
     def _look(self, trainer: L.Trainer, what: str, parts: Iterable[Part], seen: dict[str, _Set], total: int) -> None:
         """Shows this process's parts to the extractor."""
         assert self._network is not None
         extractor = self._network
-        with _bar(trainer, what, total) as advance:
+        with bar(trainer, what, total) as advance:
             for part in parts:
                 channels = part.images.shape[1]
                 if channels != extractor.channels and channels in (1, 3):
@@ -649,180 +660,3 @@ class PrecisionRecall(Quality):
             seed=seed,
             cache=cache,
         )
-
-
-# -- processes ----------------------------------------------------------------------------------------------------------
-
-
-def _together(trainer: L.Trainer, look: Callable[[], Mine], combine: Callable[[list[Mine]], Found]) -> Found | None:
-    """Every process looks, and the first combines what they have seen: its result there, None on the others.
-
-    What one of them finds wrong, all of them raise: none waits for another that has given up.
-    """
-    mine = _tried(look)
-    everyones: list[Any] = [mine]
-    if trainer.world_size > 1:
-        everyones = [None] * trainer.world_size
-        torch.distributed.gather_object(mine, everyones if trainer.is_global_zero else None)
-    found: Any = None
-    if trainer.is_global_zero:
-        wrong = next((each for each in everyones if isinstance(each, InputError)), None)
-        found = wrong or _tried(lambda: combine(everyones))
-    wrong = trainer.strategy.broadcast(found if isinstance(found, InputError) else None)
-    if wrong is not None:
-        raise wrong
-    return found
-
-
-def _told(trainer: L.Trainer, found: Found | None) -> Found:
-    """What the first process has found, on all."""
-    return trainer.strategy.broadcast(found)  # type: ignore[return-value]
-
-
-def _tried(work: Callable[[], Any]) -> Any:
-    try:
-        found = work()
-    except InputError as error:
-        return error
-    return found
-
-
-def _merged(everyones: list[_Set]) -> _Set:
-    first, *rest = everyones
-    for other in rest:
-        first.merge(other)
-    return first
-
-
-# -- the trainer --------------------------------------------------------------------------------------------------------
-
-
-def _is_rehearsal(trainer: L.Trainer) -> bool:
-    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set behind the checker's back
-
-
-def _validates(trainer: L.Trainer) -> bool:
-    # a data module that holds nothing out has an empty list; and None is what will only be asked in a later epoch
-    return trainer.enable_validation and trainer.val_dataloaders != []
-
-
-def _is_last(trainer: L.Trainer) -> bool:
-    """Whether no epoch that is validated comes after this one, as far as the trainer's limits tell."""
-    epochs = trainer.check_val_every_n_epoch or 1
-    by_epochs = trainer.max_epochs not in (None, -1) and trainer.current_epoch + epochs >= trainer.max_epochs
-    between = trainer.val_check_batch  # None where it goes by the clock, inf where an epoch's end is not known
-    steps = int(between) * epochs if between is not None and math.isfinite(between) else 1
-    by_steps = trainer.max_steps != -1 and trainer.global_step + steps > trainer.max_steps
-    return bool(trainer.should_stop or by_epochs or by_steps)
-
-
-def _at_hand(trainer: L.Trainer, split: str) -> Any:
-    """The loader of a split that the trainer has."""
-    return {"train": trainer.train_dataloader, "val": trainer.val_dataloaders, "test": trainer.test_dataloaders}[split]
-
-
-def _asked_for(trainer: L.Trainer, module: L.LightningModule, split: str) -> Any:
-    """The loader of a split that the trainer has no use for; None if nobody has one."""
-    data = getattr(trainer, "datamodule", None)
-    stage = {"train": "fit", "val": "validate", "test": "test"}[split]
-    # what is set up for fitting has its validation set, and another one might be split off the training set anew
-    if data is not None and stage != trainer.state.fn and not (stage == "validate" and trainer.state.fn == "fit"):
-        data.setup(stage)
-    try:
-        return getattr(data or module, "train_dataloader" if split == "train" else f"{split}_dataloader")()
-    except MisconfigurationException:  # what Lightning's own raises, where nobody has written one
-        return None
-
-
-def _tell_loggers(trainer: L.Trainer, values: dict[str, float]) -> None:
-    step = trainer.fit_loop.epoch_loop._batches_that_stepped  # the x-axis of everything else
-    for logger in trainer.loggers:
-        logger.log_metrics({**values, "epoch": trainer.current_epoch}, step)
-        logger.save()
-
-
-def _for_moments(device: torch.device) -> torch.device:
-    """Moments are in float64, which not every device knows."""
-    return device if device.type == "cuda" else torch.device("cpu")
-
-
-@contextmanager
-def _apart(trainer: L.Trainer) -> Iterator[None]:
-    """Inside the block nothing has a graph, and the common random streams, which a data set may draw from, are borrowed.
-
-    The trainer validates or tests, for hooks that ask it whether to augment.
-    """
-    stage = trainer.state.stage
-    trainer.state.stage = RunningStage.TESTING if trainer.state.fn == "test" else RunningStage.VALIDATING
-    try:
-        # Lightning validates in inference mode, whose tensors would be of no use in training mode
-        with isolate_rng(), torch.inference_mode(False), torch.no_grad():
-            yield
-    finally:
-        trainer.state.stage = stage
-
-
-@contextmanager
-def _buffers_of_the_first(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
-    """Inside the block every process has the first one's running averages: a checkpoint has them, and they are measured."""
-    if trainer.world_size == 1:
-        yield
-        return
-    own = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    given = trainer.strategy.broadcast({name: buffer.cpu() for name, buffer in own.items()})
-    for name, buffer in module.named_buffers():
-        if name in given and given[name].shape == buffer.shape:
-            buffer.copy_(given[name])
-    try:
-        yield
-    finally:
-        for name, buffer in module.named_buffers():
-            buffer.copy_(own[name])
-
-
-@contextmanager
-def _at_work(extractor: Extractor, device: torch.device) -> Iterator[None]:
-    """Inside the block the extractor is on the device; afterwards its room there is the training's again."""
-    extractor.to(device)
-    try:
-        yield
-    finally:
-        extractor.to("cpu")
-
-
-@contextmanager
-def _bar(trainer: L.Trainer, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar among the trainer's own, if it has any, for what takes longer than a moment; yields how it is moved."""
-    own = trainer.progress_bar_callback
-    shown = own is not None and trainer.is_global_zero and not getattr(own, "is_disabled", False)
-    if isinstance(own, RichProgressBar) and shown:
-        with _rich_bar(own, what, total) as advance:
-            yield advance
-        return
-    delay: dict[str, Any] = {"delay": PATIENCE, "leave": False, "disable": None if shown else True}
-    with tqdm(desc=what, total=total, unit="picture", **delay) as bar:
-
-        def advance(n: int) -> None:
-            bar.update(min(n, total - bar.n))
-
-        yield advance
-
-
-@contextmanager
-def _rich_bar(own: RichProgressBar, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    # another display would overwrite this one. A task is never removed, as the trainer's own are found by their place
-    bars = own.progress
-    if bars is None:
-        yield lambda n: None
-        return
-    task, begun = bars.add_task(what, total=total, visible=False), time.monotonic()
-
-    def advance(n: int) -> None:
-        bars.update(task, advance=n, visible=time.monotonic() - begun > PATIENCE)
-        own.refresh()
-
-    try:
-        yield advance
-    finally:
-        bars.update(task, visible=False)
-        own.refresh()

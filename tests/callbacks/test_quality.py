@@ -819,7 +819,7 @@ def test_every_option_has_a_line_of_help(capsys):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr("ganzoo.callbacks.quality.PATIENCE", -1.0)
+    monkeypatch.setattr("ganzoo.callbacks.aside.PATIENCE", -1.0)
 
 
 def test_a_bar_among_the_trainers_own(tmp_path, monkeypatch, capsys, at_once):
