@@ -727,6 +727,7 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["some", "--data", "Digits", "--figures", "lpips"], "lpips: no picture is there that another should be"),
         (["some", "some", "--data", "Digits"], "some and --data or --config both say which pictures are real"),
         (["some", "some", "--extractor", "incption"], "did you mean inception?"),
+        (["some", "--real", "some"], "there is no option 'real'"),  # a place among the words, and not to be guessed at
         (["some", "some", "--extracter", "tiny"], "there is no option 'extracter': did you mean 'extractor'?"),
         (["some", "some", "--batch_size", "ten"], "batch_size: expected int, not ten"),
         (["some", "some", "--split", "holdout"], "split: expected one of train, val, test, not holdout"),

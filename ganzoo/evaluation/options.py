@@ -69,7 +69,8 @@ def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
     try:
         return parser.parse_args([*words, *base, *others])
     except argparse.ArgumentError as error:
-        raise InputError(refused_argument(str(error), [action.dest for action in parser._actions])) from error
+        options = [action.dest for action in parser._actions if action.option_strings]
+        raise InputError(refused_argument(str(error), options)) from error
 
 
 def sorted_out(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str]]:
