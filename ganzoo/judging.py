@@ -7,6 +7,7 @@ training. Callbacks during a training and ``ganzoo evaluate`` after it so judge 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,15 @@ class Split:
     def count(self, field: str) -> int:
         """How many pictures the field has: where two kinds go side by side, the shorter list begins anew at its end."""
         return getattr(self.dataset, "sizes", {}).get(field, len(self))
+
+    def thinned(self, n: int, field: str = "x") -> "Split":
+        """n of its pictures of a field, evenly spread: a set may be sorted by class. All, if there are no more."""
+        there = self.count(field)
+        if there <= n:
+            return self
+        found = copy(self)
+        found.dataset = Subset(self.dataset, [i * there // n for i in range(n)])
+        return found
 
     def batches(self, batch_size: int, share: Share = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
         """Places and batches, of the first n pictures."""

@@ -39,6 +39,9 @@ PROTOCOL: dict[str, Any] = {
     "k": 3,
     "k_density": 5,
     "lpips": "alex 12345678",
+    "parzen": "10000 samples",
+    "agreement": "small classifier",
+    "neighbours": "1000 samples",
 }
 OTHER = {bool: False, int: 77, str: "another"}
 ABOUT = {

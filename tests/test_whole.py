@@ -8,17 +8,30 @@ import pytest
 import torch
 from PIL import Image
 from scipy.special import logsumexp
-from test_evaluate import Brighter, Seven, _home, digits, error, evaluate, folder, saved  # noqa: F401
+from test_evaluate import Brighter, Pairs, Rows, Seven, _home, digits, error, folder, greys, saved  # noqa: F401
+from test_evaluate import evaluate as evaluate_alone
 
 import ganzoo.evaluation.whole as whole
 from ganzoo.cli import main
 from ganzoo.data import Digits
+from ganzoo.data.base import InMemory
+from ganzoo.data.batches import ImagePairs
+from ganzoo.data.sampling import Augmented
+from ganzoo.data.vision import Unlabelled, mirrored_at_random
+from ganzoo.errors import InputError
 from ganzoo.evaluation.compare import compared
 from ganzoo.evaluation.protocol import Result
 from ganzoo.images import to_float
 from ganzoo.sheets import GAP
 
 DATA = ["--data", "Digits"]
+
+
+def evaluate(*args, figures):
+    """The result, whose picture is taken away as well."""
+    found = evaluate_alone(*args, figures=figures)
+    Path("out_neighbours.png").unlink(missing_ok=True)
+    return found
 
 
 def split(name: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -196,7 +209,7 @@ def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkey
         (["some", "some", "--figures", "neighbours"], "leave out some, and give --data"),
         (["some", "--figures", "parzen"], "some needs data"),
         (["seven.ckpt", "--model", "Seven", *DATA, "--split", "val", "--figures", "parzen"], "leave out --split val"),
-        (["wide", *DATA, "--figures", "parzen"], "samples are 1x12x12 and real pictures 1x8x8"),
+        (["wide", *DATA, "--figures", "parzen"], "samples are 1x12x12 and val pictures 1x8x8"),
         (["mixed", *DATA, "--figures", "neighbours"], "of several sizes"),
         (["some", *DATA, "--figures", "agrement"], "did you mean 'agreement'"),
         (
@@ -216,6 +229,203 @@ def test_what_cannot_be_had_is_one_line(args, says, capsys):
 
 
 def test_too_many_to_be_in_memory_are_refused(capsys, monkeypatch):
-    monkeypatch.setattr(whole, "MOST_BYTES", 1000)
     folder("some", digits()[:20])
-    assert "20 of 3x8x8 would take" in error(capsys, "evaluate", "some", *DATA, "--figures", "parzen")
+    (val, _), (test, _) = split("val"), split("test")
+    bytes_ = (20 + len(val) + len(test)) * 64 * 12  # Parzen windows are of float64
+    monkeypatch.setattr(whole, "MOST_BYTES", bytes_)
+    evaluate("some", *DATA, figures="parzen")
+    monkeypatch.setattr(whole, "MOST_BYTES", bytes_ - 1)
+    assert f"{20 + len(val) + len(test)} pictures of 1x8x8 would take" in error(
+        capsys, "evaluate", "some", *DATA, "--figures", "parzen"
+    )
+
+
+# -- other data than digits ---------------------------------------------------------------------------
+
+
+class Sorted(Digits):
+    """The training and test pictures class by class, as folders have them."""
+
+    def splits(self):
+        train, val, test = super().splits()
+        return by_class(train), val, by_class(test)
+
+
+def by_class(items) -> InMemory:
+    every = [items[i] for i in range(len(items))]
+    every.sort(key=lambda item: int(item.y))
+    return InMemory(torch.stack([item.x for item in every]), torch.stack([item.y for item in every]))
+
+
+class Negatives(Pairs):
+    """y is what x is not."""
+
+    def splits(self):
+        x = greys(self.n, 1)
+        return Rows(ImagePairs, greys(self.n, 2), 255 - greys(self.n, 2)), *(Rows(ImagePairs, x, 255 - x),) * 2
+
+
+class SameTest(Pairs):
+    """Its test pictures are its training pictures."""
+
+
+class NoLabels(Digits):
+    def splits(self):
+        return tuple(Unlabelled(items.x) for items in super().splits())
+
+
+class NoVal(Digits):
+    def splits(self):
+        train, _, test = super().splits()
+        return train, None, test
+
+
+class EmptyVal(Digits):
+    def splits(self):
+        train, val, test = super().splits()
+        return train, InMemory(val.x[:0], val.y[:0]), test
+
+
+class NoTrain(Digits):
+    def splits(self):
+        return None, *super().splits()[1:]
+
+
+class FewTrain(Digits):
+    def splits(self):
+        train, val, test = super().splits()
+        return InMemory(train.x[:40], train.y[:40]), val, test
+
+
+class Mirrored(Digits):
+    def splits(self):
+        train, val, test = super().splits()
+        return Augmented(train, mirrored_at_random, 0), val, test
+
+
+class Set_up(Digits):
+    """Counts how often it is set up."""
+
+    times = 0
+
+    def setup(self, stage=None):
+        type(self).times += 1
+        super().setup(stage)
+
+
+def test_training_pictures_that_are_sorted_by_class_are_of_all_classes(tmp_path):
+    path = saved(Copies())
+    args = ["--model", "test_whole.Copies", "--n", "200", "--classifier_epochs", "15"]
+    assert evaluate(path, "--data", "test_whole.Sorted", *args, figures="agreement").figures["gan_base"].value > 0.8
+
+
+def test_a_folder_is_compared_with_what_a_translation_aims_at(tmp_path):
+    data = ["--data", "test_whole.Negatives"]
+    images = greys(40, 1)
+    aims = evaluate(folder("aims", 255 - images), *data, figures="parzen,neighbours")
+    inputs = evaluate(folder("inputs", images), *data, figures="parzen,neighbours")
+    assert aims.figures["parzen"].value > inputs.figures["parzen"].value + 100
+    assert aims.protocol["parzen"] == inputs.protocol["parzen"]
+    assert "(y of " in aims.protocol["parzen"]
+
+
+def test_each_kind_needs_its_own_splits_and_no_other(tmp_path):
+    some = folder("some", digits()[:20])
+    evaluate(some, "--data", "test_whole.NoTrain", figures="parzen")
+    evaluate(some, "--data", "test_whole.NoVal", figures="neighbours")
+
+
+def test_a_mirrored_training_set_is_said(tmp_path, capsys):
+    path = saved(Copies())
+    found = evaluate(path, "--data", "test_whole.Mirrored", "--model", "test_whole.Copies", figures="neighbours")
+    assert 0 < found.figures["nearest_training"].value < 1  # half of them are mirrored, and no copies any more
+    assert "neighbours: the training pictures are taken as the first epoch augments them" in capsys.readouterr().err
+
+
+def test_splits_are_set_up_once(tmp_path):
+    Set_up.times = 0
+    some = folder("some", digits()[:20])
+    evaluate(some, "--data", "test_whole.Set_up", figures="parzen,neighbours")
+    assert Set_up.times == 3  # one for each split
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "says"),
+    [
+        ("NoVal", "parzen", "parzen: val pictures of NoVal are needed"),
+        ("EmptyVal", "parzen", "parzen: val pictures of EmptyVal are needed"),
+        ("NoTrain", "neighbours", "neighbours: train pictures of NoTrain are needed: NoTrain has no train pictures"),
+        ("FewTrain", "neighbours", "are needed: FewTrain: 40 training pictures are fewer than one batch of 64"),
+        ("NoLabels", "parzen,agreement", "agreement: the train pictures have no labels, and classifiers need them"),
+    ],
+)
+def test_data_that_lack_something_are_refused_before_anything_is_made(data, kind, says, capsys, monkeypatch):
+    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", {})
+    path = saved(OnePicture())
+    args = ["evaluate", path, "--model", "test_whole.OnePicture", "--data", f"test_whole.{data}", "--figures", kind]
+    assert says in error(capsys, *args)
+
+
+def test_too_few_of_a_class_and_other_classes_are_refused(capsys):
+    args = ["evaluate", saved(OnePicture()), "--model", "test_whole.OnePicture", *DATA, "--figures", "agreement"]
+    assert "19 samples of 10 classes, and at least two of each" in error(capsys, *args, "--n", "19")
+
+    class Eleven(OnePicture):
+        classes = 11
+
+    saved(Eleven(), "eleven.ckpt")
+    globals()["Eleven"] = Eleven
+    args = ["evaluate", "eleven.ckpt", "--model", "test_whole.Eleven", *DATA, "--figures", "agreement"]
+    assert "the model has 11 classes and the data 10" in error(capsys, *args)
+
+
+def test_what_turns_out_too_late_costs_no_other_figure(tmp_path, monkeypatch):
+    def wrong(of):
+        raise InputError("of one class")
+
+    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", {**whole.MADE, "agreement": wrong})
+    args = [saved(OnePicture()), *DATA, "--model", "test_whole.OnePicture", "--n", "100"]
+    found = evaluate(*args, figures="parzen,agreement")
+    assert list(found.figures) == ["parzen"]
+    assert found.left_out == {"agreement": "of one class"}
+
+
+def test_test_pictures_that_are_training_pictures_say_nothing(tmp_path, capsys):
+    args = ["evaluate", folder("some", greys(20, 3)), "--data", "test_whole.SameTest", "--figures", "neighbours"]
+    assert "the test pictures are among the training pictures" in error(capsys, *args)
+
+
+# -- the picture of neighbours ------------------------------------------------------------------------
+
+
+def test_the_picture_goes_where_the_result_goes(tmp_path, monkeypatch):
+    """Also where the interrupted measurement had another name for it."""
+    args = ["evaluate", folder("some", digits()[:20]), *DATA, "--figures", "neighbours,parzen"]
+    stopped = {**whole.MADE, "parzen": lambda of: (_ for _ in ()).throw(KeyboardInterrupt)}
+    monkeypatch.setattr("ganzoo.evaluation.plan.OF_PICTURES", ("neighbours", "parzen"))
+    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", stopped)
+    assert main([*args, "--out", "first.json"]) == 130
+    assert not Path("first_neighbours.png").exists()
+    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", whole.MADE)
+    assert main([*args, "--out", "second.json"]) == 0
+    assert Path("second_neighbours.png").exists()
+    assert Result.load(Path("second.json")).about["sheet"] == "second_neighbours.png"
+    assert main([*args, "--out", "run.1"]) == main([*args, "--out", "run.2"]) == 0
+    assert Path("run.1_neighbours.png").exists()
+    assert Path("run.2_neighbours.png").exists()
+
+
+def test_no_picture_is_in_the_way_of_another(tmp_path, capsys, monkeypatch):
+    args = ["evaluate", folder("some", digits()[:20]), *DATA, "--figures", "neighbours"]
+    Path("a_neighbours.png").write_bytes(b"mine")
+    assert "a_neighbours.png is there" in error(capsys, *args, "--out", "a.json")
+    assert Path("a_neighbours.png").read_bytes() == b"mine"
+    Path("b_neighbours.png").mkdir()
+    assert "b_neighbours.png is there" in error(capsys, *args, "--out", "b.json")
+    assert "would be among the pictures of some" in error(capsys, *args, "--out", "some/c.json")
+    monkeypatch.chdir("some")
+    assert "would be among the pictures of ." in error(capsys, "evaluate", ".", *DATA, "--figures", "neighbours")
+    monkeypatch.chdir("..")
+    for _ in range(2):  # again, over its own
+        assert main(args) == 0
+    assert sorted(map(str, Path().glob("some_*"))) == ["some_neighbours.json", "some_neighbours_neighbours.png"]

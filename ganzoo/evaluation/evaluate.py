@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.measuring import Measuring
+from ganzoo.evaluation.measuring import SHEET, Measuring
 from ganzoo.evaluation.options import Stopped, Stops
 from ganzoo.evaluation.place import UnsavedError, place, workplace
 from ganzoo.evaluation.plan import Plan
@@ -28,10 +28,11 @@ def run(args: Sequence[str]) -> int:
     began = time.monotonic()
     plan = Plan(args)
     result = plan.announced()
-    out = place(plan.given.out, plan.name, result)
+    judged = None if plan.folder is None else plan.folder.path
+    out, sheet = place(plan.given.out, plan.name, result, "neighbours" in plan.whole, judged)
     try:
         with Stops() as stops, workplace(out.parent / f".evaluate_{result.key}") as work:
-            measuring = Measuring(plan, out)
+            measuring = Measuring(plan)
             result.figures = measuring.measured(work, stops)
             result.about |= measuring.found | {
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -40,19 +41,23 @@ def run(args: Sequence[str]) -> int:
             }
             result.left_out = plan.left_out
             with stops.held():
-                _save(result, out)
+                _save(result, out, work / SHEET, sheet)
     except KeyboardInterrupt as stopped:
         return 128 + (stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
     print(f"written to {out}")
     return 0
 
 
-def _save(result: Result, out: Path) -> None:
-    """Writes the result, and shows it, written or not."""
+def _save(result: Result, out: Path, drawn: Path, sheet: Path) -> None:
+    """Writes the result and its picture, if there is one, and shows it, written or not."""
     try:
+        if drawn.exists():
+            drawn.replace(sheet)
+            result.about["sheet"] = str(sheet)
         result.save(out)
-    except InputError as error:
-        raise UnsavedError(f"{error}; what was seen is kept: the same command writes it, or shows it again") from error
+    except (InputError, OSError) as error:
+        why = error if isinstance(error, InputError) else f"cannot write {sheet}: {error.strerror}"
+        raise UnsavedError(f"{why}; what was seen is kept: the same command writes it, or shows it again") from error
     finally:
         for line in report(result):
             print(line)

@@ -20,22 +20,22 @@ from ganzoo.metrics.reference import Reference, folder_of
 from ganzoo.metrics.statistics import Header
 from ganzoo.say import say
 
+SHEET = "neighbours.png"  # in the folder of what an interrupted measurement leaves
+
 
 class Measuring:
     """Looks at the pictures of a plan.
 
     Args:
         plan: what is measured.
-        out: the file that the figures are for; a picture has a name like it.
 
     Attributes:
         found: what is known of the pictures afterwards.
         left_out: kinds of figures of the plan, and why; more may be found while measuring.
     """
 
-    def __init__(self, plan: Plan, out: Path) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.sheet = out.with_name(f"{out.stem}_neighbours.png")
         self.found: dict[str, Any] = {}
         self.left_out = plan.left_out
 
@@ -77,20 +77,33 @@ class Measuring:
         samples: Labelled | None = None
         for kind in plan.whole:
             kept = work / f"{kind}.json"
-            if not kept.exists():
-                assert plan.splits is not None
-                if samples is None:
-                    channels = plan.splits.first("test", 1).images.shape[1]
-                    most = max(n for n, _ in plan.whole.values())
-                    samples = samples_of(plan.fake.parts(0), most, channels, plan.fake.what)
-                seed, epochs = plan.given.seed, plan.given.classifier_epochs
-                made = MADE[kind](Whole(samples, plan.splits, seed, epochs, plan.device, self.sheet))
-                with beside(kept) as part:
-                    part.write_text(json.dumps({name: vars(figure) for name, figure in made.items()}))
+            try:
+                if not kept.exists():
+                    samples = samples or self._samples()
+                    options = plan.given.seed, plan.given.classifier_epochs, plan.device, work / SHEET
+                    made = MADE[kind](Whole(samples, plan.known_splits, self._classes(), *options))
+                    with beside(kept) as part:
+                        part.write_text(json.dumps({name: vars(figure) for name, figure in made.items()}))
+            except InputError as error:  # what was not seen before: a class of one picture, a file of another size
+                self.left_out[kind] = str(error)
+                continue
+            except KeyboardInterrupt:
+                say(f"stopped while making {kind}; the same command goes on with it")
+                raise
             found |= {name: Figure(**each) for name, each in json.loads(kept.read_text()).items()}
-        if "neighbours" in plan.whole:
-            self.found["sheet"] = str(self.sheet)
+        if not found and plan.whole and plan.extractor is None:
+            raise InputError("; ".join(f"{kind}: {why}" for kind, why in self.left_out.items()))
         return found
+
+    def _samples(self) -> Labelled:
+        """As many as any kind of figure takes."""
+        plan = self.plan
+        most = max(need.samples for need in plan.whole.values())
+        channels = plan.known_splits["test"].one().images.shape[1]
+        return samples_of(plan.fake.parts(0), most, channels, plan.fake.what)
+
+    def _classes(self) -> int:
+        return 0 if self.plan.trained is None else self.plan.module.classes or 0
 
     def _look_at_real(self, work: Path, stops: Stops) -> Looked:
         assert self.plan.real is not None

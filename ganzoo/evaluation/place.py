@@ -22,23 +22,48 @@ class UnsavedError(InputError):
     """All is measured, and cannot be written."""
 
 
-def place(given: str | None, usual: Path, result: Result) -> Path:
-    """The file to write: never one that holds another measurement."""
+def place(given: str | None, usual: Path, result: Result, sheet: bool, judged: Path | None) -> tuple[Path, Path]:
+    """The file to write, and that of its picture: never one that holds something of another measurement.
+
+    Args:
+        given: the user's name for it.
+        usual: another, to which a number is added where it is taken.
+        result: to be written.
+        sheet: whether there is a picture.
+        judged: the folder whose pictures are measured.
+
+    Raises:
+        InputError: it is taken, or cannot be written; the picture would be one of those that are measured.
+    """
     out = usual if given is None else Path(given)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write into {out.parent}: {error.strerror}; give another --out") from error
     refuse_unwritable(out, "--out")
-    if given is not None:
-        if out.is_dir() or (out.exists() and _key(out) != result.key):
-            raise InputError(f"--out {out} is there, and no earlier result of this measurement: give another, or remove it")
-        return out
     number = 1
-    while out.exists() and _key(out) != result.key:
+    while given is None and _taken(out, result, sheet):
         number += 1
         out = usual.with_name(f"{usual.stem}_{number}{usual.suffix}")
-    return out
+    if taken := _taken(out, result, sheet):
+        raise InputError(f"--out {taken} is there, and no earlier result of this measurement: give another, or remove it")
+    if sheet:
+        refuse_unwritable(_sheet(out), "--out")
+        if judged is not None and judged.resolve() in _sheet(out).resolve().parents:
+            raise InputError(f"--out: {_sheet(out)} would be among the pictures of {judged}: give a name outside of it")
+    return out, _sheet(out)
+
+
+def _sheet(out: Path) -> Path:
+    return out.with_name(f"{out.name.removesuffix('.json')}_neighbours.png")
+
+
+def _taken(out: Path, result: Result, sheet: bool) -> Path | None:
+    """What is in the way."""
+    if out.is_dir() or (out.exists() and _key(out) != result.key):
+        return out
+    alone = _sheet(out).is_dir() or (_sheet(out).exists() and not out.exists())
+    return _sheet(out) if sheet and alone else None
 
 
 def _key(path: Path) -> str | None:

@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.pictures import EXTENSIONS
+from ganzoo.data.sampling import unchanged
 from ganzoo.errors import InputError
 from ganzoo.evaluation.arguments import ASKED_FOR, LEAST, OF_FEATURES, kinds, parser
 from ganzoo.evaluation.looking import Folder, Judged, Remembering
@@ -30,7 +31,7 @@ from ganzoo.evaluation.options import (
 )
 from ganzoo.evaluation.protocol import FIELDS, Result, commit, versions
 from ganzoo.evaluation.trained import Trained, load, run_config, trained_batch_size
-from ganzoo.evaluation.whole import OF_PICTURES, Real, needed
+from ganzoo.evaluation.whole import OF_PICTURES, SPLITS, Known, Need, as_data, needed
 from ganzoo.generative import Sampler
 from ganzoo.judging import Share, Split, as_pictures, fakes, field_of, how_many, sets
 from ganzoo.metrics.extractors import find
@@ -98,7 +99,7 @@ class Plan:
         self.real = self._real_side()
         self.fake = self._fake_side()
         self.measures = self._measures()
-        self.splits: Real | None = None  # of the data, for the figures of whole pictures
+        self.known_splits: dict[str, Known] = {}  # of the data, for the figures of whole pictures
         self.whole = self._whole()
         self.extractor, self.settings = self._choose()
         self.classes = self._classes()
@@ -229,13 +230,7 @@ class Plan:
     def _of_split(self, split: Split) -> Side:
         assert self.data is not None
         self.real_is, size = self.data.short, self.batch_size
-        known = split.fingerprint()
-        if known is None:
-            say(f"the {split.name} pictures of {self.data.short} change between two looks: the figures cannot be repeated")
-        text = (
-            known or f"changing pictures of {self.data.short} {json.dumps(self.data.arguments, sort_keys=True, default=str)}"
-        )
-        fields = self.fields
+        text, fields = self._fingerprint(split), self.fields
 
         def parts(begin: int) -> Iterator[Judged]:
             share = Share(begin, 1)  # every first from there on
@@ -248,7 +243,7 @@ class Plan:
             {name: f"{name_of} of {text}" for name, name_of in fields.items()},
             parts,
             split.name,
-            known is not None,
+            not text.startswith("changing"),
         )
 
     def _all_of(self, folder: Folder) -> Callable[[int], Iterator[Judged]]:
@@ -262,7 +257,9 @@ class Plan:
         inputs = None if isinstance(module, Sampler) else self.split
         n = given.n or (sum(self.real.counts.values()) if inputs is None and self.real else 0) or len(inputs or ())
         if not n:
-            raise InputError(f"--n says how many pictures {kind} makes, where there are no real ones to be as many as")
+            raise InputError(
+                f"--n says how many pictures {kind} makes, where there are no real ones to be as many as: give it, or --data"
+            )
 
         def parts(begin: int) -> Iterator[Judged]:
             share = Share(begin, 1)
@@ -314,7 +311,7 @@ class Plan:
             found["lpips"] = LPIPS()
         return found
 
-    def _whole(self) -> dict[str, tuple[int, str]]:
+    def _whole(self) -> dict[str, Need]:
         """The figures of whole pictures, each with the samples that it takes and what it is of."""
         given, wanted = self.given, [kind for kind in OF_PICTURES if self._wanted(kind)]
         if not wanted:
@@ -322,24 +319,50 @@ class Plan:
         every = ", ".join(wanted)
         if self.trained is not None and not isinstance(self.module, Sampler):
             raise InputError(f"{every}: of pictures that are made from noise, and {type(self.module).__name__} makes none")
-        if "agreement" in wanted and (self.trained is None or not self.module.classes):
+        classes = 0 if self.trained is None else self.module.classes or 0
+        if "agreement" in wanted and not classes:
             raise InputError(f"agreement: {given.fake} cannot be asked for a class")
         if given.real is not None:
             raise InputError(f"{every}: the data's splits are wanted: leave out {given.real}, and give --data")
         if given.split != "test":
             raise InputError(f"{every}: of the test pictures: leave out --split {given.split}")
-        self.splits = Real(self._other_split)
-        n = sum(self.fake.counts.values())
-        return {kind: needed(kind, self.splits, n, given.classifier_epochs) for kind in wanted}
+        declared = getattr(self._get_split() and self.data and self.data.module, "classes", None)
+        if "agreement" in wanted and declared not in (None, classes):
+            raise InputError(f"agreement: the model has {classes} classes and the data {declared}")
+        n, found = sum(self.fake.counts.values()), {}
+        for kind in wanted:
+            for name in SPLITS[kind]:
+                if name not in self.known_splits:
+                    self.known_splits[name] = self._known(name, kind)
+            real = {name: self.known_splits[name] for name in SPLITS[kind]}
+            channels = real["test"].one().images.shape[1]
+            sample = as_data(next(iter(self.fake.parts(0))).part, channels)
+            found[kind] = needed(kind, real, n, classes, given.classifier_epochs, sample)
+        return found
 
-    def _other_split(self, name: str) -> Split:
-        """Of the same data, prepared in the same way."""
-        own = self._get_split()
+    def _known(self, name: str, kind: str) -> Known:
+        """A split of the data, which is prepared as the one that is measured against."""
+        own, field = self._get_split(), self.fields[""]
         assert self.data is not None
         try:
-            return own if name == own.name else Split(loader(self.data.module, name), name, own.prepare)
+            split = own if name == own.name else Split(loader(self.data.module, name), name, own.prepare)
+            if len(split) == 0:
+                raise InputError("there are none")
         except InputError as error:
-            raise InputError(f"{self.given.figures}: {self.data.short} has no {name} pictures, which are needed") from error
+            why = str(error).removesuffix(": give another --split")
+            raise InputError(f"{kind}: {name} pictures of {self.data.short} are needed: {why}") from error
+        if getattr(split.dataset, "draw", unchanged) is not unchanged and name == "train":
+            say(f"{kind}: the training pictures are taken as the first epoch augments them")
+        return Known(split, field, f"{field} of {self._fingerprint(split)}")
+
+    def _fingerprint(self, split: Split) -> str:
+        """By what a split's pictures are known again."""
+        assert self.data is not None
+        known = split.fingerprint()
+        if known is not None:
+            return known
+        say(f"the {split.name} pictures of {self.data.short} change between two looks: the figures cannot be repeated")
+        return f"changing pictures of {self.data.short} {json.dumps(self.data.arguments, sort_keys=True, default=str)}"
 
     def _choose(self) -> tuple[Extractor | None, Settings]:
         """The extractor, if one is needed, and the figures that it and the numbers of pictures can bear."""
@@ -386,7 +409,9 @@ class Plan:
         if not isinstance(self.module, Sampler) or not self.module.classes:
             raise InputError(f"--per_class: {type(self.module).__name__} cannot be asked for a class")
         if self.real is None or self.given.real is not None or not self.settings.needs_real:
-            raise InputError("--per_class needs labelled real pictures, and figures that compare with them: give --data")
+            raise InputError(
+                "--per_class needs labelled real pictures (--data), and a kind of figure that compares with them: distance"
+            )
         return self.module.classes
 
     def _check_saving(self, path: Path) -> None:
@@ -437,7 +462,7 @@ class Plan:
             protocol |= {"k": settings.k, "k_density": settings.k_density}
         if "lpips" in self.measures:
             protocol["lpips"] = f"alex {self.measures['lpips'].weights}"  # type: ignore[attr-defined]
-        protocol |= {kind: words for kind, (_, words) in self.whole.items()}
+        protocol |= {kind: need.words for kind, need in self.whole.items()}
         if self.data is not None:
             about["data"] = {"class": self.data.name, "arguments": self.data.arguments}
         about |= {

@@ -1,19 +1,16 @@
 """Dropout that is noise."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+from torch.nn.modules.dropout import _DropoutNd
 
 
-class NoiseDropout(nn.Module):
+class NoiseDropout(_DropoutNd):
     """Dropout that is never switched off: a generator that learned with it has no other noise, or hardly any.
 
     Args:
-        p: share of the values dropped; the others are divided by 1 - p.
+        p: share of the values dropped, 0 to 1; the others are divided by 1 - p.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.p, training=True)
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.dropout(input, self.p, training=True)
