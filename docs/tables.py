@@ -1,7 +1,6 @@
 """Makes results.md from results.csv: python docs/tables.py"""
 
 import csv
-import re
 from itertools import groupby
 from pathlib import Path
 from statistics import mean, stdev
@@ -39,7 +38,15 @@ def shown(row: dict[str, str]) -> str:
 
 def table(some: list[dict[str, str]]) -> list[str]:
     """Markdown; columns that say nothing are left out."""
-    cells = [{**row, "value": shown(row), "options": re.sub(r"; ", "<br>", row["options"])} for row in some]
+    cells = [
+        {
+            **row,
+            "value": shown(row),
+            "options": row["options"].replace("; ", "<br>"),
+            "paper": row["paper"].replace("+-", "±"),
+        }
+        for row in some
+    ]
     columns = [name for name in COLUMNS if any(row[name] for row in cells)]
     lines = [columns, ["---"] * len(columns), *([row[name] for name in columns] for row in cells)]
     return ["| " + " | ".join(line) + " |" for line in lines]
