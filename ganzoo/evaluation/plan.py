@@ -230,7 +230,7 @@ class Plan:
     def _of_split(self, split: Split) -> Side:
         assert self.data is not None
         self.real_is, size = self.data.short, self.batch_size
-        text, fields = self._fingerprint(split), self.fields
+        (text, lasting), fields = self._fingerprint(split), self.fields
 
         def parts(begin: int) -> Iterator[Judged]:
             share = Share(begin, 1)  # every first from there on
@@ -243,7 +243,7 @@ class Plan:
             {name: f"{name_of} of {text}" for name, name_of in fields.items()},
             parts,
             split.name,
-            not text.startswith("changing"),
+            lasting,
         )
 
     def _all_of(self, folder: Folder) -> Callable[[int], Iterator[Judged]]:
@@ -326,18 +326,20 @@ class Plan:
             raise InputError(f"{every}: the data's splits are wanted: leave out {given.real}, and give --data")
         if given.split != "test":
             raise InputError(f"{every}: of the test pictures: leave out --split {given.split}")
-        declared = getattr(self._get_split() and self.data and self.data.module, "classes", None)
+        self._get_split()
+        assert self.data is not None
+        declared = getattr(self.data.module, "classes", None)
         if "agreement" in wanted and declared not in (None, classes):
             raise InputError(f"agreement: the model has {classes} classes and the data {declared}")
         n, found = sum(self.fake.counts.values()), {}
+        sample = next(self.fake.parts(0)).part
         for kind in wanted:
             for name in SPLITS[kind]:
                 if name not in self.known_splits:
                     self.known_splits[name] = self._known(name, kind)
             real = {name: self.known_splits[name] for name in SPLITS[kind]}
-            channels = real["test"].one().images.shape[1]
-            sample = as_data(next(iter(self.fake.parts(0))).part, channels)
-            found[kind] = needed(kind, real, n, classes, given.classifier_epochs, sample)
+            as_there = as_data(sample, real["test"].one().images.shape[1])
+            found[kind] = needed(kind, real, n, classes, given.classifier_epochs, as_there)
         return found
 
     def _known(self, name: str, kind: str) -> Known:
@@ -353,16 +355,17 @@ class Plan:
             raise InputError(f"{kind}: {name} pictures of {self.data.short} are needed: {why}") from error
         if getattr(split.dataset, "draw", unchanged) is not unchanged and name == "train":
             say(f"{kind}: the training pictures are taken as the first epoch augments them")
-        return Known(split, field, f"{field} of {self._fingerprint(split)}")
+        return Known(split, field, f"{field} of {self._fingerprint(split)[0]}")
 
-    def _fingerprint(self, split: Split) -> str:
-        """By what a split's pictures are known again."""
+    def _fingerprint(self, split: Split) -> tuple[str, bool]:
+        """By what a split's pictures are known again, and whether they are the same at each look."""
         assert self.data is not None
         known = split.fingerprint()
         if known is not None:
-            return known
+            return known, True
         say(f"the {split.name} pictures of {self.data.short} change between two looks: the figures cannot be repeated")
-        return f"changing pictures of {self.data.short} {json.dumps(self.data.arguments, sort_keys=True, default=str)}"
+        arguments = json.dumps(self.data.arguments, sort_keys=True, default=str)
+        return f"changing pictures of {self.data.short} {arguments}", False
 
     def _choose(self) -> tuple[Extractor | None, Settings]:
         """The extractor, if one is needed, and the figures that it and the numbers of pictures can bear."""
