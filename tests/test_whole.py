@@ -92,7 +92,8 @@ def test_parzen_of_a_folder_is_a_sum_of_normals(tmp_path):
     assert figure.of == f"standard error; width {width:.3f}"
     assert found.protocol["n_fake"] == 200
     assert "200 samples of 8 bits" in found.protocol["parzen"]
-    assert f"{len(test)} test pictures" in found.protocol["parzen"]
+    assert f"the first {len(val)} validation pictures" in found.protocol["parzen"]
+    assert f"the first {len(test)} test pictures" in found.protocol["parzen"]
     assert found.protocol["extractor"] is None
 
 
@@ -102,6 +103,10 @@ def test_only_the_protocols_own_numbers_have_its_name(tmp_path, monkeypatch):
     samples = folder(tmp_path / "samples", split("train")[0][:150])
     assert list(evaluate(samples, *DATA, figures="parzen").figures) == ["parzen_2014"]
     assert list(evaluate(samples, *DATA, "--n", "99", figures="parzen").figures) == ["parzen"]
+    for name in ("VALIDATION", "TEST"):
+        with monkeypatch.context() as more:
+            more.setattr(whole, name, 100_000)  # more than there are
+            assert list(evaluate(samples, *DATA, figures="parzen").figures) == ["parzen"]
 
 
 def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
@@ -297,6 +302,15 @@ class FewTrain(Digits):
         return InMemory(train.x[:40], train.y[:40]), val, test
 
 
+class FarTest(Digits):
+    """The validation pictures are of the samples, the test pictures of nothing."""
+
+    def splits(self):
+        train, _, test = super().splits()
+        noise = torch.randint(0, 256, test.x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        return train, InMemory(train.x[:30], train.y[:30]), InMemory(noise, test.y)
+
+
 class Mirrored(Digits):
     def splits(self):
         train, val, test = super().splits()
@@ -317,6 +331,13 @@ def test_training_pictures_that_are_sorted_by_class_are_of_all_classes(tmp_path)
     path = saved(Copies())
     args = ["--model", "test_whole.Copies", "--n", "200", "--classifier_epochs", "15"]
     assert evaluate(path, "--data", "test_whole.Sorted", *args, figures="agreement").figures["gan_base"].value > 0.8
+
+
+def test_the_width_is_chosen_by_the_validation_pictures(tmp_path):
+    some = folder("some", split("train")[0][:30])
+    found = evaluate(some, "--data", "test_whole.FarTest", figures="parzen").figures["parzen"]
+    assert found.of == "standard error; width 0.100, the narrowest or the widest of those tried"
+    assert found.value < -500  # -67 under the widest
 
 
 def test_a_folder_is_compared_with_what_a_translation_aims_at(tmp_path):
