@@ -113,7 +113,7 @@ def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
     found = {}
     for model in (Copies(), OnePicture(), Deaf()):
         path = saved(model, f"{type(model).__name__}.ckpt")
-        args = [*DATA, "--model", f"test_whole.{type(model).__name__}", "--n", "1000", "--classifier_epochs", "15"]
+        args = [*DATA, "--model", f"test_whole.{type(model).__name__}", "--n", "600", "--classifier_epochs", "12"]
         found[type(model)] = evaluate(path, *args, figures="agreement").figures
     full, one, deaf = (found[cls] for cls in (Copies, OnePicture, Deaf))
     assert full["gan_base"].value == one["gan_base"].value > 0.93  # of the same real pictures
@@ -126,7 +126,7 @@ def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
     assert one["variety"].value == one["least_variety"].value == 0
     assert deaf["gan_test"].value < 0.2
     assert deaf["gan_train"].value < 0.4
-    n = 1000
+    n = 600
     assert full["gan_test"].deviation == pytest.approx((full["gan_test"].value * (1 - full["gan_test"].value) / n) ** 0.5)
 
 
