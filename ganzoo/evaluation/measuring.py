@@ -81,7 +81,7 @@ class Measuring:
                 if not kept.exists():
                     samples = samples or self._samples()
                     options = plan.given.seed, plan.given.classifier_epochs, plan.device, work / SHEET
-                    made = MADE[kind](Whole(samples, plan.known_splits, self._classes(), *options))
+                    made = MADE[kind](Whole(samples, plan.known_splits, plan.can_be_asked, *options))
                     with beside(kept) as part:
                         part.write_text(json.dumps({name: vars(figure) for name, figure in made.items()}))
             except InputError as error:  # what was not seen before: a class of one picture, a file of another size
@@ -101,9 +101,6 @@ class Measuring:
         most = max(need.samples for need in plan.whole.values())
         channels = plan.known_splits["test"].one().images.shape[1]
         return samples_of(plan.fake.parts(0), most, channels, plan.fake.what)
-
-    def _classes(self) -> int:
-        return 0 if self.plan.trained is None else self.plan.module.classes or 0
 
     def _look_at_real(self, work: Path, stops: Stops) -> Looked:
         assert self.plan.real is not None

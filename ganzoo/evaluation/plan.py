@@ -183,6 +183,11 @@ class Plan:
         assert self.trained is not None
         return self.trained.module
 
+    @property
+    def can_be_asked(self) -> int:
+        """For so many classes; 0 for none."""
+        return 0 if self.trained is None else self.module.classes or 0
+
     def _sets(self) -> dict[str, str]:
         """The sets of pictures, and the field of the data's batches that has the real ones of each."""
         given = self.given
@@ -319,7 +324,7 @@ class Plan:
         every = ", ".join(wanted)
         if self.trained is not None and not isinstance(self.module, Sampler):
             raise InputError(f"{every}: of pictures that are made from noise, and {type(self.module).__name__} makes none")
-        classes = 0 if self.trained is None else self.module.classes or 0
+        classes = self.can_be_asked
         if "agreement" in wanted and not classes:
             raise InputError(f"agreement: {given.fake} cannot be asked for a class")
         if given.real is not None:
