@@ -10,11 +10,13 @@ The value of the game is ``V(D, G) = E_x[log D(x)] + E_z[log(1 - D(G(z)))]`` (Go
 """
 
 from abc import ABC, abstractmethod
-from math import log
+from math import exp, log
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from ganzoo.errors import InputError
 
 # log D = -softplus(-a) and log(1 - D) = -softplus(a): exact, and finite for every logit.
 
@@ -120,11 +122,28 @@ class MaximumLikelihood(Minimax):
     Goodfellow, "On distinguishability criteria for estimating generative models" (2015): ``f = D / (1 - D) = exp(a)`` is
     the ratio p_data / p_g, and ``-E exp(a)`` has the gradient of ``-E_data log p_g``. The cost is unbounded below: one
     sample with a high logit outweighs the batch.
+
+    Args:
+        ceiling: the logit above which the cost goes on along its tangent, ``-exp(c) (1 + a - c)``, whose derivative stays at
+            ``-exp(c)``. A departure from the paper, because ``exp`` overflows float32 above 88.7. At 30 the derivative is
+            1e13, and its square, which Adam keeps, is still a float32.
+
+    Raises:
+        InputError: ``ceiling`` is not from 0 to 40.
     """
+
+    def __init__(self, ceiling: float = 30.0) -> None:
+        if not 0 <= ceiling <= 40:
+            raise InputError(f"MaximumLikelihood's ceiling is a logit from 0 to 40, not {ceiling}")
+        self.ceiling = ceiling
 
     def generator(self, fake: Tensor) -> Tensor:
         """``-E exp(a(G(z)))``. The 2016 tutorial's eq. 14 has a factor 1/2; with one half it is that cost."""
-        return -torch.exp(fake.float()).mean()
+        logits = fake.float()
+        above = logits > self.ceiling
+        # exp never sees what would overflow: where alone would leave a NaN in the gradient
+        ratio = torch.exp(torch.where(above, self.ceiling, logits))
+        return -torch.where(above, exp(self.ceiling) * (1 + logits - self.ceiling), ratio).mean()
 
 
 class LeastSquares(AdversarialLoss):

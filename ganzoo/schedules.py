@@ -41,15 +41,16 @@ class ExponentialDecay(_Schedule):
 
 
 class MomentumRamp(_Schedule):
-    """Momentum rises linearly from its first value to ``final`` between epochs ``start`` and ``saturate``.
+    """Momentum rises linearly from its first value in epoch ``start`` to ``final`` in epoch ``saturate``.
 
-    The learning rate is left alone. Goodfellow et al. 2014 as released: 0.5 to 0.7 over epochs 1 to 250.
+    Epochs count from 1: the first epoch of a training is epoch 1. The learning rate is left alone. Goodfellow et al. 2014 as
+    released (pylearn2's ``MomentumAdjustor``): 0.5 in epoch 1, 0.7 in epoch 250 and after.
 
     Args:
         optimizer: an optimizer with a momentum (SGD).
         final: the last momentum.
-        start: the epoch at which it begins to rise.
-        saturate: the epoch at which it stops rising.
+        start: the last epoch that has the first momentum.
+        saturate: the first epoch that has the last momentum.
     """
 
     shape = ("final", "start", "saturate")
@@ -68,7 +69,8 @@ class MomentumRamp(_Schedule):
 
     def get_lr(self) -> list[Any]:
         """The learning rates as they are; sets the momentum on the way."""
-        share = min(max((self.last_epoch - self.start) / (self.saturate - self.start), 0.0), 1.0)
+        epoch = self.last_epoch + 1  # of the training that comes now; pylearn2 counts it before it begins
+        share = min(max((epoch - self.start) / (self.saturate - self.start), 0.0), 1.0)
         for group in self.optimizer.param_groups:
             first = group["initial_momentum"]
             group["momentum"] = first + share * (self.final - first)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from ganzoo.errors import InputError
 from ganzoo.losses import AdversarialLoss, LeastSquares, MaximumLikelihood, Minimax, NonSaturating, opinions
 
 LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares()]
@@ -217,3 +218,34 @@ def test_the_slope_is_what_is_left_of_the_generators_gradient(loss, slope):
     with torch.no_grad():
         assert loss.slope(logits).item() == pytest.approx(slope(logits).mean().item(), rel=1e-5)
         assert loss.slope(torch.full((5,), loss.undecided)).item() == pytest.approx(1, rel=1e-6)
+
+
+def test_maximum_likelihood_goes_on_along_its_tangent_above_the_ceiling():
+    # exp overflows float32 above 88.7
+    a = torch.tensor([-80.0, -10.0, 0.0, 5.0, 29.0, 30.0, 31.0, 89.0, 1e4], requires_grad=True)
+    cost = MaximumLikelihood().generator(a)
+    (slopes,) = torch.autograd.grad(cost, a)
+    at = a.detach().double()
+    low = at.clamp(max=30)
+    assert cost.item() == pytest.approx(-(low.exp() * (1 + at - low)).mean().item(), rel=1e-5)
+    assert torch.allclose(slopes.double(), -low.exp() / len(a), rtol=1e-5, atol=0)
+    assert slopes.square().isfinite().all()
+    b = torch.tensor([2.0, 4.0], requires_grad=True)  # a ceiling of the user's own between the two
+    (slopes,) = torch.autograd.grad(MaximumLikelihood(3.0).generator(b).mul(2), b)
+    assert slopes.tolist() == pytest.approx([-exp(2.0), -exp(3.0)])
+
+
+@pytest.mark.parametrize("logit", [50.0, 88.0, 89.0, 1000.0])
+def test_maximum_likelihood_trains_on_at_any_logit(logit):
+    logits = torch.nn.Parameter(torch.full((4, 1), logit))
+    adam = torch.optim.Adam([logits], lr=0.1)
+    MaximumLikelihood().generator(logits).backward()
+    adam.step()
+    assert logits.flatten().tolist() == pytest.approx([logit + 0.1] * 4)
+    assert MaximumLikelihood().slope(logits.detach()).isfinite()
+
+
+@pytest.mark.parametrize("ceiling", [-1.0, 41.0, float("nan"), float("inf")])
+def test_a_ceiling_that_would_overflow_is_refused(ceiling):
+    with pytest.raises(InputError, match="ceiling is a logit from 0 to 40"):
+        MaximumLikelihood(ceiling)

@@ -92,7 +92,7 @@ def test_rate_and_momentum_after_some_steps(cls, factor):
     model = small(cls)
     for optimizer in played(model, n=5, epochs=3).optimizers:
         assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 / factor**15, rel=1e-9)
-        assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.5 + 0.2 * 2 / 249)
+        assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.5 + 0.2 * 3 / 249)  # the fourth's
 
 
 @pytest.mark.parametrize("cls", [DCGAN, Pix2Pix])

@@ -28,12 +28,35 @@ def test_exponential_decay_has_a_floor():
 
 
 @pytest.mark.parametrize(
-    ("epoch", "momentum"), [(0, 0.5), (1, 0.5), (2, 0.5 + 0.2 / 249), (125, 0.5 + 0.2 * 124 / 249), (250, 0.7), (300, 0.7)]
+    ("epoch", "momentum"),  # epochs from 1, as in the released code: the momentum that its updates have in that epoch
+    [
+        *[(1, 0.5), (2, 0.50080321), (3, 0.50160643), (50, 0.53935743), (125, 0.59959839), (126, 0.60040161)],
+        *[(249, 0.69919679), (250, 0.7), (251, 0.7), (300, 0.7)],
+    ],
 )
 def test_momentum_rises_from_epoch_1_to_250(epoch, momentum):
-    group = after(MomentumRamp(optimizer()), epoch)
-    assert group["momentum"] == pytest.approx(momentum)
+    group = after(MomentumRamp(optimizer()), epoch - 1)
+    assert group["momentum"] == pytest.approx(momentum, abs=1e-8)
     assert group["lr"] == 0.1
+
+
+class MomentumAdjustor:
+    """pylearn2's, retold: before the first epoch and after each, a count goes up by one and the momentum follows it."""
+
+    def __init__(self, final, start, saturate):
+        self.final, self.start, self.saturate, self.count = final, start, saturate, 0
+
+    def on_monitor(self, first):
+        self.count += 1
+        alpha = min(max((self.count - self.start) / (self.saturate - self.start), 0.0), 1.0)
+        return first * (1 - alpha) + alpha * self.final
+
+
+@pytest.mark.parametrize(("start", "saturate"), [(1, 250), (1, 4), (3, 7), (0, 5)])
+def test_momentum_is_the_released_codes_in_every_epoch(start, saturate):
+    theirs, ours = MomentumAdjustor(0.7, start, saturate), MomentumRamp(optimizer(), 0.7, start, saturate)
+    for epoch in range(1, saturate + 4):
+        assert after(ours, 1 if epoch > 1 else 0)["momentum"] == pytest.approx(theirs.on_monitor(0.5), abs=1e-12), epoch
 
 
 @pytest.mark.parametrize(

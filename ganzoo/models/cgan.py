@@ -18,6 +18,7 @@ from ganzoo.errors import InputError
 from ganzoo.generative import Generated, Sampler, expect_labels, expect_shape, noise_of
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
+from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
 
@@ -30,11 +31,12 @@ class CGAN(AdversarialModule, Sampler):
     Args:
         shape: (C, H, W) of a picture; the data's.
         classes: how many classes; labels run from 0 to classes - 1.
-        latent: length of z, uniform in the unit hypercube.
+        latent: length of z.
         loss: what each player descends; ``NonSaturating``.
         lr: learning rate of both players at the start.
         momentum: of both players at the start; it rises to 0.7.
         dropout: share of hidden units dropped in both networks while training, and in G when sampling too: it is noise.
+        noise: what z is drawn from; ``Uniform(0, 1)``, the unit hypercube of section 4.1.
         play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
@@ -49,6 +51,7 @@ class CGAN(AdversarialModule, Sampler):
         lr: float = 0.1,
         momentum: float = 0.5,
         dropout: float = 0.5,
+        noise: Noise | None = None,
         **play: Any,
     ) -> None:
         super().__init__(**play)
@@ -56,6 +59,7 @@ class CGAN(AdversarialModule, Sampler):
         if classes < 1 or latent < 1:
             raise InputError(f"a conditional GAN needs at least 1 class and 1 noise value, not {classes} and {latent}")
         self.classes, self.latent, self.lr, self.momentum = classes, latent, lr, momentum
+        self.noise = build(noise or Uniform(0, 1), Noise)  # type: ignore[type-abstract]
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
@@ -93,10 +97,8 @@ class CGAN(AdversarialModule, Sampler):
         return {"gan": self.loss.generator(fake)}
 
     def z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Noise [n, latent], uniform in [0, 1]."""
-        like = next(self.parameters())
-        device = generator.device if generator else like.device
-        return torch.rand(n, self.latent, generator=generator, device=device).to(like)
+        """Noise [n, latent]."""
+        return self.noise.sample((n, self.latent), next(self.parameters()), generator)
 
     def code(self, y: Tensor) -> Tensor:
         """int64 classes [N] -> one-hot floats [N, classes]."""

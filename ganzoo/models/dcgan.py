@@ -13,16 +13,21 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.losses import opinions
 from ganzoo.models.gan import GAN
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganzoo.noises import Noise, Normal
 
 
 class DCGAN(GAN):
-    """A GAN with the DCGAN networks. Play, widths and normal noise as in the released code.
+    """A GAN with the DCGAN networks. Play, widths and normal noise as in the PyTorch port of the authors' Torch code.
+
+    Radford's own code (Theano) differs: it decays the weights by 1e-5, moves one player with each batch in turn, and draws z
+    from ``Uniform(-1, 1)``, as the caption of the paper's figure 1 says.
 
     Args:
         shape: (C, H, W) of a picture, H = W = 8, 16, 32, 64, ...
         width: maps of the layers nearest the picture; 64 as released, 128 in the paper.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
+        noise: what z is drawn from; ``Normal()``. The paper's is ``Uniform(-1, 1)``.
         play: the other arguments of ``GAN`` (``hidden`` and ``momentum`` have no meaning here).
     """
 
@@ -32,10 +37,11 @@ class DCGAN(GAN):
         width: int = 64,
         lr: float = 2e-4,
         beta1: float = 0.5,
+        noise: Noise | None = None,
         **play: Any,
     ) -> None:
         self.width, self.beta1 = width, beta1
-        super().__init__(shape=shape, lr=lr, **play)
+        super().__init__(shape=shape, noise=noise or Normal(), lr=lr, **play)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         channels, size, _ = self.hparams["shape"]
@@ -43,7 +49,7 @@ class DCGAN(GAN):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = batch.x
-        fake = self.G(self.z(len(x)))  # one pass for both turns, as released; Algorithm 1 draws anew
+        fake = self.G(self.z(len(x)))  # one pass for both turns, as in the port; Algorithm 1 draws anew
         with self.turn("discriminator") as descend:
             real_logits, fake_logits = self.D(x), self.D(fake.detach())
             descend(self.discriminator_losses(real_logits, fake_logits))
@@ -54,7 +60,7 @@ class DCGAN(GAN):
                 descend(self.generator_losses(self.D(fake)))
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        return {"gan": self.loss.discriminator(real, fake)}  # the sum, not halved, as released
+        return {"gan": self.loss.discriminator(real, fake)}  # the sum, not halved, as in the port
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -15,9 +15,10 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler, expect_shape, noise
+from ganzoo.generative import Generated, Sampler, expect_shape
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
+from ganzoo.noises import Noise, Normal, Uniform
 from ganzoo.parts import build
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
 
@@ -29,12 +30,14 @@ class GAN(AdversarialModule, Sampler):
 
     Args:
         shape: (C, H, W) of a picture; the data's.
-        latent: length of z, standard normal as in the released code (the paper does not say).
+        latent: length of z.
         hidden: units in each of the generator's hidden layers.
         k: discriminator steps to a generator step, each on a fresh batch and fresh noise.
         loss: what each player descends; ``NonSaturating``, which the paper advises and the released code uses.
         lr: learning rate of both players at the start.
-        momentum: of both players at the start; it rises to 0.7 by epoch 250.
+        momentum: of both players at the start; it rises to 0.7 in epoch 250.
+        noise: what z is drawn from; ``Uniform()``, from -sqrt(3) to sqrt(3), as in the released ``mnist.yaml`` (the paper
+            does not say).
         play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
@@ -47,6 +50,7 @@ class GAN(AdversarialModule, Sampler):
         loss: AdversarialLoss | None = None,
         lr: float = 0.1,
         momentum: float = 0.5,
+        noise: Noise | None = None,
         **play: Any,
     ) -> None:
         super().__init__(**play)
@@ -56,6 +60,7 @@ class GAN(AdversarialModule, Sampler):
         if latent < 1:
             raise InputError(f"latent is the length of z, at least 1, not {latent}")
         self.k, self.latent, self.lr, self.momentum = k, latent, lr, momentum
+        self.noise = build(noise or Uniform(), Noise)  # type: ignore[type-abstract]
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
@@ -93,7 +98,7 @@ class GAN(AdversarialModule, Sampler):
 
     def z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise [n, latent]."""
-        return noise(n, self.latent, next(self.parameters()), generator)
+        return self.noise.sample((n, self.latent), next(self.parameters()), generator)
 
     @served
     @torch.no_grad()
@@ -135,17 +140,23 @@ class ConvolutionalGAN(SimultaneousGAN):
         shape: (C, 32, 32) of a picture.
         hidden: units of the generator's first layer.
         lr: learning rate of both players at the start.
+        noise: what z is drawn from; ``Normal()``, as in the released ``cifar10_convolutional.yaml``.
         play: the other arguments of ``GAN``.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int] = (3, 32, 32), hidden: int = 8000, lr: float = 0.004, **play: Any
+        self,
+        shape: tuple[int, int, int] = (3, 32, 32),
+        hidden: int = 8000,
+        lr: float = 0.004,
+        noise: Noise | None = None,
+        **play: Any,
     ) -> None:
         if tuple(shape[1:]) != (32, 32):
             raise InputError(
                 f"ConvolutionalGAN makes 32 x 32 pictures, not {shape[1]} x {shape[2]}: set model.shape and data.size"
             )
-        super().__init__(shape=shape, hidden=hidden, lr=lr, **play)
+        super().__init__(shape=shape, noise=noise or Normal(), hidden=hidden, lr=lr, **play)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         channels = self.hparams["shape"][0]

@@ -23,6 +23,7 @@ from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Generated, expect_labels, expect_shape
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
+from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
 from ganzoo.pyramid import Operators, Resize, gaussian
 from ganzoo.schedules import ExponentialDecay, MomentumClimb
@@ -44,7 +45,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         sizes: pixels of each level, coarsest first; the last is H.
         classes: how many classes both players are told, None for none (the paper's LAPGAN and CC-LAPGAN).
         width: maps of the convolutions above the base.
-        latent: length of the base's z; above it z is one plane. All are uniform in [-1, 1].
+        latent: length of the base's z; above it z is one plane.
         hidden_G: units in each of the base generator's two hidden layers.
         hidden_D: units in each of the base discriminator's two hidden layers.
         only: trains this level alone, 0 for the base; the others are frozen. ``join`` puts such levels together.
@@ -54,6 +55,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         momentum: of all players at the start; it rises to 0.8.
         optimizers: replaces a player's optimizer, as in ``AdversarialModule``; the players are ``discriminator_0``,
             ``generator_0``, ``discriminator_1`` ... and what is said of a level that is not trained is passed over.
+        noise: what every z is drawn from; ``Uniform(-1, 1)``, as in the released code.
         play: ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
     """
 
@@ -72,6 +74,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         lr: float = 0.02,
         momentum: float = 0.5,
         optimizers: dict[str, dict[str, Any]] | None = None,
+        noise: Noise | None = None,
         **play: Any,
     ) -> None:
         absent = {f"{role}_{k}" for role in ROLES for k in range(len(sizes)) if only not in (None, k)}
@@ -86,6 +89,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         self.sizes, self.classes, self.latent, self.lr, self.momentum = tuple(sizes), classes, latent, lr, momentum
         self.levels = range(len(sizes)) if only is None else range(only, only + 1)  # those that are trained
         self.operators = build(operators or Resize(), Operators)  # type: ignore[type-abstract]
+        self.noise = build(noise or Uniform(-1, 1), Noise)  # type: ignore[type-abstract]
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         G, D = self.networks()
         self.G, self.D = nn.ModuleList(G), nn.ModuleList(D)
@@ -158,11 +162,9 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         return images
 
     def z(self, k: int, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Noise of level k, uniform in [-1, 1]: [n, latent] at the base, [n, 1, size, size] above it."""
-        like = next(self.parameters())
+        """Noise of level k: [n, latent] at the base, [n, 1, size, size] above it."""
         shape = (n, 1, self.sizes[k], self.sizes[k]) if k else (n, self.latent)
-        device = generator.device if generator else like.device
-        return torch.rand(shape, generator=generator, device=device).mul(2).sub(1).to(like)
+        return self.noise.sample(shape, next(self.parameters()), generator)
 
     def code(self, y: Tensor | None, n: int) -> Tensor:
         """int64 classes [n], or None for all by turns -> one-hot floats [n, classes]; [n, 0] without classes."""

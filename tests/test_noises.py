@@ -1,0 +1,137 @@
+"""Noise distributions: moments and ranges by closed form, where the generator lives, and in every model that takes one."""
+
+from math import inf, nan, sqrt
+
+import pytest
+import torch
+
+from ganzoo.errors import InputError
+from ganzoo.models import CGAN, DCGAN, GAN, LAPGAN, ConvolutionalGAN, SimultaneousGAN
+from ganzoo.noises import Noise, Normal, Uniform
+from ganzoo.parts import build, recipe
+
+N = 200_000
+LIKE = torch.zeros(1)
+
+
+def drawn(noise, seed=0, like=LIKE):
+    return noise.sample((N,), like, torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize(
+    ("noise", "mean", "variance", "fourth"),
+    # the fourth central moment, with which the variance's standard error is sqrt((fourth - variance^2) / N)
+    [
+        (Uniform(), 0.0, 1.0, 9 / 5),
+        (Uniform(0, 1), 0.5, 1 / 12, 1 / 80),
+        (Uniform(-1, 1), 0.0, 1 / 3, 1 / 5),
+        (Uniform(2, 6), 4.0, 16 / 12, 256 / 80),
+        (Normal(), 0.0, 1.0, 3.0),
+        (Normal(-3.0, 0.5), -3.0, 0.25, 3 * 0.5**4),
+    ],
+)
+def test_mean_and_variance_are_those_of_the_distribution(noise, mean, variance, fourth):
+    z = drawn(noise)
+    assert abs(z.mean().item() - mean) < 5 * sqrt(variance / N)
+    assert abs(z.var().item() - variance) < 5 * sqrt((fourth - variance**2) / N)
+    assert abs(((z - mean) ** 4).mean().item() - fourth) < 0.03 * fourth
+
+
+@pytest.mark.parametrize(("low", "high"), [(-sqrt(3), sqrt(3)), (0, 1), (-1, 1), (2, 6)])
+def test_uniform_fills_its_range_evenly_and_stays_within(low, high):
+    z = drawn(Uniform(low, high))
+    assert low - 1e-6 <= z.min() < low + 1e-3 * (high - low)
+    assert high - 1e-3 * (high - low) < z.max() <= high + 1e-6
+    shares = torch.histc(z, 10, low, high) / N
+    assert (shares - 0.1).abs().max() < 5 * sqrt(0.1 * 0.9 / N)
+
+
+def test_normal_has_the_tails_of_a_normal():
+    z = drawn(Normal(1.0, 2.0))
+    for deviations, share in [(1, 0.682689), (2, 0.954500), (3, 0.997300)]:
+        assert abs(((z - 1).abs() < 2 * deviations).double().mean().item() - share) < 5 * sqrt(share * (1 - share) / N)
+
+
+@pytest.mark.parametrize("noise", [Uniform(-2, 3), Normal(1.0, 2.0)])
+def test_noise_is_drawn_in_float32_where_the_generator_lives_and_then_moved(noise):
+    wanted = noise.sample((4, 3), torch.zeros(1), torch.Generator().manual_seed(1))
+    assert wanted.dtype == torch.float32
+    double = noise.sample((4, 3), torch.zeros(1, dtype=torch.float64), torch.Generator().manual_seed(1))
+    assert double.dtype == torch.float64
+    assert torch.equal(double.float(), wanted)
+    assert not torch.equal(noise.sample((4, 3), LIKE, torch.Generator().manual_seed(2)), wanted)
+    torch.manual_seed(1)
+    assert torch.equal(noise.sample((4, 3), LIKE), wanted)  # torch's own, if no generator is given
+    assert noise.sample((2, 1, 5, 5), LIKE).shape == (2, 1, 5, 5)
+
+
+def test_a_generator_on_the_cpu_serves_a_model_that_is_elsewhere():
+    asked = []
+
+    class Asked(Normal):
+        def draw(self, shape, generator, device):
+            asked.append(device.type)
+            return super().draw(shape, generator, torch.device("cpu"))
+
+    elsewhere = torch.zeros(1, device="meta")  # stands for any other device
+    assert Asked().sample((2, 2), elsewhere, torch.Generator()).device.type == "meta"
+    Asked().sample((2, 2), elsewhere)
+    assert asked == ["cpu", "meta"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (-inf, 0), (0, inf), (nan, 1), (0, nan)])
+def test_bounds_that_are_none_are_refused(low, high):
+    with pytest.raises(InputError, match="low below high"):
+        Uniform(low, high)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0, 0), (0, -1), (0, nan), (0, inf), (nan, 1), (inf, 1)])
+def test_a_normal_that_is_none_is_refused(mean, std):
+    with pytest.raises(InputError, match="std above 0"):
+        Normal(mean, std)
+
+
+SMALL = {
+    GAN: {"shape": (1, 4, 4), "hidden": 4},
+    SimultaneousGAN: {"shape": (1, 4, 4), "hidden": 4},
+    ConvolutionalGAN: {"shape": (1, 32, 32), "hidden": 4},
+    DCGAN: {"shape": (1, 8, 8), "width": 2},
+    CGAN: {"shape": (1, 4, 4)},
+    LAPGAN: {"shape": (1, 8, 8), "sizes": (4, 8), "width": 2, "hidden_G": 4, "hidden_D": 4},
+}
+
+
+def z_of(model, n, generator=None):
+    return model.z(1, n, generator) if isinstance(model, LAPGAN) else model.z(n, generator)
+
+
+@pytest.mark.parametrize(
+    ("model", "noise"),
+    [
+        (GAN, Uniform(-sqrt(3), sqrt(3))),  # mnist.yaml: noise: 'uniform'
+        (SimultaneousGAN, Uniform(-sqrt(3), sqrt(3))),
+        (ConvolutionalGAN, Normal()),  # cifar10_convolutional.yaml says nothing, and the class's default is gaussian
+        (DCGAN, Normal()),
+        (CGAN, Uniform(0, 1)),
+        (LAPGAN, Uniform(-1, 1)),
+    ],
+)
+def test_each_model_draws_what_its_source_draws_unless_told(model, noise):
+    default, other = model(**SMALL[model]), model(**SMALL[model], noise=Normal(5.0, 0.1))
+    g = [torch.Generator().manual_seed(3) for _ in range(3)]
+    z = z_of(default, 6, g[0])
+    assert torch.equal(z, noise.sample(z.shape, LIKE, g[1]))
+    assert recipe(default.noise) == recipe(noise)
+    assert abs(z_of(other, 6, g[2]).mean().item() - 5) < 0.3
+
+
+def test_a_checkpoint_keeps_the_noise(tmp_path):
+    import lightning.pytorch as L
+
+    model = GAN(**SMALL[GAN], noise={"class_path": "ganzoo.noises.Normal", "init_args": {"mean": 2.0, "std": 0.5}})
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, max_epochs=0)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    again = GAN.load_from_checkpoint(tmp_path / "one.ckpt")
+    assert recipe(again.noise) == recipe(Normal(2.0, 0.5))
+    assert recipe(build(recipe(Uniform(0, 3)), Noise)) == recipe(Uniform(0, 3))
