@@ -92,6 +92,8 @@ def refused_argument(message: str, options: list[str]) -> str:
         return f"{key + ': ' if key else ''}{missing} must be given"
     if found := re.search(r"Expected a typing\.Literal\[(.+)\]\. Got value: (.*)", message):
         return f"{key}: expected one of {found[1].replace(chr(39), '')}, not {found[2]}"
+    if key and (found := re.search(r"Not of type \w+ in .+?: (give .+)", message)):
+        return f"{key}: {found[1]}"
     kinds = re.findall(r"Expected an? (?:<class ')?([\w. ]+?)'?>?(?:\. Got|$)", message, re.M)
     expected = [kind for kind in kinds if kind != "NoneType" and not kind.startswith("path but")]
     given = re.search(r"(?:Got|Given) value: (.*)", message)

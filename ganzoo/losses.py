@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganzoo.errors import InputError
+from ganzoo.ranges import Checked
 
 # log D = -softplus(-a) and log(1 - D) = -softplus(a): exact, and finite for every logit.
 
 
-class AdversarialLoss(ABC):
+class AdversarialLoss(Checked, ABC):
     """A pair of costs. Subclass it, keep each argument under its own name, and a config can name the class."""
 
     @abstractmethod

@@ -32,8 +32,12 @@ def plain(value: Any) -> Any:
     Raises:
         InputError: for a value that cannot be written down, such as a network or a lambda.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool):
         return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)  # of a subclass too, which a checkpoint could not write down
+    value = _mapping(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple):

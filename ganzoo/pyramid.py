@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
+from ganzoo.ranges import Checked
 
 Weights = Callable[[int, int], list[list[float]]]
 
 
-class Operators(ABC):
+class Operators(Checked, ABC):
     """A pair of operators on pictures [N, C, H, H]. Neither need be linear, nor undo the other."""
 
     @abstractmethod

@@ -6,9 +6,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
+from ganzoo.ranges import Checked
 
 
-class _Schedule(LRScheduler):
+class _Schedule(Checked, LRScheduler):
     """Where a schedule stands goes into a checkpoint; its shape is the run's: a resumed run may be longer than it was."""
 
     shape: tuple[str, ...]

@@ -13,6 +13,7 @@ from ganzoo.data.batches import LabelledImages, as_float
 from ganzoo.data.checks import at_least
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
 from ganzoo.errors import InputError
+from ganzoo.ranges import Checked
 from ganzoo.resume import beginning, check_changes, within_epoch
 
 # a folder may have moved, and workers make no difference
@@ -39,7 +40,7 @@ class InMemory(Dataset):
         return LabelledImages(self.x[index], self.y[index])
 
 
-class ImageDataModule(L.LightningDataModule, ABC):
+class ImageDataModule(Checked, L.LightningDataModule, ABC):
     """Pictures for adversarial networks. A subclass gives :meth:`splits`, and :meth:`prepare_data` where it fetches.
 
     The loaders give NamedTuples of uint8 [B, C, H, W] (:mod:`ganzoo.data.batches`); a trainer's batches are in

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.norms import per_domain
+from ganzoo.ranges import Checked
 
 Networks = tuple[nn.Module, nn.Module, nn.Module]
 
 
-class DomainNetworks(ABC):
+class DomainNetworks(Checked, ABC):
     """A family of feature extractor, label predictor and domain classifier. To override: ``networks``, ``begin``."""
 
     @abstractmethod
