@@ -22,7 +22,6 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from ganzoo import catalogue
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import Checkpoints, Compile, PredictionWriter, Progress
 from ganzoo.callbacks.stopping import StopOnSignal
@@ -30,6 +29,7 @@ from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.errors import InputError
 from ganzoo.explain import refused_argument, refused_trainer
 from ganzoo.files import beside, sweep
+from ganzoo.merge import compose, known_of, refuse_nulls
 from ganzoo.parts import find_class
 from ganzoo.runs import check_fits, find_checkpoint, make_folder, newest_checkpoint, read_checkpoint, remove_empty, run_name
 from ganzoo.say import say
@@ -62,6 +62,8 @@ def run(args: list[str]) -> int:
     if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
         sys.path.insert(0, os.getcwd())
     import_classes()
+    command, *rest = args
+    given = compose(rest)
     parser = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     try:
         return ZooCLI(
@@ -73,7 +75,8 @@ def run(args: list[str]) -> int:
             parser_class=Parser,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=args,
+            args=[command, *given.arguments()],
+            configs=given.files,
             auto_configure_optimizers=False,
         ).exit_code
     finally:
@@ -93,22 +96,14 @@ def import_classes() -> None:
             raise InputError(f"the plug-in '{plugin.name}' ({plugin.value}) cannot be imported: {error}") from error
 
 
-class ConfigByName(ActionConfigFile):
-    """``--config``: a file, or the name of a config that comes with ganzoo."""
-
-    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        """Finds the file and reads it."""
-        path = catalogue.find(values)
-        parser.configs.append(path)
-        super().__call__(parser, cfg, path, option_string)
-
-
 class Parser(LightningArgumentParser):
     """Lightning's parser, which does not ask a logger's folder of the user: the run has one."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.configs: list[str] = []  # those read; omegaconf+ drops them from what is parsed
+    def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Any:
+        """jsonargparse's; of a class within a class it is called with one option, where null has become None's name."""
+        if isinstance(args, list) and len(args) == 1 and args[0].endswith("=None"):
+            args = [args[0].removesuffix("None") + "null"]
+        return super().parse_args(args, *rest, **kwargs)
 
     def add_class_arguments(self, theclass: type, *args: Any, **kwargs: Any) -> list[str]:
         """Called for every class that a config names."""
@@ -131,7 +126,8 @@ class ZooCLI(LightningCLI):
     _made: Path | None = None  # the folder, once this process has made it
     _begins_at = 0  # the step of the checkpoint that the run goes on from
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, configs: list[str], **kwargs: Any) -> None:
+        self._configs = configs
         self._stopper = StopOnSignal()
         try:
             super().__init__(*args, **kwargs)
@@ -162,9 +158,11 @@ class ZooCLI(LightningCLI):
     # -- arguments ----------------------------------------------------------------------------------------------------
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """A parser whose ``--config`` takes names as well."""
+        """A parser whose ``--config`` says that it takes names as well."""
         parser = self.parser_class(**kwargs)
-        parser.add_argument("-c", "--config", action=ConfigByName, help="A config's name, or a YAML file; may be repeated.")
+        parser.add_argument(
+            "-c", "--config", action=ActionConfigFile, help="A config's name, or a YAML file; may be repeated."
+        )
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -189,8 +187,10 @@ class ZooCLI(LightningCLI):
         except argparse.ArgumentError as error:
             command: Any = self._parser(args[0])
             line = refused_argument(str(error), [action.dest for action in command._actions])
-            where = f"{command.configs[-1]}: " if line.startswith("Problems parsing config") else ""
-            raise InputError(where + line) from error
+            raise InputError(line) from error
+        given, command = self.config[args[0]], self._parser(args[0])
+        refuse_nulls({name: given.get(name) for name in ("model", "data")}, {})
+        refuse_nulls(vars(given.trainer), known_of(command, "trainer."), "trainer.")
 
     def _parse_ckpt_path(self) -> None:
         # Lightning lets a checkpoint's hyperparameters override the command line's: here what the user wrote holds
@@ -208,8 +208,7 @@ class ZooCLI(LightningCLI):
         # a loaded file runs no code of its own, unless the user insists
         if config.weights_only is None:
             config.weights_only = True
-        parser: Any = self._parser(self.subcommand)
-        name = run_name(parser.configs, config)
+        name = run_name(self._configs, config)
         root = Path(config.trainer.default_root_dir or "runs") / name
         config.ckpt_path = find_checkpoint(config.ckpt_path, root)
         if config.ckpt_path and Path(config.ckpt_path).is_file():

@@ -21,6 +21,8 @@ _REFUSED = {
     errno.ENAMETOOLONG,
 }
 
+LONGEST = 500  # of a line
+
 # jsonargparse's message for whatever a class that a config names raises in its constructor
 _WRAPPED = ("Does not validate against any of the Union subtypes", "Problem with given class_path")
 
@@ -57,12 +59,17 @@ def one_line(error: BaseException) -> str | None:
 
 
 def refused_argument(message: str, options: list[str]) -> str:
-    """One line out of jsonargparse's report on an argument or a config.
+    """One line out of jsonargparse's report on an argument or a config, of at most 500 letters.
 
     Args:
         message: the report, of up to thirty lines.
         options: every option of the command, to find the nearest.
     """
+    line = _refused_argument(message, options)
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+
+
+def _refused_argument(message: str, options: list[str]) -> str:
     key = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     if found := re.search(r"unrecognized arguments: --([^\s=]+)|does not accept option '([^']+)'", message):
         wrong = found[1] or found[2]
@@ -81,10 +88,8 @@ def refused_argument(message: str, options: list[str]) -> str:
     if found := re.search(r"class_path '([^']+)':\s+(No module named .+|module .+ has no attribute .+)", message):
         name = found[1].rpartition(".")[2]
         return f"{key}: there is no class '{found[1]}' ({found[2]}){did_you_mean(name, _class_names())}"
-    if found := re.search(
-        r"Import path does not correspond to a subclass of (\w+)(?:.*?Given value: (\S+))?", message, re.S
-    ):
-        return f"{key}: {found[2] or 'this'} is not a {found[1]}"
+    if found := re.search(r"Import path (?:(\S+) )?does not correspond to a subclass of (\w+)", message):
+        return f"{key}: {found[1] or 'this'} is not a {found[2]}"
     if found := re.search(r"(Multiple subclasses with name .+)", message):
         return f"{key}: {found[1]}"
     if found := re.search(r"the following arguments are required: (.+)", message):
@@ -102,7 +107,8 @@ def refused_argument(message: str, options: list[str]) -> str:
     if found := re.search(r"Problem with given class_path '([^']+)':\s+(.+)", message):
         return f"{key}: {found[1]} cannot be used: {found[2]}"
     if given and (found := re.search(r"Errors:\s+- (.+)", message)):
-        return f"{key}: {given[1]} cannot be used: {found[1]}"
+        name = re.match(r"\{'class_path': '([^']+)'", given[1])
+        return f"{key}: {name[1] if name else given[1]} cannot be used: {found[1]}"
     return _squeeze(message)
 
 

@@ -56,7 +56,9 @@ ALLOWED = {
     "judging": {"errors", "generative", "images", "noise", "ranges", "say"},
     "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
     "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "images"}
-    | {"judging", "metrics", "parts", "ranges", "runs", "say", "sheets"},
+    | {"judging", "merge", "metrics", "parts", "ranges", "runs", "say", "sheets", "yaml_text"},
+    "yaml_text": {"errors"},
+    "merge": {"catalogue", "errors", "yaml_text"},
 }
 # "X is Y with Z changed" in the paper's own words
 MODEL_IMPORTS_MODEL = {("dcgan", "gan")}

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.options import MOST, loader, make_parser, read, refuse_unwritable, section, set_up, value_of
+from ganzoo.evaluation.options import MOST, loader, make_parser, read, refuse_unwritable, section, set_up, values_of
 from ganzoo.judging import Split
 from ganzoo.metrics.extractors.classifier import train_and_save
 
@@ -31,8 +31,8 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument("--out", type=str, required=True, help="The file to write; it must be new.")
     parser.add_argument("--epochs", type=int, default=5, help="Of the training.")
     parser.add_argument("--seed", type=int, default=0, help="Of the training.")
-    config = value_of(args, "--config", "-c")
-    given = read(parser, args, section(config, "data") if config else None)
+    configs = values_of(args, "--config", "-c")
+    given = read(parser, args, section("data", *configs) if configs else None)
     if given.data is None:
         raise InputError("--data says what is classified: --data MNIST --data.root data")
     if given.epochs < 1 or not 0 <= given.seed <= MOST:

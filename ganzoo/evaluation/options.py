@@ -1,7 +1,6 @@
 """What the commands that are not Lightning's have in common: their options, the data of a config, and stopping."""
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -27,6 +26,8 @@ from ganzoo.command import QUIET, Parser, import_classes
 from ganzoo.errors import InputError, one_line
 from ganzoo.explain import refused_argument
 from ganzoo.files import beside
+from ganzoo.merge import compose, known_of, merge, read_config, refuse_nulls
+from ganzoo.yaml_text import to_yaml
 
 STAGES = {"train": "fit", "val": "validate", "test": "test"}
 MOST = 2**63 - 1  # of a whole number that torch takes
@@ -64,13 +65,16 @@ def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
     Raises:
         InputError: an argument that cannot be used, in one line.
     """
-    base = [] if data is None else ["--data", json.dumps(data)]
     words, others = sorted_out(parser, args)
+    given = compose(others, {} if data is None else {"data": data}, only="data")
+    base = ["--data", to_yaml(given.tree["data"])] if given.tree.get("data") is not None else []
     try:
-        return parser.parse_args([*words, *base, *others])
+        parsed = parser.parse_args([*words, *base, *given.others()])
     except argparse.ArgumentError as error:
         options = [action.dest for action in parser._actions if action.option_strings]
         raise InputError(refused_argument(str(error), options)) from error
+    refuse_nulls(vars(parsed), known_of(parser))
+    return parsed
 
 
 def sorted_out(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -90,34 +94,40 @@ def sorted_out(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str
 
 def value_of(args: Sequence[str], *names: str) -> str | None:
     """An option's value, before the arguments are parsed; the last one counts."""
-    found = None
+    return next(reversed(values_of(args, *names)), None)
+
+
+def values_of(args: Sequence[str], *names: str) -> list[str]:
+    """All values of an option that may be repeated, before the arguments are parsed."""
+    found = []
     for arg, following in zip_longest(args, args[1:]):
         name, equals, value = arg.partition("=")
-        if name in names:
-            found = value if equals else following
+        if name in names and (equals or following is not None):
+            found.append(value if equals else following)
     return found
 
 
-def section(config: str | Path, name: str) -> Any:
+def section(name: str, *configs: str | Path) -> Any:
     """A section of a config, with what it refers to filled in; None where there is none.
 
     Args:
-        config: a file, or the name of a config that comes with ganzoo.
         name: ``data``.
+        configs: files, or names of configs that come with ganzoo; a later one is merged over those before it.
 
     Raises:
         InputError: no such config, or one that cannot be read.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
-    path = catalogue.find(str(config))
+    merged: dict[str, Any] = {}
+    for each in configs:
+        merged = merge(merged, read_config(catalogue.find(str(each))))
     try:
-        found: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{path}: {one_line(error)}") from error
-    value = found.get(name) if isinstance(found, dict) else None
+        found: Any = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{', '.join(map(str, configs))}: {one_line(error)}") from error
+    value = found.get(name)
     return {"class_path": value} if isinstance(value, str) else value
 
 

@@ -28,6 +28,7 @@ from ganzoo.evaluation.options import (
     set_up,
     sorted_out,
     value_of,
+    values_of,
 )
 from ganzoo.evaluation.protocol import FIELDS, Result, commit, versions
 from ganzoo.evaluation.trained import Trained, load, run_config, trained_batch_size
@@ -117,15 +118,15 @@ class Plan:
         Args:
             for_model: a model needs data, whatever the real pictures are.
         """
-        config, (words, _) = value_of(self.args, "--config", "-c"), sorted_out(self.parser, self.args)
-        data = section(config, "data") if config else None
-        if config and data is None:
-            raise InputError(f"--config {config}: it has no data; give --data")
+        configs, (words, _) = values_of(self.args, "--config", "-c"), sorted_out(self.parser, self.args)
+        data = section("data", *configs) if configs else None
+        if configs and data is None:
+            raise InputError(f"--config {' '.join(configs)}: it has no data; give --data")
         changed = any(arg.startswith("--data.") for arg in self.args)
         if data is None and value_of(self.args, "--data") is None and words and Path(words[0]).is_file():
             own = run_config(Path(words[0]))
             if own is not None and (for_model or changed or len(words) == 1):
-                data = section(own, "data")
+                data = section("data", own)
         return read(self.parser, self.args, data)
 
     def _get_split(self) -> Split:

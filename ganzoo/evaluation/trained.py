@@ -45,7 +45,7 @@ def goes_by_batch(module: nn.Module) -> bool:
 def trained_batch_size(checkpoint: Path) -> int | None:
     """Pictures of a batch of the run, as its config says; None where it does not."""
     config = run_config(checkpoint)
-    data: Any = section(config, "data") if config else None
+    data: Any = section("data", config) if config else None
     arguments = data.get("init_args") if isinstance(data, Mapping) else None
     found = arguments.get("batch_size") if isinstance(arguments, Mapping) else None
     return found if isinstance(found, int) and found > 0 else None
@@ -71,7 +71,7 @@ def load(path: Path, model: str | None = None, raw: bool = False, weights_only: 
     """
     checkpoint = read_checkpoint(str(path), weights_only)
     hyper, config = checkpoint.get("hyper_parameters") or {}, run_config(path)
-    told: dict[str, Any] = (section(config, "model") if config else None) or {}
+    told: dict[str, Any] = (section("model", config) if config else None) or {}
     name = model or hyper.get("_class_path") or told.get("class_path")
     if name is None:
         raise InputError(f"{path} does not say which class it is of: give --model GAN, or --model my_module.MyGAN")
