@@ -18,7 +18,7 @@ from ganzoo.yaml_text import load_yaml, read_yaml, to_yaml
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 2e-4, "betas": [0.5, 0.999]}}
 GAN = {"class_path": "ganzoo.GAN", "init_args": {"hidden": 8, "optimizers": {"generator": ADAM, "discriminator": ADAM}}}
 BASE = {"model": GAN, "trainer": {"max_epochs": 3, "callbacks": [{"class_path": "SampleGrid"}]}}
-LATER = "{class_path: torch.optim.Adam, init_args: {lr: 1e-3}}"
+LATER = "{model: {init_args: {optimizers: {generator: {class_path: torch.optim.Adam, init_args: {lr: 1e-3}}}}}}"
 CHANGED = {**ADAM, "init_args": {"lr": 1e-3, "betas": [0.5, 0.999]}}
 
 
@@ -37,8 +37,8 @@ def optimizers(*args: str) -> dict:
         ["--model.optimizers", "{generator: {class_path: torch.optim.Adam, init_args: {lr: 1e-3}}}"],
         ["--model", "{init_args: {optimizers: {generator: {init_args: {lr: 0.001}}}}}"],
         ["--config", "{model: {init_args: {optimizers: {generator: {init_args: {lr: 1.0e-3}}}}}}"],
-        ["--config", f"{{model: {{init_args: {{optimizers: {{generator: {LATER}}}}}}}}}"],
-        ["--model.optimizers.generator.lr", "9", "--config", f"{{model: {{init_args: {{optimizers: {{generator: {LATER}}}}}}}}}"],
+        ["--config", LATER],
+        ["--model.optimizers.generator.lr", "9", "--config", LATER],
     ],
 )  # fmt: skip
 def test_one_nested_value_is_changed_and_nothing_else(args):
