@@ -6,6 +6,7 @@ from ganzoo.callbacks.domains import DomainAdaptation
 from ganzoo.callbacks.health import Health
 from ganzoo.callbacks.neighbours import NearestNeighbours
 from ganzoo.callbacks.pairs import PairedQuality
+from ganzoo.callbacks.parzen import ParzenLikelihood
 from ganzoo.callbacks.predictions import PredictionWriter
 from ganzoo.callbacks.progress import Progress
 from ganzoo.callbacks.quality import FID, KID, InceptionScore, PrecisionRecall, Quality
@@ -22,6 +23,7 @@ __all__ = [
     "InceptionScore",
     "NearestNeighbours",
     "PairedQuality",
+    "ParzenLikelihood",
     "PrecisionRecall",
     "PredictionWriter",
     "Progress",
