@@ -11,7 +11,7 @@ class SmallGAN(GAN):
     """Algorithm 1, its losses and its optimizers as they are, with two small networks."""
 
     def networks(self):
-        shape, hidden = self.hparams["shape"], self.hparams["hidden"]
+        shape, hidden = self.shape, self.hidden
         G = nn.Sequential(
             nn.Linear(self.latent, hidden), nn.ReLU(), nn.Linear(hidden, prod(shape)), nn.Tanh(), nn.Unflatten(1, shape)
         )

@@ -22,7 +22,7 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 model = Pix2Pix.load_from_checkpoint(args.checkpoint, map_location=device)
 torch.manual_seed(args.seed)
 for path in find_pictures(args.source):
-    x = resize(read_picture(path, channels=model.hparams["inputs"]), args.size, args.size)  # uint8 [C, size, size]
+    x = resize(read_picture(path, channels=model.inputs), args.size, args.size)  # uint8 [C, size, size]
     y = to_uint8(model.translate(to_float(x)[None].to(device)))[0].cpu()
     target = (args.target / path.relative_to(args.source)).with_suffix(".png")
     target.parent.mkdir(parents=True, exist_ok=True)

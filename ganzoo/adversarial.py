@@ -47,6 +47,7 @@ from ganzoo.errors import InputError
 from ganzoo.hyperparameters import PlainHyperparameters
 from ganzoo.noise import begin_step
 from ganzoo.parts import build, find_class, only_keys
+from ganzoo.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from ganzoo.replay import History
 from ganzoo.resume import check_changes, check_version, mend, record, written
 from ganzoo.say import say
@@ -141,23 +142,14 @@ class AdversarialModule(PlainHyperparameters):
         *,
         optimizers: dict[str, dict[str, Any]] | None = None,
         schedules: dict[str, list[dict[str, Any]]] | None = None,
-        clip_norm: dict[str, float] | None = None,
-        accumulate: int = 1,
-        average: float | None = None,
-        average_ramp: float = 0.05,
+        clip_norm: dict[str, PositiveFloat] | None = None,
+        accumulate: PositiveInt = 1,
+        average: PositiveFloat | None = None,
+        average_ramp: NonNegativeFloat = 0.05,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.averaged = None
-        if accumulate < 1:
-            raise InputError(f"accumulate is a number of batches, at least 1, not {accumulate}")
-        for player, norm in (clip_norm or {}).items():
-            if norm <= 0:
-                raise InputError(f"clip_norm of '{player}' must be above 0, not {norm}: leave it out for no clipping")
-        if average is not None and (average <= 0 or average_ramp < 0):
-            raise InputError(
-                f"average is a half-life in pictures, above 0, and average_ramp a share, not {average} and {average_ramp}"
-            )
         self.accumulate = accumulate
         self.average, self.average_ramp = average, average_ramp
         self._optimizer_recipes = optimizers or {}

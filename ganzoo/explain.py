@@ -41,6 +41,9 @@ def one_line(error: BaseException) -> str | None:
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
     from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+    if isinstance(error, MemoryError | RuntimeError) and re.search(r"can't allocate memory|out of memory", str(error)):
+        asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", str(error))
+        return f"there is not enough memory{f' for {asked[1]} more' if asked else ''}: a smaller model or batch is needed"
     if isinstance(error, UnpicklingError):  # a checkpoint that only Lightning reads, from an address
         return "the checkpoint holds more than weights: give --weights_only false if you trust it"
     if isinstance(error, InterpolationKeyError):

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganzoo.errors import InputError
-from ganzoo.ranges import Checked
+from ganzoo.ranges import Checked, FiniteFloat
 
 # log D = -softplus(-a) and log(1 - D) = -softplus(a): exact, and finite for every logit.
 
@@ -156,7 +156,9 @@ class LeastSquares(AdversarialLoss):
         generator_target: c, what the generator wants the discriminator to say.
     """
 
-    def __init__(self, fake_target: float = 0.0, real_target: float = 1.0, generator_target: float = 1.0) -> None:
+    def __init__(
+        self, fake_target: FiniteFloat = 0.0, real_target: FiniteFloat = 1.0, generator_target: FiniteFloat = 1.0
+    ) -> None:
         self.fake_target, self.real_target, self.generator_target = fake_target, real_target, generator_target
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -6,16 +6,17 @@ high: 1}}`` from YAML. Its checkpoint keeps it in the second form.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import inf, isfinite, sqrt
+from math import sqrt
 from typing import final
 
 import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
+from ganzoo.ranges import Checked, FiniteFloat, PositiveFloat
 
 
-class Noise(ABC):
+class Noise(Checked, ABC):
     """A distribution of independent numbers. A config can name a subclass that keeps each argument under its own name."""
 
     @abstractmethod
@@ -52,9 +53,9 @@ class Uniform(Noise):
         InputError: ``high`` is not above ``low``, or one of them is not a finite number.
     """
 
-    def __init__(self, low: float = -sqrt(3), high: float = sqrt(3)) -> None:
-        if not -inf < low < high < inf:
-            raise InputError(f"Uniform needs two finite numbers, low below high, not {low} and {high}")
+    def __init__(self, low: FiniteFloat = -sqrt(3), high: FiniteFloat = sqrt(3)) -> None:
+        if low >= high:
+            raise InputError(f"Uniform: low is {low} and high is {high}: give a low below high")
         self.low, self.high = low, high
 
     def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -73,9 +74,7 @@ class Normal(Noise):
         InputError: ``std`` is not above 0, or one of them is not a finite number.
     """
 
-    def __init__(self, mean: float = 0.0, std: float = 1.0) -> None:
-        if not (isfinite(mean) and 0 < std < inf):
-            raise InputError(f"Normal needs a finite mean and a finite std above 0, not {mean} and {std}")
+    def __init__(self, mean: FiniteFloat = 0.0, std: PositiveFloat = 1.0) -> None:
         self.mean, self.std = mean, std
 
     def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:

@@ -13,6 +13,7 @@ infinity lie in no range.
 
 import inspect
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from numbers import Integral, Real
@@ -26,9 +27,21 @@ from ganzoo.errors import InputError
 _RANGES: dict[Any, tuple[type, tuple[tuple[Callable[[Any, Any], bool], Any], ...]]] = {}  # of each type below
 
 if TYPE_CHECKING:
-    PositiveInt = NonNegativeInt = Size = NonNegativeSize = Seed = int
-    FiniteFloat = PositiveFloat = NonNegativeFloat = LearningRate = float
-    OpenUnitInterval = ClosedUnitInterval = HalfOpenUnitInterval = float
+    PositiveInt = int
+    NonNegativeInt = int
+    Size = int
+    NonNegativeSize = int
+    Depth = int
+    Halvings = int
+    Seed = int
+    FiniteFloat = float
+    PositiveFloat = float
+    NonNegativeFloat = float
+    AtLeastOne = float
+    LearningRate = float
+    OpenUnitInterval = float
+    ClosedUnitInterval = float
+    HalfOpenUnitInterval = float
 else:
 
     def number(base: type, interval: str) -> Any:
@@ -60,14 +73,19 @@ else:
     NonNegativeInt = number(int, "[0, 2**31)")
     Size = number(int, "[1, 2**20]")  # units, maps, pixels: more fit no machine
     NonNegativeSize = number(int, "[0, 2**20]")
+    Depth = number(int, "[0, 2**10]")  # layers
+    Halvings = number(int, "[2, 20]")  # of a picture of at most 2**20 pixels
     Seed = number(int, "[0, 2**32)")
     FiniteFloat = number(float, "(-inf, inf)")
     PositiveFloat = number(float, "(0, inf)")
     NonNegativeFloat = number(float, "[0, inf)")
+    AtLeastOne = number(float, "[1, inf)")
     LearningRate = number(float, "[0, 1000]")
     OpenUnitInterval = number(float, "(0, 1)")
     ClosedUnitInterval = number(float, "[0, 1]")
     HalfOpenUnitInterval = number(float, "[0, 1)")
+
+Shape = tuple[Size, Size, Size]  # (C, H, W) of an image
 
 
 class Checked:
@@ -129,7 +147,13 @@ def _checked(init: Callable[..., None]) -> Callable[..., None]:
         except TypeError:  # Python says it better, by the constructor's name
             return init(self, *args, **kwargs)
         self._constructed_with(bound)
-        return init(*bound.args, **bound.kwargs)
+        try:
+            return init(*bound.args, **bound.kwargs)
+        except TypeError as error:
+            twice = re.search(r"got multiple values for keyword argument '(\w+)'", str(error))
+            if twice and twice[1] in kwargs:  # which the class fixes
+                raise InputError(f"{type(self).__name__} has no argument '{twice[1]}'") from None
+            raise
 
     return __init__
 

@@ -1,12 +1,13 @@
 """Schedules of the papers that torch does not have. Each is stepped by the grammar, per step or per epoch."""
 
+from math import inf
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
-from ganzoo.ranges import Checked
+from ganzoo.ranges import AtLeastOne, Checked, HalfOpenUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
 class _Schedule(Checked, LRScheduler):
@@ -30,15 +31,15 @@ class ExponentialDecay(_Schedule):
 
     shape = ("factor", "floor")
 
-    def __init__(self, optimizer: Optimizer, factor: float = 1.000004, floor: float = 1e-6, last_epoch: int = -1) -> None:
-        if factor <= 0:
-            raise InputError(f"ExponentialDecay divides by its factor, which must be above 0, not {factor}")
+    def __init__(
+        self, optimizer: Optimizer, factor: AtLeastOne = 1.000004, floor: NonNegativeFloat = 1e-6, last_epoch: int = -1
+    ) -> None:
         self.factor, self.floor = factor, floor
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
         """The learning rate of each parameter group now."""
-        return [max(rate / self.factor**self.last_epoch, self.floor) for rate in self.base_lrs]
+        return [max(rate / _power(self.factor, self.last_epoch), self.floor) for rate in self.base_lrs]
 
 
 class MomentumRamp(_Schedule):
@@ -57,7 +58,12 @@ class MomentumRamp(_Schedule):
     shape = ("final", "start", "saturate")
 
     def __init__(
-        self, optimizer: Optimizer, final: float = 0.7, start: int = 1, saturate: int = 250, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        final: HalfOpenUnitInterval = 0.7,
+        start: NonNegativeInt = 1,
+        saturate: PositiveInt = 250,
+        last_epoch: int = -1,
     ) -> None:
         if saturate <= start:
             raise InputError(f"MomentumRamp must saturate after it starts: {saturate} is not above {start}")
@@ -91,9 +97,9 @@ class LinearDecay(_Schedule):
 
     shape = ("constant", "decay")
 
-    def __init__(self, optimizer: Optimizer, constant: int = 100, decay: int = 100, last_epoch: int = -1) -> None:
-        if decay <= 0:
-            raise InputError(f"LinearDecay's decay is a number of epochs or steps above 0, not {decay}")
+    def __init__(
+        self, optimizer: Optimizer, constant: NonNegativeInt = 100, decay: PositiveInt = 100, last_epoch: int = -1
+    ) -> None:
         self.constant, self.decay = constant, decay
         super().__init__(optimizer, last_epoch)
 
@@ -116,19 +122,20 @@ class ProgressDecay(_Schedule):
     shape = ("total", "alpha", "beta")
 
     def __init__(
-        self, optimizer: Optimizer, total: int, alpha: float = 10.0, beta: float = 0.75, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        total: PositiveInt,
+        alpha: NonNegativeFloat = 10.0,
+        beta: NonNegativeFloat = 0.75,
+        last_epoch: int = -1,
     ) -> None:
-        if total < 1 or alpha < 0:
-            raise InputError(
-                f"ProgressDecay needs a total of at least 1 and an alpha of at least 0, not {total} and {alpha}"
-            )
         self.total, self.alpha, self.beta = total, alpha, beta
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
         """The learning rate of each parameter group now."""
         progress = min(self.last_epoch / self.total, 1.0)
-        return [rate / (1 + self.alpha * progress) ** self.beta for rate in self.base_lrs]
+        return [rate / _power(1 + self.alpha * progress, self.beta) for rate in self.base_lrs]
 
 
 class MomentumClimb(_Schedule):
@@ -144,9 +151,9 @@ class MomentumClimb(_Schedule):
 
     shape = ("by", "ceiling")
 
-    def __init__(self, optimizer: Optimizer, by: float = 0.0008, ceiling: float = 0.8, last_epoch: int = -1) -> None:
-        if not 0 <= ceiling < 1:
-            raise InputError(f"MomentumClimb's ceiling is a momentum, from 0 to below 1, not {ceiling}")
+    def __init__(
+        self, optimizer: Optimizer, by: NonNegativeFloat = 0.0008, ceiling: HalfOpenUnitInterval = 0.8, last_epoch: int = -1
+    ) -> None:
         self.by, self.ceiling = by, ceiling
         for group in optimizer.param_groups:
             if "momentum" not in group:
@@ -159,3 +166,10 @@ class MomentumClimb(_Schedule):
         for group in self.optimizer.param_groups:
             group["momentum"] = min(group["initial_momentum"] + self.by * self.last_epoch, self.ceiling)
         return [group["lr"] for group in self.optimizer.param_groups]
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return base**exponent
+    except OverflowError:
+        return inf

@@ -536,8 +536,8 @@ def test_every_parameter_has_exactly_one_player(players, message, tmp_path):
             "step or epoch",
         ),
         ({"clip_norm": {"referee": 1.0}}, "referee"),
-        ({"clip_norm": {"generator": 0.0}}, "above 0"),
-        ({"accumulate": 0}, "at least 1"),
+        ({"clip_norm": {"generator": 0.0}}, r"clip_norm\['generator'\] is 0.0: give a float in \(0"),
+        ({"accumulate": 0}, "accumulate is 0: give an int"),
         (
             {"schedules": {"generator": [{"class_path": "ganzoo.schedules.MomentumRamp"}]}, "optimizers": ADAM},
             "needs an optimizer with a momentum",

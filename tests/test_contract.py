@@ -1,8 +1,9 @@
 """What every model of the zoo must do, found by looking in ganzoo.models: a new one is tested without being told."""
 
 import inspect
+import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import pytest
 import torch
@@ -234,3 +235,27 @@ def test_every_argument_is_documented_and_every_model_has_a_page_and_a_config(na
     texts = [path.read_text() for path in (CHECKOUT / "configs").glob("*.yaml")]
     assert any(f"class_path: {member}\n" in text for member in family for text in texts)
     assert "arXiv" in inspect.getmodule(cls).__doc__
+
+
+def numbers_of(cls: type) -> dict[str, Any]:
+    """The arguments of a constructor, of its parents' too, that take a number or None."""
+    return {name: hint for parent in reversed(cls.__mro__) if "__init__" in vars(parent) for name, hint in _hints(parent)}
+
+
+def _hints(cls: type) -> list[tuple[str, Any]]:
+    hints = get_type_hints(cls.__init__)
+    return [(name, hint) for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, int | float)]
+
+
+@every_model
+def test_no_number_is_taken_from_outside_of_its_range(name):
+    """Also null where a number is needed. Of every argument, so that a new one needs a range."""
+    taken = inspect.signature(MODELS[name]).parameters
+    numbers = numbers_of(MODELS[name])
+    assert len(numbers) > 4
+    for argument, hint in numbers.items():
+        if hint is bool or (argument not in taken and argument not in ("accumulate", "average_ramp")):
+            continue
+        for wrong in (math.nan, math.inf, -math.inf, -1, None, "1", True):
+            with pytest.raises(InputError, match=rf"{name}: {argument} is {wrong!r}: give an? (int|float) in"):
+                MODELS[name](**{**SMALL.get(name, {}), argument: wrong})

@@ -68,7 +68,7 @@ def test_patch_chooses_the_discriminators(patch, layers):
     model = CycleGAN(blocks=0, width=2, patch=patch)
     for judge in (model.D_X, model.D_Y):
         assert sum(isinstance(m, nn.Conv2d) and m.stride == (2, 2) for m in judge.modules()) == layers
-    with pytest.raises(InputError, match="patch is one of 1, 16, 34, 70, 142, 286 pixels, not 64"):
+    with pytest.raises(InputError, match="patch is 64: give one of 1, 16, 34, 70, 142, 286"):
         CycleGAN(patch=64)
 
 

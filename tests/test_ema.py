@@ -219,7 +219,7 @@ def test_a_run_may_go_on_without_its_average_or_begin_one(tmp_path, capsys):
 
 @pytest.mark.parametrize(("half_life", "ramp"), [(0.0, 0.05), (-1.0, 0.05), (10.0, -0.1)])
 def test_numbers_out_of_range(half_life, ramp):
-    with pytest.raises(InputError, match="half-life in pictures"):
+    with pytest.raises(InputError, match=r"Walk: average(_ramp)? is .*: give a float in"):
         Walk(average=half_life, average_ramp=ramp)
 
 

@@ -414,9 +414,9 @@ def test_climbs_that_cannot_be():
         ({"sizes": ()}, "sizes rise"),
         ({"shape": (2, 12, 10)}, "sizes rise"),
         ({"only": 3}, "only is a level"),
-        ({"only": -1}, "only is a level"),
-        ({"latent": 0}, "at least 1"),
-        ({"classes": 0}, "at least 1"),
+        ({"only": -1}, "only is -1: give an int"),
+        ({"latent": 0}, "latent is 0: give an int"),
+        ({"classes": 0}, "classes is 0: give an int .* or null"),
     ],
 )
 def test_arguments_that_cannot_be(options, says):

@@ -14,12 +14,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
-from ganzoo.errors import InputError
 from ganzoo.generative import Generated, Sampler, expect_labels, expect_shape, noise_of
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
 from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
+from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
 
 
@@ -44,35 +44,33 @@ class CGAN(AdversarialModule, Sampler):
 
     def __init__(
         self,
-        shape: tuple[int, int, int] = (1, 28, 28),
-        classes: int = 10,
-        latent: int = 100,
+        shape: Shape = (1, 28, 28),
+        classes: Size = 10,
+        latent: Size = 100,
         loss: AdversarialLoss | None = None,
-        lr: float = 0.1,
-        momentum: float = 0.5,
-        dropout: float = 0.5,
+        lr: LearningRate = 0.1,
+        momentum: HalfOpenUnitInterval = 0.5,
+        dropout: HalfOpenUnitInterval = 0.5,
         noise: Noise | None = None,
         **play: Any,
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
-        if classes < 1 or latent < 1:
-            raise InputError(f"a conditional GAN needs at least 1 class and 1 noise value, not {classes} and {latent}")
-        self.classes, self.latent, self.lr, self.momentum = classes, latent, lr, momentum
+        self.shape, self.classes, self.latent, self.dropout = shape, classes, latent, dropout
+        self.lr, self.momentum = lr, momentum
         self.noise = build(noise or Uniform(0, 1), Noise)  # type: ignore[type-abstract]
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: (z [N, latent], y [N, classes]) -> [N, C, H, W] in [-1, 1]; D: (x, y) -> [N, 1] logits; y is one-hot."""
-        shape, dropout = self.hparams["shape"], self.hparams["dropout"]
         return (
-            ConditionalGenerator(self.latent, self.classes, shape, dropout=dropout),
-            ConditionalDiscriminator(self.classes, shape, dropout=dropout),
+            ConditionalGenerator(self.latent, self.classes, self.shape, dropout=self.dropout),
+            ConditionalDiscriminator(self.classes, self.shape, dropout=self.dropout),
         )
 
     def check_batch(self, batch: Any) -> None:
-        expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
+        expect_shape("shape", self.shape, getattr(batch, "x", None))
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
         expect_labels(getattr(batch, "y", None), self.classes, declared)
 

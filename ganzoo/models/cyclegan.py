@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,16 @@ from ganzoo.losses import AdversarialLoss, WholeSquares, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.parts import build
+from ganzoo.ranges import (
+    Depth,
+    HalfOpenUnitInterval,
+    LearningRate,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NonNegativeSize,
+    PositiveInt,
+    Size,
+)
 from ganzoo.replay import History
 from ganzoo.schedules import LinearDecay
 
@@ -54,31 +64,31 @@ class CycleGAN(AdversarialModule, CycleTranslator):
 
     def __init__(
         self,
-        channels_x: int = 3,
-        channels_y: int = 3,
-        blocks: int = 9,
-        width: int = 64,
-        patch: int = 70,
+        channels_x: Size = 3,
+        channels_y: Size = 3,
+        blocks: Depth = 9,
+        width: Size = 64,
+        patch: Literal[1, 16, 34, 70, 142, 286] = 70,
         instance: bool = True,
-        lambda_cycle: float = 10.0,
-        lambda_identity: float = 0.0,
-        pool: int = 50,
+        lambda_cycle: NonNegativeFloat = 10.0,
+        lambda_identity: NonNegativeFloat = 0.0,
+        pool: NonNegativeSize = 50,
         loss: AdversarialLoss | None = None,
-        lr: float = 2e-4,
-        beta1: float = 0.5,
-        constant: int = 100,
-        decay: int = 100,
+        lr: LearningRate = 2e-4,
+        beta1: HalfOpenUnitInterval = 0.5,
+        constant: NonNegativeInt = 100,
+        decay: PositiveInt = 100,
         **play: Any,
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
-        if patch not in STRIDED:
-            raise InputError(f"patch is one of {', '.join(map(str, STRIDED))} pixels, not {patch}")
         if lambda_identity and channels_x != channels_y:
             raise InputError(
                 f"identity terms ask G(y) to be y, and G takes {channels_x} channels where y has {channels_y}: set "
                 "model.lambda_identity to 0"
             )
+        self.channels_x, self.channels_y, self.blocks, self.width = channels_x, channels_y, blocks, width
+        self.patch, self.instance = patch, instance
         self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity
         self.lr, self.beta1, self.constant, self.decay = lr, beta1, constant, decay
         self.loss = build(loss or WholeSquares(), AdversarialLoss)  # type: ignore[type-abstract]
@@ -87,21 +97,21 @@ class CycleGAN(AdversarialModule, CycleTranslator):
 
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
         """G: X -> Y and F: Y -> X, pictures [N, C, H, W] in [-1, 1]; D_X and D_Y: pictures -> [N, 1, h, w] logits."""
-        h = self.hparams
-        x, y, layers = h["channels_x"], h["channels_y"], STRIDED[h["patch"]]
-        norm = instance_norm if h["instance"] else batch_statistics
+        x, y, layers = self.channels_x, self.channels_y, STRIDED[self.patch]
+        norm = instance_norm if self.instance else batch_statistics
         return (
-            ResNet(x, y, h["blocks"], h["width"], norm),
-            ResNet(y, x, h["blocks"], h["width"], norm),
-            PatchGAN(x, layers, h["width"], norm),
-            PatchGAN(y, layers, h["width"], norm),
+            ResNet(x, y, self.blocks, self.width, norm),
+            ResNet(y, x, self.blocks, self.width, norm),
+            PatchGAN(x, layers, self.width, norm),
+            PatchGAN(y, layers, self.width, norm),
         )
 
     def check_batch(self, batch: Any) -> None:
+        channels = {"x": self.channels_x, "y": self.channels_y}
         for domain in ("x",) if self.trainer.predicting else ("x", "y"):
             pictures = getattr(batch, domain, None)
             size = pictures.shape[2:] if isinstance(pictures, Tensor) else ()
-            expect_shape(f"channels_{domain}", (self.hparams[f"channels_{domain}"], *size), pictures)
+            expect_shape(f"channels_{domain}", (channels[domain], *size), pictures)
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"generator": [self.G, self.F], "discriminator": [self.D_X, self.D_Y]}

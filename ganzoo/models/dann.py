@@ -21,6 +21,7 @@ from ganzoo.generative import Adapted, Classifier, expect_labels, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
 from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
 from ganzoo.parts import build
+from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeFloat, Shape, Size
 from ganzoo.reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
 
@@ -56,22 +57,22 @@ class DANN(AdversarialModule, Classifier):
 
     def __init__(
         self,
-        shape: tuple[int, int, int] = (3, 28, 28),
-        classes: int = 10,
+        shape: Shape = (3, 28, 28),
+        classes: Size = 10,
         family: DomainNetworks | None = None,
-        lambda_max: float = 1.0,
-        gamma: float = 10.0,
-        lr: float = 0.01,
-        momentum: float = 0.9,
-        alpha: float = 10.0,
-        beta: float = 0.75,
+        lambda_max: NonNegativeFloat = 1.0,
+        gamma: NonNegativeFloat = 10.0,
+        lr: LearningRate = 0.01,
+        momentum: HalfOpenUnitInterval = 0.9,
+        alpha: NonNegativeFloat = 10.0,
+        beta: NonNegativeFloat = 0.75,
         **play: Any,
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
         if classes < 2:
             raise InputError(f"telling classes apart needs at least 2 of them, not {classes}")
-        self.classes, self.lambda_max, self.gamma = classes, lambda_max, gamma
+        self.shape, self.classes, self.lambda_max, self.gamma = shape, classes, lambda_max, gamma
         self.lr, self.momentum, self.alpha, self.beta = lr, momentum, alpha, beta
         self.family = build(family or MNISTFamily(), DomainNetworks)  # type: ignore[type-abstract]
         G_f, self.G_y, G_d = self.networks()
@@ -82,10 +83,10 @@ class DANN(AdversarialModule, Classifier):
 
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module]:
         """G_f: [N, C, H, W] -> [N, F]; G_y: [N, F] -> [N, classes] logits; G_d: [N, F] -> [N, 1] logit of "target"."""
-        return self.family.networks(self.hparams["shape"], self.classes)
+        return self.family.networks(self.shape, self.classes)
 
     def check_batch(self, batch: Any) -> None:
-        expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
+        expect_shape("shape", self.shape, getattr(batch, "x", None))
         if self.trainer.predicting:
             return
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
@@ -93,7 +94,7 @@ class DANN(AdversarialModule, Classifier):
         if self.trainer.training:
             if not isinstance(getattr(batch, "target", None), Tensor):
                 raise InputError("domain adaptation trains on batches with x, y and target: use data Domains (docs, Data)")
-            expect_shape("shape", self.hparams["shape"], batch.target)
+            expect_shape("shape", self.shape, batch.target)
             if len(batch.x) == 1 and any(isinstance(part, DomainNorm | _BatchNorm) for part in self.modules()):
                 raise InputError("batch norm needs at least 2 pictures of each domain in a batch: set data.batch_size")
 

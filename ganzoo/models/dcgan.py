@@ -14,6 +14,7 @@ from ganzoo.losses import opinions
 from ganzoo.models.gan import GAN
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganzoo.noises import Noise, Normal
+from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 
 
 class DCGAN(GAN):
@@ -28,23 +29,23 @@ class DCGAN(GAN):
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
         noise: what z is drawn from; ``Normal()``. The paper's is ``Uniform(-1, 1)``.
-        play: the other arguments of ``GAN`` (``hidden`` and ``momentum`` have no meaning here).
+        play: the other arguments of ``GAN``, but ``hidden`` and ``momentum``, which its networks and Adam do not have.
     """
 
     def __init__(
         self,
-        shape: tuple[int, int, int] = (3, 64, 64),
-        width: int = 64,
-        lr: float = 2e-4,
-        beta1: float = 0.5,
+        shape: Shape = (3, 64, 64),
+        width: Size = 64,
+        lr: LearningRate = 2e-4,
+        beta1: HalfOpenUnitInterval = 0.5,
         noise: Noise | None = None,
         **play: Any,
     ) -> None:
         self.width, self.beta1 = width, beta1
-        super().__init__(shape=shape, noise=noise or Normal(), lr=lr, **play)
+        super().__init__(shape=shape, noise=noise or Normal(), lr=lr, hidden=1, momentum=0.0, **play)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
-        channels, size, _ = self.hparams["shape"]
+        channels, size, _ = self.shape
         return DCGANGenerator(self.latent, channels, size, self.width), DCGANDiscriminator(channels, size, self.width)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:

@@ -20,6 +20,7 @@ from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
 from ganzoo.noises import Noise, Normal, Uniform
 from ganzoo.parts import build
+from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
 
 
@@ -43,34 +44,30 @@ class GAN(AdversarialModule, Sampler):
 
     def __init__(
         self,
-        shape: tuple[int, int, int] = (1, 28, 28),
-        latent: int = 100,
-        hidden: int = 1200,
-        k: int = 1,
+        shape: Shape = (1, 28, 28),
+        latent: Size = 100,
+        hidden: Size = 1200,
+        k: PositiveInt = 1,
         loss: AdversarialLoss | None = None,
-        lr: float = 0.1,
-        momentum: float = 0.5,
+        lr: LearningRate = 0.1,
+        momentum: HalfOpenUnitInterval = 0.5,
         noise: Noise | None = None,
         **play: Any,
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
-        if k < 1:
-            raise InputError(f"k is a number of discriminator steps, at least 1, not {k}")
-        if latent < 1:
-            raise InputError(f"latent is the length of z, at least 1, not {latent}")
-        self.k, self.latent, self.lr, self.momentum = k, latent, lr, momentum
+        self.shape, self.latent, self.hidden = shape, latent, hidden
+        self.k, self.lr, self.momentum = k, lr, momentum
         self.noise = build(noise or Uniform(), Noise)  # type: ignore[type-abstract]
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
-        shape = self.hparams["shape"]
-        return MLPGenerator(self.latent, shape, self.hparams["hidden"]), MaxoutDiscriminator(shape)
+        return MLPGenerator(self.latent, self.shape, self.hidden), MaxoutDiscriminator(self.shape)
 
     def check_batch(self, batch: Any) -> None:
-        expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
+        expect_shape("shape", self.shape, getattr(batch, "x", None))
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
@@ -122,7 +119,15 @@ class GAN(AdversarialModule, Sampler):
 
 
 class SimultaneousGAN(GAN):
-    """The play of the released code: both gradients from one pass at the same point, then both step. It has no k."""
+    """The play of the released code: both gradients from one pass at the same point, then both step.
+
+    Args:
+        shape: (C, H, W) of a picture; the data's.
+        play: the other arguments of ``GAN``, but ``k``: one step of each player at a time is its play.
+    """
+
+    def __init__(self, shape: Shape = (1, 28, 28), **play: Any) -> None:
+        super().__init__(shape=shape, k=1, **play)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = batch.x
@@ -146,9 +151,9 @@ class ConvolutionalGAN(SimultaneousGAN):
 
     def __init__(
         self,
-        shape: tuple[int, int, int] = (3, 32, 32),
-        hidden: int = 8000,
-        lr: float = 0.004,
+        shape: Shape = (3, 32, 32),
+        hidden: Size = 8000,
+        lr: LearningRate = 0.004,
         noise: Noise | None = None,
         **play: Any,
     ) -> None:
@@ -159,8 +164,8 @@ class ConvolutionalGAN(SimultaneousGAN):
         super().__init__(shape=shape, noise=noise or Normal(), hidden=hidden, lr=lr, **play)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
-        channels = self.hparams["shape"][0]
-        return DeconvGenerator(self.latent, channels, self.hparams["hidden"]), ConvMaxoutDiscriminator(channels)
+        channels = self.shape[0]
+        return DeconvGenerator(self.latent, channels, self.hidden), ConvMaxoutDiscriminator(channels)
 
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         return super().sample(n, y, generator).clamp(-1, 1)  # its output layer is linear

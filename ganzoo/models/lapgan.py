@@ -26,6 +26,7 @@ from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDis
 from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
 from ganzoo.pyramid import Operators, Resize, gaussian
+from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeInt, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumClimb
 
 ROLES = "discriminator", "generator"  # in the order of their turns
@@ -61,18 +62,18 @@ class LAPGAN(AdversarialModule, CascadeSampler):
 
     def __init__(
         self,
-        shape: tuple[int, int, int] = (3, 28, 28),
-        sizes: tuple[int, ...] = (8, 14, 28),
-        classes: int | None = None,
-        width: int = 64,
-        latent: int = 100,
-        hidden_G: int = 1200,
-        hidden_D: int = 600,
-        only: int | None = None,
+        shape: Shape = (3, 28, 28),
+        sizes: tuple[Size, ...] = (8, 14, 28),
+        classes: Size | None = None,
+        width: Size = 64,
+        latent: Size = 100,
+        hidden_G: Size = 1200,
+        hidden_D: Size = 600,
+        only: NonNegativeInt | None = None,
         operators: Operators | None = None,
         loss: AdversarialLoss | None = None,
-        lr: float = 0.02,
-        momentum: float = 0.5,
+        lr: LearningRate = 0.02,
+        momentum: HalfOpenUnitInterval = 0.5,
         optimizers: dict[str, dict[str, Any]] | None = None,
         noise: Noise | None = None,
         **play: Any,
@@ -80,13 +81,13 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         absent = {f"{role}_{k}" for role in ROLES for k in range(len(sizes)) if only not in (None, k)}
         super().__init__(optimizers={p: each for p, each in (optimizers or {}).items() if p not in absent}, **play)
         self.save_hyperparameters()
-        if not sizes or list(sizes) != sorted(set(sizes)) or sizes[0] < 1 or tuple(shape[1:]) != (sizes[-1], sizes[-1]):
+        if not sizes or list(sizes) != sorted(set(sizes)) or tuple(shape[1:]) != (sizes[-1], sizes[-1]):
             raise InputError(f"sizes rise to the height and width of shape {tuple(shape)}, and {tuple(sizes)} do not")
-        if only is not None and not 0 <= only < len(sizes):
+        if only is not None and only >= len(sizes):
             raise InputError(f"only is a level from 0, the base, to {len(sizes) - 1}, not {only}")
-        if latent < 1 or (classes is not None and classes < 1):
-            raise InputError(f"latent and classes are at least 1 (no classes: null), not {latent} and {classes}")
-        self.sizes, self.classes, self.latent, self.lr, self.momentum = tuple(sizes), classes, latent, lr, momentum
+        self.shape, self.sizes, self.classes, self.latent = shape, tuple(sizes), classes, latent
+        self.width, self.hidden_G, self.hidden_D, self.only = width, hidden_G, hidden_D, only
+        self.lr, self.momentum = lr, momentum
         self.levels = range(len(sizes)) if only is None else range(only, only + 1)  # those that are trained
         self.operators = build(operators or Resize(), Operators)  # type: ignore[type-abstract]
         self.noise = build(noise or Uniform(-1, 1), Noise)  # type: ignore[type-abstract]
@@ -103,17 +104,17 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         G: (z, l, y) -> h [N, C, size, size]; D: (h, l, y) -> [N, 1] logits. z is [N, latent] at the base, [N, 1, size,
         size] above it.
         """
-        h, (C, *_) = self.hparams, self.hparams["shape"]
-        base, classes = (C, self.sizes[0], self.sizes[0]), self.classes or 0
-        G = [ResidualGenerator(C, size, h["width"], classes) for size in self.sizes[1:]]
-        D = [ResidualDiscriminator(C, size, h["width"], classes) for size in self.sizes[1:]]
+        C, classes = self.shape[0], self.classes or 0
+        base = (C, self.sizes[0], self.sizes[0])
+        G = [ResidualGenerator(C, size, self.width, classes) for size in self.sizes[1:]]
+        D = [ResidualDiscriminator(C, size, self.width, classes) for size in self.sizes[1:]]
         return (
-            [BaseGenerator(base, self.latent, classes, h["hidden_G"]), *G],
-            [BaseDiscriminator(base, classes, h["hidden_D"]), *D],
+            [BaseGenerator(base, self.latent, classes, self.hidden_G), *G],
+            [BaseDiscriminator(base, classes, self.hidden_D), *D],
         )
 
     def check_batch(self, batch: Any) -> None:
-        expect_shape("shape", self.hparams["shape"], getattr(batch, "x", None))
+        expect_shape("shape", self.shape, getattr(batch, "x", None))
         if self.classes is not None:
             declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
             expect_labels(getattr(batch, "y", None), self.classes, declared)
@@ -177,7 +178,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
     @served
     @torch.no_grad()
     def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
-        nothing = next(self.parameters()).new_zeros(n, self.hparams["shape"][0], self.sizes[0], self.sizes[0])
+        nothing = next(self.parameters()).new_zeros(n, self.shape[0], self.sizes[0], self.sizes[0])
         return [image.clamp(-1, 1) for image in self.climb(range(len(self.sizes)), nothing, self.code(y, n), generator)]
 
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
@@ -217,7 +218,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
             for name in kind:
                 if kind[name] != kinds[0][name]:
                     raise InputError(f"levels of one pyramid agree in {name}, and not {kinds[0][name]} and {kind[name]}")
-        found = [part.hparams["only"] for part in parts]
+        found: list[Any] = [part.only for part in parts]
         levels = list(range(len(parts[0].sizes))) if parts else []
         if not parts or len(found) != len(levels) or set(found) != set(levels):
             raise InputError(

@@ -5,7 +5,7 @@ dropout alone, in training and at test (sections 3.1, 3.3). arXiv 1611.07004.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,11 @@ from torch.optim import Adam, Optimizer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
-from ganzoo.errors import InputError
 from ganzoo.generative import Translated, Translator, expect_shape, own_noise
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
 from ganzoo.parts import build
+from ganzoo.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
 class Pix2Pix(AdversarialModule, Translator):
@@ -42,38 +42,37 @@ class Pix2Pix(AdversarialModule, Translator):
 
     def __init__(
         self,
-        inputs: int = 3,
-        outputs: int = 3,
-        depth: int = 8,
-        width: int = 64,
-        patch: int = 70,
+        inputs: Size = 3,
+        outputs: Size = 3,
+        depth: Halvings = 8,
+        width: Size = 64,
+        patch: Literal[1, 16, 34, 70, 142, 286] = 70,
         skips: bool = True,
-        lambda_L1: float = 100.0,
+        lambda_L1: NonNegativeFloat = 100.0,
         loss: AdversarialLoss | None = None,
-        lr: float = 2e-4,
-        beta1: float = 0.5,
+        lr: LearningRate = 2e-4,
+        beta1: HalfOpenUnitInterval = 0.5,
         **play: Any,
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
-        if patch not in STRIDED:
-            raise InputError(f"patch is one of {', '.join(map(str, STRIDED))} pixels, not {patch}")
+        self.inputs, self.outputs, self.depth, self.width = inputs, outputs, depth, width
+        self.patch, self.skips = patch, skips
         self.lambda_L1, self.lr, self.beta1 = lambda_L1, lr, beta1
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; D: both stacked -> [N, 1, h, w] logits."""
-        h = self.hparams
-        G = UNet(h["inputs"], h["outputs"], h["depth"], h["width"], h["skips"])
-        D = PatchGAN(h["inputs"] + h["outputs"], STRIDED[h["patch"]], h["width"])
+        G = UNet(self.inputs, self.outputs, self.depth, self.width, self.skips)
+        D = PatchGAN(self.inputs + self.outputs, STRIDED[self.patch], self.width)
         return G, D
 
     def check_batch(self, batch: Any) -> None:
         x, y = getattr(batch, "x", None), getattr(batch, "y", None)
         size = x.shape[2:] if isinstance(x, Tensor) else ()
-        expect_shape("inputs", (self.hparams["inputs"], *size), x)
-        expect_shape("outputs", (self.hparams["outputs"], *size), y)
+        expect_shape("inputs", (self.inputs, *size), x)
+        expect_shape("outputs", (self.outputs, *size), y)
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}

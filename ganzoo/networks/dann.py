@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.norms import per_domain
-from ganzoo.ranges import Checked
+from ganzoo.ranges import Checked, HalfOpenUnitInterval, Size
 
 Networks = tuple[nn.Module, nn.Module, nn.Module]
 
@@ -93,7 +93,7 @@ class NormedFamily(DomainNetworks):
         dropout: share of the second convolution's maps, and of the label predictor's first layer, dropped in training.
     """
 
-    def __init__(self, maps: tuple[int, int] = (64, 50), hidden: int = 100, dropout: float = 0.5) -> None:
+    def __init__(self, maps: tuple[Size, Size] = (64, 50), hidden: Size = 100, dropout: HalfOpenUnitInterval = 0.5) -> None:
         self.maps = maps
         self.hidden = hidden
         self.dropout = dropout
@@ -124,7 +124,7 @@ class SVHNFamily(DomainNetworks):
         dropout: share of hidden units of both heads that is dropped in training.
     """
 
-    def __init__(self, dropout: float = 0.5) -> None:
+    def __init__(self, dropout: HalfOpenUnitInterval = 0.5) -> None:
         self.dropout = dropout
 
     def networks(self, shape: Sequence[int], classes: int) -> Networks:
@@ -179,7 +179,7 @@ class TorchvisionFamily(DomainNetworks):
         bottleneck: features that both heads see.
     """
 
-    def __init__(self, name: str = "resnet50", weights: str | None = None, bottleneck: int = 256) -> None:
+    def __init__(self, name: str = "resnet50", weights: str | None = None, bottleneck: Size = 256) -> None:
         self.name = name
         self.weights = weights
         self.bottleneck = bottleneck
