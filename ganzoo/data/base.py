@@ -60,6 +60,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         classes: number of classes or None.
         train_set: after setup, a dataset of samples (None where there is no such split); likewise `val_set`,
             `test_set`.
+        origin: where the pictures come from, for error messages; empty where that is clear.
 
     Raises:
         InputError: a number out of range; in the loaders, a split without pictures or a training set smaller than a
@@ -78,6 +79,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         self.train_set: Dataset | None = None
         self.val_set: Dataset | None = None
         self.test_set: Dataset | None = None
+        self.origin = ""
         self._is_set_up = False
 
     @abstractmethod
@@ -168,7 +170,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         if not self._is_set_up:
             raise InputError(f"{self._name} is not set up: call prepare_data() and setup() before asking for a loader")
         if dataset is None or len(dataset) == 0:  # type: ignore[arg-type]
-            raise InputError(f"{self._name} has no {split} pictures")
+            raise InputError(f"{self._name} has no {split} pictures" + (f" in {self.origin}" if self.origin else ""))
         return dataset
 
     def _loader(self, dataset: Dataset, kind: type[DataLoader] = DataLoader, **options: Any) -> DataLoader:

@@ -16,12 +16,12 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from ganzoo.data import mnistm
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.batches import Images, TwoDomains
-from ganzoo.data.checks import at_least, one_of, share
+from ganzoo.data.checks import at_least, one_of, share, value_above_zero
 from ganzoo.data.digits import Digits
 from ganzoo.data.folder import CentreCropped, CropAndMirror, PictureFile
-from ganzoo.data.pictures import find_pictures, picture_sizes, resize
+from ganzoo.data.pictures import Damaged, find_pictures, resize, say_if_dark, whole_pictures
 from ganzoo.data.sampling import Augmented, picture_rng, unchanged
-from ganzoo.data.splits import split_files, split_folders, sub_folders
+from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders, sub_folders
 from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError, one_line
 
@@ -57,10 +57,14 @@ class Domain(ABC):
     Attributes:
         channels: that its pictures come with.
         class_names: in the order of the labels; empty where nothing is labelled.
+        empty: names of class folders without pictures.
+        origin: where its pictures are, for error messages.
     """
 
     channels: int
     class_names: Sequence[str]
+    empty: Sequence[str] = ()
+    origin: str = ""
 
     def prepare(self) -> None:
         """Fetches what is not there."""
@@ -312,32 +316,53 @@ DIGITS: dict[str, type[DigitDomain]] = {
 }
 
 
+class FolderOptions(NamedTuple):
+    """How a folder of a domain is read.
+
+    Attributes:
+        mirror: mirror training pictures half of the time.
+        val_share: in [0, 1), share of the files that is held out where neither ``val`` nor ``test`` is there; with 0 the
+            training pictures are the ones to validate and to test on.
+        splits: False says that no folder is a split, whatever it is called.
+        damaged: what is done about damaged files.
+        max_value: the value that is white in grey files of more than 8 bits; None for 65535.
+    """
+
+    mirror: bool = True
+    val_share: float = 0.1
+    splits: bool = True
+    damaged: Damaged = "refuse"
+    max_value: float | None = None
+
+
 class FolderDomain(Domain):
     """A folder with a folder for each class, or, as a target, with the pictures themselves; read when asked for.
 
     Args:
-        root: the folder, with or without ``train``, ``val``, ``test`` in it.
-        mirror: mirror training pictures half of the time.
-        val_share: in [0, 1), share of the files that is held out where there are no split folders; with 0 the training
-            pictures are the ones to validate and to test on.
+        root: the folder, with or without folders of splits in it.
+        options: how it is read.
     """
 
     channels = 3
 
-    def __init__(self, root: str, mirror: bool, val_share: float) -> None:
+    def __init__(self, root: str, options: FolderOptions) -> None:
         self.root = Path(root)
-        self.mirror = mirror
-        self.val_share = val_share
+        self.options = options
+        self.layout = split_folders(self.root, options.splits, labelled=True)
+        self.origin = described(self.root, self.layout)
         # a target may have labels in its test folder only
-        folders = [self.root / split for split in split_folders(self.root) or [""]]
-        self.class_names = next((names for folder in folders if (names := sub_folders(folder))), [])
+        where = next((folder for folder in self.layout.values() if sub_folders(folder)), self.root)
+        self.class_names = class_folders(where) if where != self.root or "" in self.layout else []
+        self.empty = sorted(set(sub_folders(where)) - set(self.class_names))
+        self._parts: tuple[list[PictureFile], list[PictureFile], list[PictureFile]] | None = None
 
     def training_set(self, channels: int, size: int, labelled: bool) -> Augmented:
         files, *_ = self._splits()
         if labelled and files and files[0].label is None:
             raise InputError(f"labelled pictures need a folder for each class, and {files[0].path.parent} has none")
+        say_if_dark([file.path for file in files], self.options.max_value)
         files = files if labelled else [file._replace(label=None) for file in files]
-        return Augmented(files, CropAndMirror(size, channels, self.mirror), 0)
+        return Augmented(files, CropAndMirror(size, channels, self.options.mirror, self.options.max_value), 0)
 
     def held_out(self, channels: int, size: int) -> tuple[Dataset, Dataset]:
         train, *held_out = self._splits()
@@ -345,18 +370,23 @@ class FolderDomain(Domain):
         # folders come class by class, and the first few batches are what a sanity check and a picture see
         mixed = np.random.default_rng(0)
         known = [[files[i] for i in mixed.permutation(len(files))] for files in known]
-        val, test = (CentreCropped(files, size, channels) for files in known)
+        val, test = (CentreCropped(files, size, channels, self.options.max_value) for files in known)
         return val, test
 
     def _splits(self) -> tuple[list[PictureFile], list[PictureFile], list[PictureFile]]:
-        parts = split_files(self.root, self._files, lambda file: file.name, self.val_share)
-        picture_sizes(sorted({file.path for files in parts for file in files}))
-        return parts
+        if self._parts is None:
+            options = self.options
+            parts = split_files(self.layout, self._files, lambda file: file.name, options.val_share, options.splits)
+            whole = whole_pictures((file.path for files in parts for file in files), options.damaged, options.max_value)
+            train, val, test = ([file for file in files if file.path in whole] for files in parts)
+            refuse_shared(((file.path,) for file in train), ((file.path,) for file in (*val, *test)))
+            self._parts = train, val, test
+        return self._parts
 
     def _files(self, split: str) -> list[PictureFile]:
-        folder = self.root / split
-        labelled = bool(sub_folders(folder))
+        folder = self.layout[split]
         names = [(path, path.relative_to(folder)) for path in find_pictures(folder)]
+        labelled = any(len(name.parts) > 1 for _, name in names)
         return [PictureFile(path, name.as_posix(), self._label(folder, name) if labelled else None) for path, name in names]
 
     def _label(self, folder: Path, name: Path) -> int:
@@ -364,7 +394,7 @@ class FolderDomain(Domain):
             raise InputError(f"{folder / name} is in no class folder, though others are: move it into one")
         if name.parts[0] not in self.class_names:
             raise InputError(f"{folder / name.parts[0]} is not one of the classes {', '.join(self.class_names)}")
-        return list(self.class_names).index(name.parts[0])
+        return self.class_names.index(name.parts[0])
 
 
 @lru_cache(maxsize=8)
@@ -450,8 +480,12 @@ class Domains(ImageDataModule):
             very same, which leaves the domain classifier nothing to find. An epoch stays as long.
         epoch_length: pictures of each domain in an epoch; None for the larger domain's.
         mirror: mirror a folder's training pictures left to right half of the time.
-        val_share: in [0, 1), expected share of a folder's files that validates and tests where it has no ``train``; with 0
-            all train, and the same are evaluated (as in Office's transductive protocol).
+        val_share: in [0, 1), expected share of a folder's files that validates and tests where neither ``val`` nor ``test``
+            is there; with 0 all train, and the same are evaluated (as in Office's transductive protocol).
+        splits: False says that no folder is a split, whatever it is called.
+        damaged: "refuse" ends with the names of a folder's damaged files before training; "skip" decodes every file once,
+            and goes on without them.
+        max_value: the value that is white in a folder's grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
         batch_size: pictures of each domain in a batch of each process.
         num_workers: processes that load.
         seed: of the training orders and of the augmentation.
@@ -481,6 +515,9 @@ class Domains(ImageDataModule):
         epoch_length: int | None = None,
         mirror: bool = True,
         val_share: float = 0.1,
+        splits: bool = True,
+        damaged: Damaged = "refuse",
+        max_value: float | None = None,
         batch_size: int = 64,
         num_workers: int = 0,
         seed: int = 0,
@@ -491,9 +528,11 @@ class Domains(ImageDataModule):
         self.epoch_length = None if epoch_length is None else at_least("epoch_length", epoch_length, 1)
         self.train_on_target = train_on_target
         places = Places(root, photographs, fonts)
-        share("val_share", val_share)
-        self.source = _domain("source", source, source_root, places, mirror, val_share)
-        self.target = _domain("target", target, target_root, places, mirror, val_share)
+        one_of("damaged", damaged, ("refuse", "skip"))
+        max_value = value_above_zero("max_value", max_value)
+        options = FolderOptions(mirror, share("val_share", val_share), splits, damaged, max_value)
+        self.source = _domain("source", source, source_root, places, options)
+        self.target = _domain("target", target, target_root, places, options)
         self.class_names = self._class_names(source_root or source, target_root or target)
         shape = (channels or max(self.source.channels, self.target.channels), size, size)
         super().__init__(shape, len(self.class_names), batch_size=batch_size, num_workers=num_workers, seed=seed)
@@ -512,7 +551,11 @@ class Domains(ImageDataModule):
         source = self.source.training_set(channels, size, labelled=True)
         target = self.target.training_set(channels, size, labelled=self.train_on_target)
         length = self.epoch_length or max(len(source), len(target))
-        if self.train_on_target:
+        without = [domain.origin for domain, pictures in ((self.source, source), (self.target, target)) if not len(pictures)]
+        self.origin = " and ".join(without)
+        if without:
+            train = None
+        elif self.train_on_target:
             train = BothDomains(target, None, length, self.seed)
         else:
             train = BothDomains(source, target, length, self.seed)
@@ -542,7 +585,7 @@ class Domains(ImageDataModule):
             raise InputError(f"the source's pictures need a folder for each class, and {source} has none")
         if self.train_on_target and not theirs:
             raise InputError(f"train_on_target needs the target's labels, and {target} has no folder for each class")
-        if theirs and set(ours) != set(theirs):
+        if theirs and set(ours) != {*theirs, *(name for name in self.target.empty if name in ours)}:
             alone = "; ".join(
                 f"only {where} has {', '.join(sorted(names)[:3])}"
                 for where, names in ((source, set(ours) - set(theirs)), (target, set(theirs) - set(ours)))
@@ -551,10 +594,12 @@ class Domains(ImageDataModule):
             raise InputError(
                 f"the two domains need the same classes: {alone} (unlabelled pictures lie directly in the target's folder)"
             )
+        if theirs:  # labels count by the source's names
+            self.target.class_names = ours
         return ours
 
 
-def _domain(which: str, name: str, folder: str | None, places: Places, mirror: bool, val_share: float) -> Domain:
+def _domain(which: str, name: str, folder: str | None, places: Places, options: FolderOptions) -> Domain:
     one_of(which, name, (*DIGITS, "folder"))
     if (name == "folder") != (folder is not None):
         raise InputError(
@@ -562,4 +607,4 @@ def _domain(which: str, name: str, folder: str | None, places: Places, mirror: b
             if folder is None
             else f"{which}_root is for {which}: folder, and {which} is {name}"
         )
-    return DIGITS[name](places) if folder is None else FolderDomain(folder, mirror, val_share)
+    return DIGITS[name](places) if folder is None else FolderDomain(folder, options)

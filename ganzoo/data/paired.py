@@ -1,6 +1,6 @@
 """Pairs of pictures on disk, in the two forms that pix2pix made usual."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,12 +10,15 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs
-from ganzoo.data.checks import at_least, one_of, share
-from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture, resize
+from ganzoo.data.checks import at_least, one_of, share, value_above_zero
+from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
 from ganzoo.data.sampling import Augmented
-from ganzoo.data.splits import split_files
+from ganzoo.data.splits import Layout, described, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.errors import InputError
+from ganzoo.say import say
 
+Sizes = Mapping[Path, tuple[int, int]]
+"""(height, width) of the pictures that can be read."""
 Direction = Literal["AtoB", "BtoA"]
 
 
@@ -29,16 +32,21 @@ class PairFile(NamedTuple):
     a: Path
     b: Path | None
 
-    def read(self, channels_a: int, channels_b: int) -> tuple[Tensor, Tensor]:
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Its files."""
+        return (self.a,) if self.b is None else (self.a, self.b)
+
+    def read(self, channels_a: int, channels_b: int, max_value: float | None = None) -> tuple[Tensor, Tensor]:
         """uint8 [channels_a, H, W] and [channels_b, H', W'].
 
         Raises:
             InputError: a file cannot be read.
         """
-        left = read_picture(self.a, channels_a)
+        left = read_picture(self.a, channels_a, max_value)
         if self.b is not None:
-            return left, read_picture(self.b, channels_b)
-        both = left if channels_b == channels_a else read_picture(self.a, channels_b)
+            return left, read_picture(self.b, channels_b, max_value)
+        both = left if channels_b == channels_a else read_picture(self.a, channels_b, max_value)
         half = left.shape[-1] // 2
         return left[..., :half].contiguous(), both[..., half:].contiguous()
 
@@ -46,12 +54,13 @@ class PairFile(NamedTuple):
 class PairReader:
     """Reads a pair as (x, y) in the wanted direction, both resized to a square of `size` pixels."""
 
-    def __init__(self, direction: Direction, channels_x: int, channels_y: int) -> None:
+    def __init__(self, direction: Direction, channels_x: int, channels_y: int, max_value: float | None = None) -> None:
+        self.max_value = max_value
         self.flipped = direction == "BtoA"
         self.channels = (channels_y, channels_x) if self.flipped else (channels_x, channels_y)
 
     def __call__(self, file: PairFile, size: int) -> ImagePairs:
-        a, b = (resize(image, size, size) for image in file.read(*self.channels))
+        a, b = (resize(image, size, size) for image in file.read(*self.channels, self.max_value))
         return ImagePairs(b, a) if self.flipped else ImagePairs(a, b)
 
 
@@ -87,25 +96,15 @@ class Resized(Dataset):
 
 
 def side_by_side(folder: Path) -> list[PairFile]:
-    """The pairs of a folder whose files are twice as wide as high, A left and B right.
-
-    Raises:
-        InputError: a file of another form, or none.
-    """
-    paths = find_pictures(folder)
-    for path, (height, width) in zip(paths, picture_sizes(paths), strict=True):
-        if width != 2 * height:
-            raise InputError(
-                f"{path} is {width} wide and {height} high: two square pictures side by side are twice as wide as high"
-            )
-    return [PairFile(path.relative_to(folder).with_suffix("").as_posix(), path, None) for path in paths]
+    """The pairs of a folder whose files are A and B in one picture, A its left half and B its right one."""
+    return [PairFile(path.relative_to(folder).with_suffix("").as_posix(), path, None) for path in find_pictures(folder)]
 
 
 def joined(folder_a: Path, folder_b: Path) -> list[PairFile]:
     """The pairs of two folders, joined by the files' relative names without extension.
 
     Raises:
-        InputError: a file without its fellow, two of the same name, or two of different proportions.
+        InputError: a file without its fellow, or two of the same name.
     """
     a, b = _by_stem(folder_a), _by_stem(folder_b)
     for these, those, folder in ((a, b, folder_b), (b, a, folder_a)):
@@ -115,16 +114,7 @@ def joined(folder_a: Path, folder_b: Path) -> list[PairFile]:
             raise InputError(
                 f"{len(alone)} of {len(these)} pictures have no fellow of the same name in {folder}: {examples}"
             )
-    pairs = [PairFile(stem, a[stem], b[stem]) for stem in sorted(a)]
-    sizes_a = picture_sizes([pair.a for pair in pairs])
-    sizes_b = picture_sizes([b[pair.name] for pair in pairs])
-    for pair, (height_a, width_a), (height_b, width_b) in zip(pairs, sizes_a, sizes_b, strict=True):
-        if height_a * width_b != height_b * width_a:
-            raise InputError(
-                f"{pair.a} ({width_a}x{height_a}) and {pair.b} ({width_b}x{height_b}) differ in proportions: "
-                "the pictures of a pair must show the same frame"
-            )
-    return pairs
+    return [PairFile(stem, a[stem], b[stem]) for stem in sorted(a)]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -137,18 +127,68 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
+def check_halves(files: Sequence[PairFile], sizes: Sizes) -> None:
+    """Says how files are cut in the middle where the halves are not square.
+
+    Raises:
+        InputError: a file that is not wider than high, or cannot be halved.
+    """
+    halves = []
+    for file in files:
+        height, width = sizes[file.a]
+        if width <= height or width % 2:
+            raise InputError(
+                f"{file.a} is {width} wide and {height} high: a file of two pictures side by side is wider than high, and "
+                "of an even width; or put the pictures into two folders A and B"
+            )
+        if width != 2 * height:
+            halves.append((file, f"{width // 2}x{height}"))
+    if halves:
+        file, half = halves[0]
+        others = f", and {len(halves) - 1} more likewise" if len(halves) > 1 else ""
+        say(f"{file.a} is cut in the middle into two pictures of {half}{others}; they become square")
+
+
+def check_frames(files: Sequence[PairFile], sizes: Sizes) -> None:
+    """Refuses pairs of unlike proportions, and says where they are only nearly alike.
+
+    Sides that were rounded to whole pixels, or lost one at the edge, are alike.
+
+    Raises:
+        InputError: pairs whose proportions are more than a tenth apart: how many, and one of them.
+    """
+    wrong: list[str] = []
+    near: list[str] = []
+    for file in files:
+        (low_a, high_a), (low_b, high_b) = (_proportions(*sizes[path]) for path in file.paths)
+        if low_a > high_b or low_b > high_a:
+            apart = max(low_a / high_b, low_b / high_a)
+            shapes = (f"{path} ({sizes[path][1]}x{sizes[path][0]})" for path in file.paths)
+            (wrong if apart > 1.1 else near).append(" and ".join(shapes))
+    if wrong:
+        others = f", and so do {len(wrong) - 1} more pairs" if len(wrong) > 1 else ""
+        raise InputError(f"{wrong[0]} differ in proportions{others}: the pictures of a pair must show the same frame")
+    if near:
+        say(f"{len(near)} of {len(files)} pairs differ a little in proportions, and are stretched to one: {near[0]}")
+
+
+def _proportions(height: int, width: int) -> tuple[float, float]:
+    """The least and the largest width / height of a picture whose sides may be a pixel off."""
+    return (width - 1) / (height + 1), (width + 1) / max(height - 1, 0.5)
+
+
 class Paired(ImageDataModule):
     """Pairs of pictures. Batches are ``ImagePairs``: x is to be turned into y.
 
-    Three forms are known by their folders: with `root_b`, A is in `root` and B in `root_b` under the same names;
-    with folders ``A`` and ``B`` in `root`, likewise in those; otherwise every file of `root` holds A and B side by
-    side, as pix2pix publishes them. In each, folders ``train`` and ``val`` or ``test`` are the splits, and one that is
-    missing is the same as the other; without them a share of the pairs validates, chosen by a hash of the name, and
-    tests as well.
+    The forms are known by their folders: with `root_b`, A is in `root` and B in `root_b` under the same names; with folders
+    ``A`` and ``B`` in `root`, or ``trainA``, ``trainB``, ``testA`` and so on, or ``A`` and ``B`` in each of its splits, in
+    those; otherwise every file of `root` holds A and B side by side, as pix2pix publishes them, and is cut in the middle.
+    In each, folders of splits are known as by :class:`~ganzoo.data.ImageFolder`, and without them a share of the pairs
+    validates, chosen by a hash of the name, and tests as well.
 
     Training has the paper's jitter (section 6.2 of its appendix): both pictures are resized to `load_size`, cropped to
     `size` at one random place, and mirrored together half of the time. Validation and test only resize to `size`.
-    Pictures that are not square become square.
+    Pictures that are not square become square. Pairs of unlike proportions are refused; a few pixels' difference is said.
 
     Args:
         root: folder of the pairs, or of A.
@@ -159,7 +199,11 @@ class Paired(ImageDataModule):
         mirror: mirror training pairs left to right half of the time.
         channels_x: of the input, 1 or 3.
         channels_y: of the output, 1 or 3.
-        val_share: in [0, 1), expected share of the pairs that validates where there are no split folders.
+        val_share: in [0, 1), expected share of the pairs that validates where neither ``val`` nor ``test`` is there.
+        splits: False says that no folder is a split, whatever it is called.
+        damaged: "refuse" ends with the damaged files' names before training; "skip" decodes every file once, and goes on
+            without their pairs.
+        max_value: the value that is white in grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
         batch_size: pairs in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the augmentation.
@@ -183,6 +227,9 @@ class Paired(ImageDataModule):
         channels_x: int = 3,
         channels_y: int = 3,
         val_share: float = 0.1,
+        splits: bool = True,
+        damaged: Damaged = "refuse",
+        max_value: float | None = None,
         batch_size: int = 1,
         num_workers: int = 0,
         seed: int = 0,
@@ -199,29 +246,49 @@ class Paired(ImageDataModule):
         self.load_size = load_size
         self.mirror = mirror
         self.val_share = share("val_share", val_share)
+        self.has_splits = splits
+        one_of("damaged", damaged, ("refuse", "skip"))
+        self.damaged: Damaged = damaged
+        self.max_value = value_above_zero("max_value", max_value)
         self.shape_x = (channels_x, size, size)
         self.shape_y = (channels_y, size, size)
         super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)
 
     def splits(self) -> Splits:
-        folder_a, folder_b = self._folders()
+        a, b = self._sides()
+        self.origin = described(self.root, a)
 
         def files_of(split: str) -> list[PairFile]:
-            return side_by_side(folder_a / split) if folder_b is None else joined(folder_a / split, folder_b / split)
+            return side_by_side(a[split]) if b is None else joined(a[split], b[split])
 
-        train, val, test = split_files(folder_a, files_of, lambda file: file.name, self.val_share)
-        read = PairReader(self.direction, self.shape_x[0], self.shape_y[0])
+        parts = split_files(a, files_of, lambda file: file.name, self.val_share, self.has_splits)
+        every = dict.fromkeys(file for files in parts for file in files)
+        sizes = whole_pictures((path for file in every for path in file.paths), self.damaged, self.max_value)
+        train, val, test = ([file for file in files if set(file.paths) <= sizes.keys()] for files in parts)
+        check = check_halves if b is None else check_frames
+        check([file for file in every if set(file.paths) <= sizes.keys()], sizes)
+        refuse_shared((file.paths for file in train), (file.paths for file in (*val, *test)))
+        for which in range(1 if b is None else 2):
+            say_if_dark([file.paths[which] for file in train or test], self.max_value)
+        read = PairReader(self.direction, self.shape_x[0], self.shape_y[0], self.max_value)
         jitter = Jitter(read, self.load_size, self.size, self.mirror)
         return Augmented(train, jitter, self.seed), self._resized(val, read), self._resized(test, read)
 
     def _resized(self, files: list[PairFile], read: PairReader) -> Dataset | None:
         return Resized(files, read, self.size) if files else None
 
-    def _folders(self) -> tuple[Path, Path | None]:
+    def _sides(self) -> tuple[Layout, Layout | None]:
         if self.root_b is not None:
-            return self.root, self.root_b
-        a, b = self.root / "A", self.root / "B"
-        if a.is_dir() != b.is_dir():
-            there, missing = (a, b) if a.is_dir() else (b, a)
-            raise InputError(f"there is a folder {there} but no {missing}")
-        return (a, b) if a.is_dir() else (self.root, None)
+            sides = split_folders(self.root, self.has_splits), split_folders(self.root_b, self.has_splits)
+        else:
+            found = two_sides(self.root, self.has_splits)
+            if found is None:
+                return split_folders(self.root, self.has_splits), None
+            sides = found
+        a, b = sides
+        if set(a) != set(b):
+            raise InputError(
+                f"A and B need the same splits: A has {', '.join(filter(None, a)) or 'none'} and B "
+                f"{', '.join(filter(None, b)) or 'none'} ({', '.join(map(str, (*a.values(), *b.values())))})"
+            )
+        return sides

@@ -1,8 +1,13 @@
 """Picture files in, uint8 tensors out: the one place of `data` that opens a picture."""
 
 import os
-from collections.abc import Sequence
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,16 +17,32 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from ganzoo.errors import InputError, one_line
+from ganzoo.say import say
 
-EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+Damaged = Literal["refuse", "skip"]
+"""What is done about damaged files before training: an error that names them, or training without them."""
 
+EXTENSIONS = {
+    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".icb", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf"),
+    *(".jpg", ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".sgi", ".tga", ".tif", ".tiff", ".vda"),
+    *(".vst", ".webp"),
+}
+
+# what lies beside pictures and nobody takes for one
+_NOTES = {
+    *(".cfg", ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".parquet", ".pdf", ".py", ".sh", ".tsv"),
+    *(".txt", ".toml", ".xml", ".yaml", ".yml"),
+}
 # formats whose 32-bit mode "I" holds 16-bit values, by Pillow's own scaling
 _SIXTEEN_BITS_IN_I = {"PNG", "PPM"}
 _ORIENTATION = 0x0112
 _MANY = 2000
+_EXAMPLES = 3
+_LOOKED_AT = 8  # pictures by which the range of values is judged
+_DARK, _FLAT = 32, 4  # of 255
 
 
-def read_picture(path: str | Path, channels: int) -> Tensor:
+def read_picture(path: str | Path, channels: int, max_value: float | None = None) -> Tensor:
     """A picture file of any usual kind -> uint8 [channels, H, W].
 
     Alpha is composited on white, EXIF rotation is applied, palettes and CMYK become RGB, 16-bit grey becomes 8-bit by
@@ -31,27 +52,42 @@ def read_picture(path: str | Path, channels: int) -> Tensor:
     Args:
         path: the file.
         channels: 1 or 3.
+        max_value: the value that is white in grey files of more than 8 bits, whose values become
+            round(255 v / max_value), clipped to [0, 255]: 4095 for 12 bits in a 16-bit file. None for 65535. Pillow
+            reads colour files of 16 bits as 8, which it does not concern.
 
     Raises:
-        InputError: not a picture, damaged, cut short, or of a kind without a known range (32-bit).
+        InputError: not a picture, damaged, cut short, or of 32 bits and without `max_value`.
     """
     try:
         with Image.open(path) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
-            grey16 = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BITS_IN_I)
-            if image.mode in ("I", "F") and not grey16:
-                raise ValueError("32-bit pictures have no known range of values: save it with 8 or 16 bits")
-        upright = _eight_bit_grey(upright) if grey16 else _on_white(upright)
+            deep = _is_deep(image)
+            _refuse_unknown_range(image, max_value)
+        upright = _eight_bit_grey(upright, max_value) if deep else _on_white(upright)
         values = np.array(upright.convert("L" if channels == 1 else "RGB"))
     except Exception as error:  # Pillow's decoders raise errors of nearly any type on a damaged file
         raise InputError(f"cannot read the picture {path}: {one_line(error)}") from error
     return torch.from_numpy(values).view(*values.shape[:2], channels).permute(2, 0, 1).contiguous()
 
 
-def _eight_bit_grey(image: Image.Image) -> Image.Image:
-    values = np.array(image).astype(np.uint32)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _refuse_unknown_range(image: Image.Image, max_value: float | None) -> None:
+    unknown = image.mode == "F" or (image.mode == "I" and image.format not in _SIXTEEN_BITS_IN_I)
+    if unknown and max_value is None:
+        raise ValueError("32-bit pictures have no known range of values: give max_value, or save it with 8 or 16 bits")
+
+
+def _eight_bit_grey(image: Image.Image, max_value: float | None) -> Image.Image:
+    values = np.array(image)
+    if max_value is None:
+        return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    scaled = np.nan_to_num(values.astype(np.float64) * (255 / max_value))
+    return Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -62,54 +98,219 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) as :func:`read_picture` gives them, from the file's header alone.
+    """(height, width) as :func:`read_picture` gives them, without decoding the picture.
 
     Raises:
         InputError: not a picture, or its header is damaged.
     """
+    return _size(path, None, check_end=False)
+
+
+def _size(path: str | Path, max_value: float | None, check_end: bool) -> tuple[int, int]:
+    """(height, width); with `check_end`, of a file that :func:`read_picture` can read but for damage in its middle."""
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            _refuse_unknown_range(image, max_value)
+            ends, turned = _png_end(path) if image.format == "PNG" else (None, False)
+            # a PNG's own getexif decodes the whole picture to look for a chunk behind its pixels
+            exif = Image.Image.getexif(image) if image.format == "PNG" and not turned else image.getexif()
+            if check_end and not (_ends(path, image) if ends is None else ends):
+                image.load()  # decides: what stands at the end may be another program's
     except Exception as error:  # as in read_picture
         raise InputError(f"cannot read the picture {path}: {one_line(error)}") from error
-    return (width, height) if turned else (height, width)
+    return (width, height) if exif.get(_ORIENTATION, 1) in (5, 6, 7, 8) else (height, width)
+
+
+def _png_end(path: str | Path) -> tuple[bool, bool]:
+    """Whether a PNG has its last chunk, and whether a chunk behind the pixels could turn it."""
+    pixels = turned = False
+    with open(path, "rb", buffering=0) as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IEND":
+                return True, turned
+            if pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                text = file.read(min(length, 24))
+                turned |= kind == b"eXIf" or text.startswith((b"Raw profile type exif", b"XML:com.adobe.xmp"))
+                length -= len(text)
+            pixels |= kind == b"IDAT"
+            file.seek(length + 4, os.SEEK_CUR)
+    return False, turned
+
+
+def _ends(path: str | Path, image: Image.Image) -> bool:
+    """Whether a file ends as one of its kind does; false where that cannot be told without decoding it."""
+    length = os.path.getsize(path)
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        starts, sizes = (tags.get(a, tags.get(b, ())) for a, b in ((273, 324), (279, 325)))
+        return bool(starts) and all(start + size <= length for start, size in zip(starts, sizes, strict=False))
+    with open(path, "rb", buffering=0) as file:
+        if image.format == "WEBP":
+            return int.from_bytes(file.read(8)[4:], "little") + 8 <= length
+        file.seek(max(length - 64, 0))
+        tail = file.read(64).rstrip(b"\0\r\n ")
+    ends = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "GIF": b";"}
+    return image.format in ends and tail.endswith(ends[image.format])
 
 
 def picture_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """:func:`picture_size` of each file, so that a bad one is found before training; with a progress bar when many.
+    """:func:`picture_size` of each file, none of which may be damaged; with a progress bar when many.
 
     Raises:
-        InputError: the first file that is not a picture.
+        InputError: files that are not pictures, or are cut short: how many, and the first few.
     """
-    return [picture_size(path) for path in tqdm(paths, "checking pictures", disable=len(paths) < _MANY, leave=False)]
+    sizes = whole_pictures(paths)
+    return [sizes[path] for path in paths]
+
+
+def whole_pictures(
+    paths: Iterable[Path], damaged: Damaged = "refuse", max_value: float | None = None
+) -> dict[Path, tuple[int, int]]:
+    """The files that can be read, with their (height, width), so that a bad one is found before training.
+
+    Args:
+        paths: of the files; one that stands there twice is looked at once.
+        damaged: with "refuse" each file's header and its end are looked at, a fraction of a millisecond each; a file that
+            is damaged in its middle is found when it is read. With "skip" each file is decoded once, in threads, and
+            the number of those that are passed over is said.
+        max_value: as for :func:`read_picture`.
+
+    Raises:
+        InputError: with "refuse", files that are not pictures or are cut short; with "skip", if none is left.
+    """
+    files = sorted(set(paths))
+    look = partial(_size_or_error, max_value=max_value, decode=damaged == "skip")
+    with ThreadPoolExecutor(1 if damaged == "refuse" else min(8, os.cpu_count() or 1)) as pool:
+        sizes = list(tqdm(pool.map(look, files), "checking pictures", len(files), leave=False, disable=len(files) < _MANY))
+    found = dict(zip(files, sizes, strict=True))
+    errors = [str(error) for error in found.values() if isinstance(error, InputError)]
+    whole = {path: size for path, size in found.items() if not isinstance(size, InputError)}
+    if errors and (damaged == "refuse" or not whole):
+        others = f" and {len(errors) - 1} more of {len(files)} cannot be read" if len(errors) > 1 else ""
+        advice = "mend or delete it" if len(errors) == 1 else "mend or delete them"
+        skip = ", or give damaged: skip to do without" if damaged == "refuse" else ""
+        raise InputError(f"{errors[0]}{others}: {advice}{skip}")
+    if errors:
+        more = f", and {len(errors) - _EXAMPLES} more" if len(errors) > _EXAMPLES else ""
+        say(f"{len(errors)} of {len(files)} pictures are damaged and passed over: {'; '.join(errors[:_EXAMPLES])}{more}")
+    return whole
+
+
+def _size_or_error(path: Path, max_value: float | None, decode: bool) -> tuple[int, int] | InputError:
+    try:
+        if decode:
+            _, height, width = read_picture(path, 1, max_value).shape
+            return height, width
+        return _size(path, max_value, check_end=True)
+    except InputError as error:
+        return error
+
+
+def say_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
+    """Says so where pictures are all nearly black, or all of one value: 12 bits in a 16-bit file look so.
+
+    Up to eight are looked at, and only the first where its values are as they should be.
+    """
+    if not paths:
+        return
+    low, high, step = 255, 0, -(-len(paths) // _LOOKED_AT)
+    for path in paths[::step]:
+        values = read_picture(path, 1, max_value)
+        low, high = min(low, int(values.min())), max(high, int(values.max()))
+        if high >= _DARK and high - low >= _FLAT:
+            return
+    what = "nearly black" if high < _DARK else "all of nearly one value"
+    line = f"the pictures in {paths[0].parent} are {what}, {low} to {high} of 255"
+    with Image.open(paths[0]) as image:
+        deep = _is_deep(image)
+    if deep and 0 < high < _DARK:
+        bits = int((high - 0.5) * (max_value or 65535) / 255).bit_length()
+        line += f": if their files hold {bits} bits, give max_value: {2**bits - 1}"
+    say(line)
+
+
+@lru_cache(maxsize=1)
+def _readable() -> frozenset[str]:
+    """The extensions that this Pillow reads: AVIF, for one, is not in every build."""
+    Image.init()
+    known = Image.registered_extensions()
+    return frozenset(extension for extension in EXTENSIONS if known.get(extension) in Image.OPEN)
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
     """All picture files below a folder, by extension, sorted by name; hidden files and folders are passed over.
 
+    Links are followed, and each folder is gone through once: a link to a folder that is there already, or to one that
+    the link itself is in, adds nothing. How many files of which other kinds there are is said, but for notes beside
+    pictures (.txt, .json and the like).
+
     Raises:
         InputError: the folder is not there, cannot be read, or has no pictures.
     """
     folder = Path(folder)
+    found: list[Path] = []
+    others: Counter[str] = Counter()
+    for entry in _files_below(folder):
+        extension = os.path.splitext(entry.name)[1].lower()
+        # a link to nothing is found when it is read; a pipe would be read for ever
+        if extension in _readable() and (entry.is_file() or not os.path.exists(entry.path)):
+            found.append(Path(entry.path))
+        elif extension not in _NOTES:
+            others[extension or "without extension"] += 1
+    counts = ", ".join(f"{count} {extension}" for extension, count in others.most_common(6))
+    if not found:
+        there = f"; there are {counts}" if counts else ""
+        raise InputError(f"there are no pictures in {folder} (looked for {' '.join(sorted(_readable()))}){there}")
+    if counts:
+        say(f"{folder}: {len(found)} pictures; files of other kinds are passed over: {counts}")
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether there is a picture file below a folder."""
+    return any(os.path.splitext(entry.name)[1].lower() in _readable() for entry in _files_below(folder))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What is not a folder, below a folder; each folder once, whatever links lead to it."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
+    seen: set[str] = set()
+    # a class folder is often a link to elsewhere; links come last, so that a folder is found under its own name
+    folders, links = [str(folder)], list[str]()
+    while folders or links:
+        linked = not folders
+        here = folders.pop() if folders else links.pop(0)
+        real = os.path.realpath(here)
+        if real in seen or (linked and any(_is_within(inner, real) for inner in (os.path.dirname(here), folder))):
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(here) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
+        for entry in listed:
+            if is_hidden(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.is_dir():
+                links.append(entry.path)
+            else:
+                yield entry
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
 
-    found = []
-    # a class folder is often a link to elsewhere
-    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        found += [
-            Path(parent, name)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
-        ]
-    if not found:
-        raise InputError(f"there are no pictures in {folder} (looked for {' '.join(sorted(EXTENSIONS))})")
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+def _is_within(folder: str | Path, other: str) -> bool:
+    return os.path.commonpath([os.path.realpath(folder), other]) == other
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:

@@ -1,26 +1,57 @@
-"""Train, validation and test among files: by folders called so, or by a hash of the files' names."""
+"""Which folders are splits, which are classes, and which files are held out: the one place that knows."""
 
 import hashlib
+import os
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from ganzoo.data.pictures import EXTENSIONS, has_pictures, is_hidden
 from ganzoo.errors import InputError
+from ganzoo.say import say
 
 File = TypeVar("File")
-_SPLITS = ("train", "val", "test")
+Layout = Mapping[str, Path]
+"""The folder of each split, by "train", "val" and "test"; or {"": folder} where all files are in one."""
+
+WORDS = {
+    "train": ("train", "training", "trainval"),
+    "val": ("val", "valid", "validation", "validate", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+# train2017, val_256, Training Set, test-images
+_NAMES = {
+    split: re.compile(rf"({'|'.join(words)})(?:[-_ ]?(?:set|data|images|imgs))?[-_ ]?\d*", re.IGNORECASE)
+    for split, words in WORDS.items()
+}
+_ADVICE = "or give splits: false if there are no splits and all pictures train"
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder of this name holds, "train", "val" or "test"; None if it is no split's name.
+
+    Upper and lower case are the same. A number, or "set", "data" or "images", may follow: ``Train``, ``valid``,
+    ``test2017`` and ``Training Set`` are splits.
+    """
+    return next((split for split, names in _NAMES.items() if names.fullmatch(name)), None)
+
+
+def side_of(name: str, side: str) -> str | None:
+    """The split of a folder that is called by split and side, ``trainA`` or ``test_b``; None if it is not of this side."""
+    return split_of(name[:-1].rstrip("-_ ")) if name[-1:].upper() == side else None
 
 
 def is_held_out(name: str, val_share: float) -> bool:
     """Whether a file of this name validates: by a hash of the name, so that adding or removing files moves no other.
 
     Args:
-        name: path relative to the data's folder, with forward slashes.
+        name: path relative to the data's folder, with forward slashes; bytes that are not UTF-8 as Python's os has them.
         val_share: in [0, 1), the expected share that validates.
     """
     # macOS spells an accented name differently from the rest
-    digest = hashlib.sha256(unicodedata.normalize("NFC", name).encode()).digest()
+    digest = hashlib.sha256(unicodedata.normalize("NFC", name).encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") < val_share * 2**64
 
 
@@ -28,50 +59,237 @@ def sub_folders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted, hidden ones left out.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or it cannot be listed.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
+    except OSError as error:
+        raise InputError(f"cannot list the folder {folder}: {error.strerror}") from error
 
 
-def split_folders(folder: Path) -> list[str]:
-    """Which of train, val and test are folders in `folder`; none where it is one unsplit folder.
+def class_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder that have pictures, sorted: its classes. Those that have none are said."""
+    names = sub_folders(folder)
+    classes = [name for name in names if has_pictures(folder / name)]
+    _say_empty(folder, [name for name in names if name not in classes])
+    return classes
+
+
+def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> Layout:
+    """The folders of a folder's splits, or {"": folder} where it has none.
+
+    A folder without pictures is no split. A lone ``train`` beside other folders, without folders inside, is a class
+    where pictures have classes: its pictures would have none if it were a split.
+
+    Args:
+        folder: where they are looked for.
+        splits: False says that there are none, whatever folders are called.
+        labelled: whether the pictures have classes.
 
     Raises:
-        InputError: no such folder, or ``train`` stands beside folders that are no split.
+        InputError: no such folder; two folders of one split, or two splits in one folder; folders of pictures beside
+            splits; folders called ``trainA`` and the like.
     """
     names = sub_folders(folder)
-    if "train" not in names:
-        return []
-    others = [name for name in names if name not in _SPLITS]
-    if others:
+    if not splits:
+        return {"": folder}
+    known = [name for name in names if split_of(name) is not None]
+    named = [name for name in known if has_pictures(folder / name)]
+    sided = [name for name in names if side_of(name, "A") or side_of(name, "B")]
+    if sided:
         raise InputError(
-            f"{folder} has a folder train beside {', '.join(others[:3])}: splits are called train, val and test; "
-            "rename or move the others"
+            f"{folder} has {_listed(sided)}, splits of the two sides A and B: give one of these folders, {_ADVICE}"
         )
-    return [name for name in _SPLITS if name in names]
+    if not named:
+        return {"": folder}
+    others = [name for name in names if name not in known and has_pictures(folder / name)]
+    if others and labelled and [split_of(name) for name in named] == ["train"] and not sub_folders(folder / named[0]):
+        return {"": folder}
+    _say_empty(folder, [name for name in known if name not in named])
+    layout: dict[str, Path] = {}
+    for name in sorted(named, key=lambda name: list(WORDS).index(split_of(name) or "")):
+        split = split_of(name) or ""
+        if split in layout:
+            raise InputError(f"{folder} has {layout[split].name} and {name}, both to {_TO[split]}: keep one, {_ADVICE}")
+        layout[split] = folder / name
+    beside = [*others, "pictures"] if "train" not in layout and _has_loose(folder) else others
+    if beside:
+        raise InputError(
+            f"{folder} has {_listed(named)} beside {_listed(beside)}: splits are called train, val and test; rename or move "
+            f"the others, {_ADVICE}"
+        )
+    if _has_loose(folder):
+        say(f"{folder}: the pictures beside {_listed(named)} are passed over")
+    return layout
+
+
+_TO = {"train": "train on", "val": "validate on", "test": "test on"}
+
+
+def described(folder: Path, layout: Layout) -> str:
+    """A folder and which splits it has, for an error message."""
+    return str(folder) + ("" if "" in layout else f" (its splits: {', '.join(path.name for path in layout.values())})")
+
+
+def refuse_splits(folder: Path) -> None:
+    """Nothing for a folder of pictures to measure; one that has splits is several.
+
+    Raises:
+        InputError: it has splits, and which.
+    """
+    found = [name for name in sub_folders(folder) if split_of(name) and has_pictures(folder / name)]
+    if {split_of(name) for name in found} - {"train"}:
+        raise InputError(f"{folder} has the splits {_listed(found)}: give one of them, {folder / found[-1]}")
+
+
+def find_side(folder: Path, side: str) -> Path | None:
+    """The folder called `side`, "A" or "B", in upper or lower case; None if there is none."""
+    found = [name for name in sub_folders(folder) if name.upper() == side]
+    if len(found) > 1:
+        raise InputError(f"{folder} has {_listed(found)}: which one is {side}?")
+    return folder / found[0] if found else None
+
+
+def two_sides(folder: Path, splits: bool = True) -> tuple[Layout, Layout] | None:
+    """The splits of the two sides A and B of a folder; None if it has no such sides.
+
+    Three forms are known: ``trainA``, ``trainB``, ``testA`` and so on; ``A`` and ``B``, with or without splits in them;
+    splits with ``A`` and ``B`` in each.
+
+    Raises:
+        InputError: one side only, or what :func:`split_folders` refuses.
+    """
+    if splits and (found := _named_by_side(folder)):
+        return found
+    a, b = find_side(folder, "A"), find_side(folder, "B")
+    if a or b:
+        if not (a and b):
+            raise InputError(f"there is a folder {a or b} but no {folder / ('B' if a else 'A')}")
+        return split_folders(a, splits), split_folders(b, splits)
+    layout = split_folders(folder, splits)
+    if "" in layout:
+        return None
+    sides = {split: (find_side(path, "A"), find_side(path, "B")) for split, path in layout.items()}
+    if not any(a or b for a, b in sides.values()):
+        return None
+    for split, (a, b) in sides.items():
+        if not (a and b):
+            raise InputError(f"there is no folder {layout[split] / ('A' if not a else 'B')}, though other splits have one")
+    return {split: a for split, (a, _) in sides.items() if a}, {split: b for split, (_, b) in sides.items() if b}
+
+
+def _named_by_side(folder: Path) -> tuple[Layout, Layout] | None:
+    layouts: list[dict[str, Path]] = []
+    names = sub_folders(folder)
+    for side in "AB":
+        layout: dict[str, Path] = {}
+        for name in names:
+            split = side_of(name, side)
+            if split is not None and split in layout:
+                raise InputError(f"{folder} has {layout[split].name} and {name}, both to {_TO[split]}: keep one")
+            if split is not None:
+                layout[split] = folder / name
+        layouts.append(layout)
+    a, b = layouts
+    if not a and not b:
+        return None
+    for these, those, side in ((a, b, "B"), (b, a, "A")):
+        if "train" in these and "train" not in those:
+            raise InputError(f"there is a folder {these['train']} but no {folder / f'train{side}'}")
+    if not a or not b:
+        there = next(iter((a or b).values()))
+        raise InputError(f"there is a folder {there} but none of the other side, {'B' if a else 'A'}")
+    return a, b
 
 
 def split_files(
-    folder: Path, files_of: Callable[[str], list[File]], name_of: Callable[[File], str], val_share: float
+    layout: Layout, files_of: Callable[[str], list[File]], name_of: Callable[[File], str], val_share: float, splits: bool
 ) -> tuple[list[File], list[File], list[File]]:
     """The files to train on, to validate on and to test on.
 
-    With folders ``train`` and ``val`` or ``test`` those are the splits, and a missing one is the same as the other.
-    Without them, :func:`is_held_out` chooses what validates (and tests) of ``train``, or of the whole folder.
+    Of ``val`` and ``test`` one that is missing is the same as the other. Without both, :func:`is_held_out` chooses what
+    validates (and tests) of ``train``, or of the whole folder. Without ``train`` there is nothing to train on.
 
     Args:
-        folder: where the split folders are looked for.
-        files_of: the files of a split, by its folder's name; "" stands for `folder` itself.
-        name_of: the name of a file that is hashed.
+        layout: as :func:`split_folders` gives it.
+        files_of: the files of a split.
+        name_of: the name of a file that is hashed, below its split's folder.
         val_share: in [0, 1).
+        splits: False if no folder's name is taken for a split.
+
+    Raises:
+        InputError: a folder called like another split deeper down: its pictures would be trained on.
     """
-    found = split_folders(folder)
-    parts = {split: files_of(split) for split in found or [""]}
+    parts = {split: files_of(split) for split in layout}
+    if splits:
+        for split, files in parts.items():
+            _refuse_deeper_splits(layout[split], split, {os.path.dirname(name_of(file)) for file in files})
     if "val" in parts or "test" in parts:
-        return parts["train"], parts.get("val", parts.get("test", [])), parts.get("test", parts.get("val", []))
+        return parts.get("train", []), parts.get("val", parts.get("test", [])), parts.get("test", parts.get("val", []))
     (files,) = parts.values()
     train = [file for file in files if not is_held_out(name_of(file), val_share)]
     held_out = [file for file in files if is_held_out(name_of(file), val_share)]
     return train, held_out, held_out
+
+
+def _refuse_deeper_splits(folder: Path, split: str, below: set[str]) -> None:
+    for path in sorted(below):
+        names = path.split("/")
+        for depth, name in enumerate(names):
+            if split in ("", "train") and split_of(name) in ("val", "test"):
+                inner = folder.joinpath(*names[: depth + 1])
+                raise InputError(
+                    f"{inner} is called like a split, and its pictures would train: move it to {folder / name}, "
+                    f"or give {inner.parent} if that is the data's folder, {_ADVICE}"
+                )
+
+
+def refuse_shared(train: Iterable[tuple[Path, ...]], held_out: Iterable[tuple[Path, ...]]) -> None:
+    """Nothing, unless a held-out sample is also trained on, by a link to the same file.
+
+    Args:
+        train: the files of each sample.
+        held_out: likewise.
+
+    Raises:
+        InputError: which two.
+    """
+    real = _RealPaths()
+    known = {tuple(map(real, files)): files for files in train}
+    shared = [(files, known[key]) for files in held_out if (key := tuple(map(real, files))) in known]
+    if shared:
+        held, trained = shared[0]
+        raise InputError(
+            f"{held[0]} is held out and {trained[0]} trains, and both are one file"
+            + (f" (and {len(shared) - 1} more)" if len(shared) > 1 else "")
+            + ": remove one of the two, or the link"
+        )
+
+
+class _RealPaths:
+    """What a path leads to; a folder's links are followed once for all its files."""
+
+    def __init__(self) -> None:
+        self.folders: dict[Path, str] = {}
+
+    def __call__(self, path: Path) -> str:
+        if path.is_symlink():
+            return os.path.realpath(path)
+        if path.parent not in self.folders:
+            self.folders[path.parent] = os.path.realpath(path.parent)
+        return f"{self.folders[path.parent]}/{path.name}"
+
+
+def _say_empty(folder: Path, names: list[str]) -> None:
+    if names:
+        say(f"{folder}: there are no pictures in {_listed(names)}")
+
+
+def _has_loose(folder: Path) -> bool:
+    return any(path.suffix.lower() in EXTENSIONS for path in folder.iterdir() if not is_hidden(path.name) and path.is_file())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -11,11 +11,11 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Unpaired
-from ganzoo.data.checks import at_least, one_of, share
+from ganzoo.data.checks import at_least, one_of, share, value_above_zero
 from ganzoo.data.paired import Direction
-from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture, resize
+from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
 from ganzoo.data.sampling import Augmented, picture_rng
-from ganzoo.data.splits import is_held_out, split_files
+from ganzoo.data.splits import Layout, described, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
 
@@ -83,8 +83,17 @@ class TwoOrders(Augmented):
 class JitterApart:
     """The authors' augmentation for x and for y each on its own: resize to `load_size`, crop `size` at random, mirror."""
 
-    def __init__(self, channels_x: int, channels_y: int, load_size: int, size: int, mirror: bool) -> None:
+    def __init__(
+        self,
+        channels_x: int,
+        channels_y: int,
+        load_size: int,
+        size: int,
+        mirror: bool,
+        max_value: float | None = None,
+    ) -> None:
         self.channels = (channels_x, channels_y)
+        self.max_value = max_value
         self.load_size = load_size
         self.size = size
         self.mirror = mirror
@@ -93,7 +102,7 @@ class JitterApart:
         return Unpaired(*(self._view(file, channels, rng) for file, channels in zip(files, self.channels, strict=True)))
 
     def _view(self, file: Path, channels: int, rng: np.random.Generator) -> Tensor:
-        image = resize(read_picture(file, channels), self.load_size, self.load_size)
+        image = resize(read_picture(file, channels, self.max_value), self.load_size, self.load_size)
         top, left = (int(place) for place in rng.integers(self.load_size - self.size + 1, size=2))
         crop = image[:, top : top + self.size, left : left + self.size]
         return crop.flip(-1) if self.mirror and rng.random() < 0.5 else crop
@@ -102,9 +111,18 @@ class JitterApart:
 class Alongside(Dataset):
     """The pictures of two lists as they are, resized to a square of `size`; the shorter list begins anew at its end."""
 
-    def __init__(self, x: Sequence[Path], y: Sequence[Path], channels_x: int, channels_y: int, size: int) -> None:
+    def __init__(
+        self,
+        x: Sequence[Path],
+        y: Sequence[Path],
+        channels_x: int,
+        channels_y: int,
+        size: int,
+        max_value: float | None = None,
+    ) -> None:
         self.x = x
         self.y = y
+        self.max_value = max_value
         self.channels = (channels_x, channels_y)
         self.size = size
         self.sizes = {"x": len(x), "y": len(y)}  # how many pictures there really are of each
@@ -116,19 +134,19 @@ class Alongside(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} samples, and number {index} is asked for")
         files = self.x[index % len(self.x)], self.y[index % len(self.y)]
-        images = (read_picture(file, channels) for file, channels in zip(files, self.channels, strict=True))
+        images = (read_picture(*each, self.max_value) for each in zip(files, self.channels, strict=True))
         return Unpaired(*(resize(image, self.size, self.size) for image in images))
 
 
 class UnpairedFolders(ImageDataModule):
     """Two folders of pictures that have nothing to do with each other. Batches are ``Unpaired``.
 
-    Three forms are known by their folders: with `root_b`, A is in `root` and B in `root_b`; with folders ``trainA`` and
-    ``trainB`` in `root`, as CycleGAN's authors publish them, those are the training pictures, and ``valA``, ``testA``
-    and so on the others; otherwise A and B are in folders ``A`` and ``B`` of `root`. In the first and the last form,
-    folders ``train`` and ``val`` or ``test`` inside are the splits. In each, of ``val`` and ``test`` one that is missing
-    is the same as the other; without both, a share of the pictures validates, chosen by a hash of the file's name, and
-    tests as well.
+    The forms are known by their folders: with `root_b`, A is in `root` and B in `root_b`; with folders ``trainA`` and
+    ``trainB`` in `root`, as CycleGAN's authors publish them, those are the training pictures, and ``valA``, ``testA`` and
+    so on the others; with folders ``A`` and ``B`` in `root`, or in each of its splits, A and B are in those. Folders of
+    splits are known as by :class:`~ganzoo.data.ImageFolder`: of ``val`` and ``test`` one that is missing is the same as the
+    other; without both, a share of the pictures validates, chosen by a hash of the file's name, and tests as well; without
+    ``train`` there is no training.
 
     An epoch of training has as many samples as the larger of A and B has pictures. Each of them serves once and those
     of the other equally often, give or take one; A and B are in new orders each epoch, which are independent of each
@@ -153,7 +171,11 @@ class UnpairedFolders(ImageDataModule):
         mirror: mirror training pictures left to right half of the time.
         channels_x: of x, 1 or 3.
         channels_y: of y, 1 or 3.
-        val_share: in [0, 1), expected share of the pictures that validates where there are no split folders.
+        val_share: in [0, 1), expected share of the pictures that validates where neither ``val`` nor ``test`` is there.
+        splits: False says that no folder is a split, whatever it is called.
+        damaged: "refuse" ends with the damaged files' names before training; "skip" decodes every file once, and goes on
+            without them.
+        max_value: the value that is white in grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
         batch_size: pictures of each domain in a batch of each process.
         num_workers: processes that load.
         seed: of the training orders and of the augmentation.
@@ -180,6 +202,9 @@ class UnpairedFolders(ImageDataModule):
         channels_x: int = 3,
         channels_y: int = 3,
         val_share: float = 0.1,
+        splits: bool = True,
+        damaged: Damaged = "refuse",
+        max_value: float | None = None,
         batch_size: int = 1,
         num_workers: int = 0,
         seed: int = 0,
@@ -204,6 +229,10 @@ class UnpairedFolders(ImageDataModule):
         self.load_size = load_size
         self.mirror = mirror
         self.val_share = share("val_share", val_share)
+        self.has_splits = splits
+        one_of("damaged", damaged, ("refuse", "skip"))
+        self.damaged: Damaged = damaged
+        self.max_value = value_above_zero("max_value", max_value)
         self.shape_x = (channels_x, size, size)
         self.shape_y = (channels_y, size, size)
         super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)
@@ -216,39 +245,37 @@ class UnpairedFolders(ImageDataModule):
             unpack(path, self.root, check=partial(_check_folders, archive=path))
 
     def splits(self) -> Splits:
-        a, b = self._sides()
-        picture_sizes(sorted({file for files in (*a, *b) for file in files}))
+        layouts = self._sides()
+        self.origin = " and ".join(dict.fromkeys(described(self.root, layout) for layout in layouts))
+        sides = [self._files(layout) for layout in layouts]
+        whole = whole_pictures((file for parts in sides for files in parts for file in files), self.damaged, self.max_value)
+        a, b = (tuple([file for file in files if file in whole] for files in parts) for parts in sides)
+        for train, val, test in (a, b):
+            refuse_shared(((file,) for file in train), ((file,) for file in (*val, *test)))
+            say_if_dark(train or test, self.max_value)
         x, y = (a, b) if self.direction == "AtoB" else (b, a)
         channels = self.shape_x[0], self.shape_y[0]
-        jitter = JitterApart(*channels, self.load_size, self.size, self.mirror)
-        val, test = (Alongside(x[i], y[i], *channels, self.size) if x[i] and y[i] else None for i in (1, 2))
-        return TwoOrders(x[0], y[0], jitter, self.seed), val, test
+        jitter = JitterApart(*channels, self.load_size, self.size, self.mirror, self.max_value)
+        train_set = TwoOrders(x[0], y[0], jitter, self.seed) if x[0] or y[0] else None
+        val_set, test_set = (
+            Alongside(x[i], y[i], *channels, self.size, self.max_value) if x[i] and y[i] else None for i in (1, 2)
+        )
+        return train_set, val_set, test_set
 
-    def _sides(self) -> tuple[Files, Files]:
+    def _files(self, layout: Layout) -> Files:
+        def name_of(file: Path) -> str:
+            folder = next(folder for folder in layout.values() if folder in file.parents)
+            return file.relative_to(folder).as_posix()
+
+        return split_files(layout, lambda split: find_pictures(layout[split]), name_of, self.val_share, self.has_splits)
+
+    def _sides(self) -> tuple[Layout, Layout]:
         if self.root_b is not None:
-            return self._below(self.root), self._below(self.root_b)
-        if (self.root / "trainA").is_dir() or (self.root / "trainB").is_dir():
-            return self._named("A"), self._named("B")
-        if (self.root / "A").is_dir() or (self.root / "B").is_dir():
-            return self._below(self.root / "A"), self._below(self.root / "B")
-        raise InputError(f"there are no folders trainA and trainB in {self.root}, nor A and B: or give root_b")
-
-    def _below(self, folder: Path) -> Files:
-        def files_of(split: str) -> list[Path]:
-            return find_pictures(folder / split)
-
-        return split_files(folder, files_of, lambda file: file.relative_to(folder).as_posix(), self.val_share)
-
-    def _named(self, side: str) -> Files:
-        """The pictures of ``trainA``, ``valA`` and ``testA``, or of B."""
-        train, *held_out = (self.root / f"{split}{side}" for split in ("train", "val", "test"))
-        files = find_pictures(train)
-        val, test = (find_pictures(folder) if folder.is_dir() else [] for folder in held_out)
-        if val or test:
-            return files, val or test, test or val
-        names = {file: file.relative_to(train).as_posix() for file in files}
-        chosen = [file for file in files if is_held_out(names[file], self.val_share)]
-        return [file for file in files if not is_held_out(names[file], self.val_share)], chosen, chosen
+            return split_folders(self.root, self.has_splits), split_folders(self.root_b, self.has_splits)
+        found = two_sides(self.root, self.has_splits)
+        if found is None:
+            raise InputError(f"there are no folders trainA and trainB in {self.root}, nor A and B: or give root_b")
+        return found
 
 
 def _check_folders(folder: Path, archive: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture
+from ganzoo.data.splits import refuse_splits
 from ganzoo.errors import InputError, one_line
 from ganzoo.evaluation.options import Stops
 from ganzoo.judging import ALONE, Part, Share, Split, as_pictures, field_of
@@ -79,6 +80,7 @@ class Folder:
     def __init__(self, path: Path, n: int | None = None) -> None:
         if (path / "checkpoints").is_dir() and (path / "config.yaml").is_file():
             raise InputError(f"{path} is a run's folder, and no folder of pictures: give a file in {path / 'checkpoints'}")
+        refuse_splits(path)
         self.path, self.files = path, find_pictures(path)
         if n is not None and n > len(self.files):
             raise InputError(f"--n is {n}, and there are {len(self.files)} pictures in {path}")

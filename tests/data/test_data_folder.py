@@ -79,7 +79,7 @@ def test_folders_called_train_val_test_are_the_splits(tmp_path, save):
     data.setup()
     assert names(data.test_set) == ["c.png"]
     save(tmp_path / "valid/e.png")
-    with pytest.raises(InputError, match="train beside valid"):
+    with pytest.raises(InputError, match="val and valid, both to validate on"):
         ImageFolder(str(tmp_path)).setup()
 
 

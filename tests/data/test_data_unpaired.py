@@ -225,13 +225,15 @@ def test_workers_do_not_change_the_batches(archive_form):
 
 
 def test_other_forms_are_refused(tmp_path, save):
-    with pytest.raises(InputError, match=r"no folders trainA and trainB in .*nowhere, nor A and B"):
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
         UnpairedFolders(str(tmp_path / "nowhere")).setup()
+    with pytest.raises(InputError, match=r"no folders trainA and trainB in .*, nor A and B"):
+        UnpairedFolders(str(tmp_path)).setup()
     save(tmp_path / "p/trainA/0.png")
-    with pytest.raises(InputError, match=r"no folder .*trainB"):
+    with pytest.raises(InputError, match=r"but no .*trainB"):
         UnpairedFolders(str(tmp_path / "p")).setup()
     save(tmp_path / "q/A/0.png")
-    with pytest.raises(InputError, match=r"no folder .*q/B"):
+    with pytest.raises(InputError, match=r"but no .*q/B"):
         UnpairedFolders(str(tmp_path / "q")).setup()
     (tmp_path / "q/B").mkdir()
     with pytest.raises(InputError, match=r"no pictures in .*q/B"):
