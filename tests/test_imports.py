@@ -52,7 +52,7 @@ ALLOWED = {
     | {"strategies"},
     "networks": {"errors", "networks", "ranges"},
     "models": LEAVES | {"adversarial", "networks", "models"},
-    "data": {"download", "errors", "images", "data", "ranges", "resume"},
+    "data": {"download", "errors", "images", "data", "ranges", "resume", "say"},
     "judging": {"errors", "generative", "images", "noise", "ranges", "say"},
     "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
     "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "images"}
