@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     NonNegativeInt = int
     Size = int
     NonNegativeSize = int
+    Pixels = int
+    Workers = int
     Depth = int
     Halvings = int
     Seed = int
@@ -73,6 +75,8 @@ else:
     NonNegativeInt = number(int, "[0, 2**31)")
     Size = number(int, "[1, 2**20]")  # units, maps, pixels: more fit no machine
     NonNegativeSize = number(int, "[0, 2**20]")
+    Pixels = number(int, "[1, 2**14]")  # of a side of an image
+    Workers = number(int, "[0, 2**10]")  # processes that load
     Depth = number(int, "[0, 2**10]")  # layers
     Halvings = number(int, "[2, 20]")  # of a picture of at most 2**20 pixels
     Seed = number(int, "[0, 2**32)")

@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.batches import LabelledImages, as_float
-from ganzoo.data.checks import at_least
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
 from ganzoo.errors import InputError
-from ganzoo.ranges import Checked
+from ganzoo.ranges import Checked, PositiveInt, Seed, Workers
 from ganzoo.resume import beginning, check_changes, within_epoch
 
 # a folder may have moved, and workers make no difference
@@ -68,14 +67,14 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], classes: int | None, *, batch_size: int, num_workers: int, seed: int
+        self, shape: tuple[int, int, int], classes: int | None, *, batch_size: PositiveInt, num_workers: Workers, seed: Seed
     ) -> None:
         super().__init__()
         self.shape = shape
         self.classes = classes
-        self.batch_size = at_least("batch_size", batch_size, 1)
-        self.num_workers = at_least("num_workers", num_workers, 0)
-        self.seed = at_least("seed", seed, 0)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
         self.train_set: Dataset | None = None
         self.val_set: Dataset | None = None
         self.test_set: Dataset | None = None

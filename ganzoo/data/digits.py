@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
-from ganzoo.data.checks import at_least
 from ganzoo.data.pictures import resize
+from ganzoo.ranges import Pixels, PositiveInt, Seed, Workers
 
 _NATIVE = 8
 
@@ -33,8 +33,9 @@ class Digits(ImageDataModule):
         seed: of the training order.
     """
 
-    def __init__(self, size: int = _NATIVE, batch_size: int = 64, num_workers: int = 0, seed: int = 0) -> None:
-        at_least("size", size, 1)
+    def __init__(
+        self, size: Pixels = _NATIVE, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
+    ) -> None:
         super().__init__((1, size, size), 10, batch_size=batch_size, num_workers=num_workers, seed=seed)
         self.size = size
 

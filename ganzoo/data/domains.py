@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from ganzoo.data import mnistm
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.batches import Images, TwoDomains
-from ganzoo.data.checks import at_least, one_of, share, value_above_zero
+from ganzoo.data.checks import one_of
 from ganzoo.data.digits import Digits
 from ganzoo.data.folder import CentreCropped, CropAndMirror, PictureFile
 from ganzoo.data.pictures import Damaged, find_pictures, resize, say_if_dark, whole_pictures
@@ -24,6 +24,7 @@ from ganzoo.data.sampling import Augmented, picture_rng, unchanged
 from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders, sub_folders
 from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError, one_line
+from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 UNKNOWN = -1
 """The label of a picture that has none."""
@@ -509,28 +510,24 @@ class Domains(ImageDataModule):
         target_root: str | None = None,
         photographs: str | None = None,
         fonts: str | None = None,
-        size: int = 28,
-        channels: int | None = None,
+        size: Pixels = 28,
+        channels: Literal[1, 3] | None = None,
         train_on_target: bool = False,
-        epoch_length: int | None = None,
+        epoch_length: PositiveInt | None = None,
         mirror: bool = True,
-        val_share: float = 0.1,
+        val_share: HalfOpenUnitInterval = 0.1,
         splits: bool = True,
         damaged: Damaged = "refuse",
-        max_value: float | None = None,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        seed: int = 0,
+        max_value: PositiveFloat | None = None,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
-        at_least("size", size, 1)
-        one_of("channels", channels, (1, 3, None))
         self.size = size
-        self.epoch_length = None if epoch_length is None else at_least("epoch_length", epoch_length, 1)
+        self.epoch_length = epoch_length
         self.train_on_target = train_on_target
         places = Places(root, photographs, fonts)
-        one_of("damaged", damaged, ("refuse", "skip"))
-        max_value = value_above_zero("max_value", max_value)
-        options = FolderOptions(mirror, share("val_share", val_share), splits, damaged, max_value)
+        options = FolderOptions(mirror, val_share, splits, damaged, max_value)
         self.source = _domain("source", source, source_root, places, options)
         self.target = _domain("target", target, target_root, places, options)
         self.class_names = self._class_names(source_root or source, target_root or target)

@@ -18,7 +18,6 @@ from torch.utils.data import Dataset
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.cache import cached
-from ganzoo.data.checks import at_least
 from ganzoo.data.pictures import read_picture, resize
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import is_held_out
@@ -26,6 +25,7 @@ from ganzoo.data.unpaired import TwoOrders
 from ganzoo.data.vision import mirrored_at_random
 from ganzoo.download import unpack
 from ganzoo.errors import InputError, one_line
+from ganzoo.ranges import Pixels, PositiveInt, Seed, Workers
 
 VERSION = "16.0.0"
 NATIVE = 64
@@ -233,13 +233,12 @@ class Emoji(ImageDataModule):
     def __init__(
         self,
         root: str = "data",
-        size: int = NATIVE,
+        size: Pixels = NATIVE,
         mirror: bool = False,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        seed: int = 0,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
-        at_least("size", size, 1)
         super().__init__((3, size, size), len(CLASSES), batch_size=batch_size, num_workers=num_workers, seed=seed)
         self.design = Design("google", root)
         self.size = size
@@ -312,13 +311,12 @@ class EmojiStyles(ImageDataModule):
     def __init__(
         self,
         root: str = "data",
-        size: int = NATIVE,
+        size: Pixels = NATIVE,
         mirror: bool = False,
-        batch_size: int = 1,
-        num_workers: int = 0,
-        seed: int = 0,
+        batch_size: PositiveInt = 1,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
-        at_least("size", size, 1)
         self.shape_x = self.shape_y = (3, size, size)
         super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)
         self.designs = Design("google", root), Design("twitter", root)

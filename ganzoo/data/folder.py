@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Images, LabelledImages
-from ganzoo.data.checks import at_least, one_of, share, value_above_zero
 from ganzoo.data.pictures import (
     Damaged,
     centre_crop,
@@ -24,6 +23,7 @@ from ganzoo.data.pictures import (
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders
 from ganzoo.errors import InputError
+from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 
 class PictureFile(NamedTuple):
@@ -107,29 +107,26 @@ class ImageFolder(ImageDataModule):
     def __init__(
         self,
         root: str,
-        size: int = 64,
-        channels: int = 3,
+        size: Pixels = 64,
+        channels: Literal[1, 3] = 3,
         labelled: bool = False,
         mirror: bool = True,
-        val_share: float = 0.1,
+        val_share: HalfOpenUnitInterval = 0.1,
         splits: bool = True,
         damaged: Damaged = "refuse",
-        max_value: float | None = None,
-        batch_size: int = 16,
-        num_workers: int = 0,
-        seed: int = 0,
+        max_value: PositiveFloat | None = None,
+        batch_size: PositiveInt = 16,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
-        at_least("size", size, 1)
-        one_of("channels", channels, (1, 3))
         self.root = Path(root)
         self.size = size
         self.channels = channels
         self.mirror = mirror
-        self.val_share = share("val_share", val_share)
+        self.val_share = val_share
         self.has_splits = splits
-        one_of("damaged", damaged, ("refuse", "skip"))
         self.damaged: Damaged = damaged
-        self.max_value = value_above_zero("max_value", max_value)
+        self.max_value = max_value
         self.labelled = labelled
         self.class_names = self._class_names() if labelled else None
         classes = None if self.class_names is None else len(self.class_names)

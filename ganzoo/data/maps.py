@@ -12,13 +12,13 @@ from torch.utils.data import Dataset
 from ganzoo.data import world
 from ganzoo.data.base import Splits
 from ganzoo.data.batches import ImagePairs, Unpaired
-from ganzoo.data.checks import at_least, one_of, share
 from ganzoo.data.paired import Direction, Paired
 from ganzoo.data.pictures import find_pictures
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.unpaired import TwoOrders
 from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
+from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveInt, Seed, Workers
 
 PAPER_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/maps.tar.gz"
 PAPER_TRAINING_PAIRS = 1096
@@ -163,26 +163,23 @@ class Maps(Paired):
         edition: Literal["world", "paper"] = "world",
         root: str = "data",
         direction: Direction = "AtoB",
-        size: int = 256,
-        load_size: int = 286,
+        size: Pixels = 256,
+        load_size: Pixels = 286,
         mirror: bool = True,
-        min_land: float = 0.3,
-        epoch_length: int = 2000,
+        min_land: HalfOpenUnitInterval = 0.3,
+        epoch_length: PositiveInt = 2000,
         unpaired: bool = False,
         a: Layer = "photo",
         b: Layer = "relief",
-        batch_size: int = 1,
-        num_workers: int = 0,
-        seed: int = 0,
+        batch_size: PositiveInt = 1,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
-        one_of("edition", edition, ("world", "paper"))
-        one_of("a", a, ("photo", "relief", "etopo"))
-        one_of("b", b, ("photo", "relief", "etopo"))
         if a == b:
             raise InputError(f"a and b are both {a}: give two of photo, relief, etopo")
         if edition == "paper" and (a, b) != ("photo", "relief"):
             raise InputError(f"a is {a} and b is {b}: only the world can be chosen from, so leave both out or edition=paper")
-        if edition == "world" and at_least("size", size, 1) > world.STRIPE:
+        if edition == "world" and size > world.STRIPE:
             raise InputError(f"size is {size}: the world's held-out stripes are {world.STRIPE} pixels wide")
         super().__init__(
             root=str(Path(root, "maps")),
@@ -196,8 +193,8 @@ class Maps(Paired):
         )
         self.edition = edition
         self.cache = Path(root)
-        self.min_land = share("min_land", min_land)
-        self.epoch_length = at_least("epoch_length", epoch_length, 1)
+        self.min_land = min_land
+        self.epoch_length = epoch_length
         self.unpaired = unpaired
         self.a: Layer = a
         self.b: Layer = b

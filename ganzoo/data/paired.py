@@ -10,11 +10,12 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs
-from ganzoo.data.checks import at_least, one_of, share, value_above_zero
+from ganzoo.data.checks import at_least
 from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import Layout, described, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.errors import InputError
+from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 from ganzoo.say import say
 
 Sizes = Mapping[Path, tuple[int, int]]
@@ -221,35 +222,30 @@ class Paired(ImageDataModule):
         root: str,
         root_b: str | None = None,
         direction: Direction = "AtoB",
-        size: int = 256,
-        load_size: int = 286,
+        size: Pixels = 256,
+        load_size: Pixels = 286,
         mirror: bool = True,
-        channels_x: int = 3,
-        channels_y: int = 3,
-        val_share: float = 0.1,
+        channels_x: Literal[1, 3] = 3,
+        channels_y: Literal[1, 3] = 3,
+        val_share: HalfOpenUnitInterval = 0.1,
         splits: bool = True,
         damaged: Damaged = "refuse",
-        max_value: float | None = None,
-        batch_size: int = 1,
-        num_workers: int = 0,
-        seed: int = 0,
+        max_value: PositiveFloat | None = None,
+        batch_size: PositiveInt = 1,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
-        at_least("size", size, 1)
         at_least("load_size", load_size, size)
-        one_of("direction", direction, ("AtoB", "BtoA"))
-        one_of("channels_x", channels_x, (1, 3))
-        one_of("channels_y", channels_y, (1, 3))
         self.root = Path(root)
         self.root_b = None if root_b is None else Path(root_b)
         self.direction: Direction = direction
         self.size = size
         self.load_size = load_size
         self.mirror = mirror
-        self.val_share = share("val_share", val_share)
+        self.val_share = val_share
         self.has_splits = splits
-        one_of("damaged", damaged, ("refuse", "skip"))
         self.damaged: Damaged = damaged
-        self.max_value = value_above_zero("max_value", max_value)
+        self.max_value = max_value
         self.shape_x = (channels_x, size, size)
         self.shape_y = (channels_y, size, size)
         super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)

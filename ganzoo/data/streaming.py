@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 import numpy as np
@@ -25,11 +25,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages
-from ganzoo.data.checks import at_least, one_of
 from ganzoo.data.folder import CentreCropped, PictureFile
 from ganzoo.data.pictures import centre_crop, read_picture, resize_shorter_side
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, order_rng
 from ganzoo.errors import InputError, one_line
+from ganzoo.ranges import Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 # litdata fetches a name of this ending without threads, which must not be there when a loader forks its workers
 ABOUT = "ganzoo-index.json"
@@ -392,25 +392,24 @@ class Streaming(ImageDataModule):
     def __init__(
         self,
         root: str,
-        size: int | None = None,
-        channels: int | None = None,
+        size: Pixels | None = None,
+        channels: Literal[1, 3] | None = None,
         mirror: bool = False,
-        mix: int = 8,
+        mix: PositiveInt = 8,
         cache: str = "data/streaming",
-        cache_gb: float = 50.0,
+        cache_gb: PositiveFloat = 50.0,
         storage_options: dict[str, Any] | None = None,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        seed: int = 0,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
         _litdata()
         self.root = root.rstrip("/")
-        self.mix = at_least("mix", mix, 1)
+        self.mix = mix
         self.mirror = mirror
         self.cache = Path(cache)
         self.cache_gb = cache_gb
         self.storage_options = storage_options
-        one_of("channels", channels, (None, 1, 3))
         about = self._about()
         self.kind, self.splits_there = KINDS[about["batch"]], about["splits"]
         self.shards: Shards | None = None  # of the training set, after setup
@@ -484,7 +483,7 @@ class Streaming(ImageDataModule):
 
     def _size(self, size: int | None, stored: Mapping[str, Sequence[int | None]]) -> int:
         if size is not None:
-            return at_least("size", size, 1)
+            return size
         sides = {side for shape in stored.values() for side in shape[1:]}
         if len(sides) > 1 or None in sides:
             raise InputError(f"the pictures in {self.root} are of several sizes, or not square: give size")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -11,13 +11,14 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Unpaired
-from ganzoo.data.checks import at_least, one_of, share, value_above_zero
+from ganzoo.data.checks import at_least, one_of
 from ganzoo.data.paired import Direction
 from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
 from ganzoo.data.sampling import Augmented, picture_rng
 from ganzoo.data.splits import Layout, described, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
+from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 ARCHIVES_URL = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 ARCHIVES = (
@@ -90,7 +91,7 @@ class JitterApart:
         load_size: int,
         size: int,
         mirror: bool,
-        max_value: float | None = None,
+        max_value: PositiveFloat | None = None,
     ) -> None:
         self.channels = (channels_x, channels_y)
         self.max_value = max_value
@@ -118,7 +119,7 @@ class Alongside(Dataset):
         channels_x: int,
         channels_y: int,
         size: int,
-        max_value: float | None = None,
+        max_value: PositiveFloat | None = None,
     ) -> None:
         self.x = x
         self.y = y
@@ -196,24 +197,20 @@ class UnpairedFolders(ImageDataModule):
         archive: str | None = None,
         sha256: str | None = None,
         direction: Direction = "AtoB",
-        size: int = 256,
-        load_size: int = 286,
+        size: Pixels = 256,
+        load_size: Pixels = 286,
         mirror: bool = True,
-        channels_x: int = 3,
-        channels_y: int = 3,
-        val_share: float = 0.1,
+        channels_x: Literal[1, 3] = 3,
+        channels_y: Literal[1, 3] = 3,
+        val_share: HalfOpenUnitInterval = 0.1,
         splits: bool = True,
         damaged: Damaged = "refuse",
-        max_value: float | None = None,
-        batch_size: int = 1,
-        num_workers: int = 0,
-        seed: int = 0,
+        max_value: PositiveFloat | None = None,
+        batch_size: PositiveInt = 1,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
-        at_least("size", size, 1)
         at_least("load_size", load_size, size)
-        one_of("direction", direction, ("AtoB", "BtoA"))
-        one_of("channels_x", channels_x, (1, 3))
-        one_of("channels_y", channels_y, (1, 3))
         if archive is not None:
             one_of("archive", archive, ARCHIVES)
         if archive is not None and root_b is not None:
@@ -228,11 +225,10 @@ class UnpairedFolders(ImageDataModule):
         self.size = size
         self.load_size = load_size
         self.mirror = mirror
-        self.val_share = share("val_share", val_share)
+        self.val_share = val_share
         self.has_splits = splits
-        one_of("damaged", damaged, ("refuse", "skip"))
         self.damaged: Damaged = damaged
-        self.max_value = value_above_zero("max_value", max_value)
+        self.max_value = max_value
         self.shape_x = (channels_x, size, size)
         self.shape_y = (channels_y, size, size)
         super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)

@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.batches import Images, LabelledImages
-from ganzoo.data.checks import at_least
 from ganzoo.data.pictures import resize
 from ganzoo.data.sampling import Augmented
 from ganzoo.errors import InputError, one_line
+from ganzoo.ranges import Pixels, PositiveInt, Seed, Workers
 
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -53,8 +53,7 @@ class _Torchvision(ImageDataModule):
     # one in so many of the published training pictures, from the end, validates
     held_out: int
 
-    def __init__(self, root: str, size: int, batch_size: int, num_workers: int, seed: int) -> None:
-        at_least("size", size, 1)
+    def __init__(self, root: str, size: Pixels, batch_size: PositiveInt, num_workers: Workers, seed: Seed) -> None:
         shape = (self.channels, size, size)
         super().__init__(shape, 10, batch_size=batch_size, num_workers=num_workers, seed=seed)
         self.root = root
@@ -118,7 +117,7 @@ class MNIST(_Torchvision):
     channels, held_out = 1, 6
 
     def __init__(
-        self, root: str = "data", size: int = 28, batch_size: int = 64, num_workers: int = 0, seed: int = 0
+        self, root: str = "data", size: Pixels = 28, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
     ) -> None:
         super().__init__(root, size, batch_size, num_workers, seed)
 
@@ -142,7 +141,7 @@ class FashionMNIST(_Torchvision):
     channels, held_out = 1, 6
 
     def __init__(
-        self, root: str = "data", size: int = 28, batch_size: int = 64, num_workers: int = 0, seed: int = 0
+        self, root: str = "data", size: Pixels = 28, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
     ) -> None:
         super().__init__(root, size, batch_size, num_workers, seed)
 
@@ -171,11 +170,11 @@ class CIFAR10(_Torchvision):
     def __init__(
         self,
         root: str = "data",
-        size: int = 32,
+        size: Pixels = 32,
         mirror: bool = False,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        seed: int = 0,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(root, size, batch_size, num_workers, seed)
         self.mirror = mirror
@@ -228,11 +227,11 @@ class STL10(_Torchvision):
         self,
         root: str = "data",
         unlabelled: bool = False,
-        size: int = 96,
+        size: Pixels = 96,
         mirror: bool = False,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        seed: int = 0,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(root, size, batch_size, num_workers, seed)
         self.unlabelled = unlabelled
