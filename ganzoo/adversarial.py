@@ -48,6 +48,7 @@ from ganzoo.hyperparameters import PlainHyperparameters
 from ganzoo.noise import begin_step
 from ganzoo.parts import build, find_class, only_keys
 from ganzoo.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
+from ganzoo.rates import check_rates, check_ratio, split_by_rate
 from ganzoo.replay import History
 from ganzoo.resume import check_changes, check_version, mend, record, written
 from ganzoo.say import say
@@ -113,6 +114,9 @@ class AdversarialModule(PlainHyperparameters):
             "torch.optim.RMSprop", "init_args": {...}}}``.
         schedules: replaces a player's schedules: ``{player: [{"class_path": ..., "init_args": {...}, "interval":
             "step" or "epoch"}]}``; the interval is an epoch unless said.
+        rates: factors on the learning rate of parts of a player's networks, by the names that ``named_parameters`` has for
+            them: ``{"G_f.1": 0.1}`` for a pretrained backbone. The longest name that fits counts; the rest has 1. Whatever
+            optimizer and schedules the player has, the ratio stays.
         clip_norm: the greatest gradient norm of a player's whole gradient, ``{player: 1.0}``; applied after unscaling.
         accumulate: small batches to one effective batch, whose loss is the mean of theirs. In simultaneous play that is
             exactly the large batch. In alternating play the second player sees the first before its step in all
@@ -142,6 +146,7 @@ class AdversarialModule(PlainHyperparameters):
         *,
         optimizers: dict[str, dict[str, Any]] | None = None,
         schedules: dict[str, list[dict[str, Any]]] | None = None,
+        rates: dict[str, PositiveFloat] | None = None,
         clip_norm: dict[str, PositiveFloat] | None = None,
         accumulate: PositiveInt = 1,
         average: PositiveFloat | None = None,
@@ -155,6 +160,7 @@ class AdversarialModule(PlainHyperparameters):
         self._optimizer_recipes = optimizers or {}
         self._schedule_recipes = schedules or {}
         self._clip_norm = clip_norm or {}
+        self._rates = rates or {}
         self._in_turn = False
         self._seed: int | None = None
         self._recalled = False  # a checkpoint, by on_load_checkpoint
@@ -504,6 +510,11 @@ class AdversarialModule(PlainHyperparameters):
                 f"the checkpoint was trained with optimizers {before or 'of the paper'}, and model.optimizers says "
                 f"{now or 'the paper'}: a run goes on with the optimizers that it began with"
             )
+        if (trained.get("rates") or {}) != self._rates:
+            raise InputError(
+                f"the checkpoint was trained with rates {trained.get('rates') or {}}, and model.rates says {self._rates}: a "
+                "run goes on with the rates that it began with"
+            )
         self._trained_by = remembered.get("optimizers", {})
         if "seed" not in remembered:
             say("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
@@ -574,10 +585,12 @@ class AdversarialModule(PlainHyperparameters):
         players = self.players()
         self._check_players(players)
         optimizers, schedulers = [], []
+        names = {parameter: name for name, parameter in self.named_parameters()}
         self._intervals = {}
         for name, networks in players.items():
             parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
             optimizer = self._optimizer(name, parameters)
+            split_by_rate(optimizer, names, self._rates)
             optimizers.append(optimizer)
             for scheduler, interval in self._schedules(name, optimizer):
                 if isinstance(scheduler, ChainedScheduler):
@@ -605,7 +618,7 @@ class AdversarialModule(PlainHyperparameters):
         if name not in self._schedule_recipes:
             # the paper's schedules are of the paper's optimizer: they go with it
             return [] if name in self._optimizer_recipes else self.player_schedules(name, optimizer)
-        recipes = self._schedule_recipes[name]
+        recipes, rates = self._schedule_recipes[name], [float(group["lr"]) for group in optimizer.param_groups]
         for spec in recipes:
             only_keys(spec, "class_path", "init_args", "interval")
             if spec.get("interval", "epoch") not in ("step", "epoch"):
@@ -617,7 +630,11 @@ class AdversarialModule(PlainHyperparameters):
                 raise InputError(CHAINED)
         parts = [{key: value for key, value in spec.items() if key != "interval"} for spec in recipes]
         intervals = [spec.get("interval", "epoch") for spec in recipes]
-        return [(build(part, LRScheduler, optimizer), when) for part, when in zip(parts, intervals, strict=True)]
+        built = []
+        for part, when in zip(parts, intervals, strict=True):
+            built.append((build(part, LRScheduler, optimizer), when))
+            check_ratio(optimizer, rates, part["class_path"])
+        return built
 
     def _check_players(self, players: Mapping[str, Sequence[nn.Module]]) -> None:
         for what, named in (
@@ -636,6 +653,7 @@ class AdversarialModule(PlainHyperparameters):
             for parameter in parameters:
                 if owner.setdefault(parameter, name) != name:
                     raise InputError(f"'{owner[parameter]}' and '{name}' share a parameter: a parameter has one player")
+        check_rates(self._rates, [name for name, parameter in self.named_parameters() if parameter in owner])
         orphans = [name for name, p in self.named_parameters() if p.requires_grad and p not in owner]
         if orphans:
             raise InputError(

@@ -18,6 +18,7 @@ LEAVES = {
     "schedules",
     "losses",
     "noises",
+    "rates",
     "generative",
     "reversal",
     "replay",
@@ -33,6 +34,7 @@ ALLOWED = {
     "schedules": {"errors", "ranges"},
     "losses": {"errors", "ranges"},
     "noises": {"errors", "ranges"},
+    "rates": {"errors"},
     "generative": {"errors"},
     "parts": {"errors"},
     "reversal": set(),
@@ -48,8 +50,8 @@ ALLOWED = {
     "ema": {"errors", "ranges"},
     "resume": {"errors", "say"},
     "hyperparameters": {"errors", "parts", "ranges"},
-    "adversarial": {"ema", "errors", "hyperparameters", "noise", "parts", "ranges", "replay", "resume", "say"}
-    | {"strategies"},
+    "adversarial": {"ema", "errors", "hyperparameters", "noise", "parts", "ranges", "rates", "replay", "resume"}
+    | {"say", "strategies"},
     "networks": {"errors", "networks", "ranges"},
     "models": LEAVES | {"adversarial", "networks", "models"},
     "data": {"download", "errors", "images", "data", "ranges", "resume", "say"},

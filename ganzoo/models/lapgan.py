@@ -31,7 +31,7 @@ from ganzoo.schedules import ExponentialDecay, MomentumClimb
 
 ROLES = "discriminator", "generator"  # in the order of their turns
 OF_TRAINING = (
-    *("only", "loss", "lr", "momentum", "optimizers", "schedules"),
+    *("only", "loss", "lr", "momentum", "optimizers", "schedules", "rates"),
     *("clip_norm", "accumulate", "average", "average_ramp"),
 )
 

@@ -1,0 +1,75 @@
+"""Learning rates of parts of a player's networks, as factors on the player's own: a parameter group for each factor."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isclose
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from ganzoo.errors import InputError
+
+
+def check_rates(rates: Mapping[str, float], moved: Iterable[str]) -> None:
+    """Checks that each factor is of something.
+
+    Args:
+        rates: a factor above 0 for each name of a network, a layer or a parameter.
+        moved: names of all parameters that players move.
+
+    Raises:
+        InputError: a name of nothing that a player moves.
+    """
+    moved = list(moved)
+    for name in rates:
+        if not any(_within(name, parameter) for parameter in moved):
+            known = ", ".join(dict.fromkeys(parameter.partition(".")[0] for parameter in moved))
+            raise InputError(
+                f"rates: no player moves a '{name}': the networks are {known}; a part of one is named as in G.layers.0"
+            )
+
+
+def factor_of(parameter: str, rates: Mapping[str, float]) -> float:
+    """The factor of a parameter: that of the longest name in ``rates`` that it lies within, 1 if there is none."""
+    fitting = [name for name in rates if _within(name, parameter)]
+    return float(rates[max(fitting, key=len)]) if fitting else 1.0
+
+
+def split_by_rate(optimizer: Optimizer, names: Mapping[nn.Parameter, str], rates: Mapping[str, float]) -> None:
+    """Splits an optimizer's groups so that each has one factor, and multiplies its learning rate by that.
+
+    Args:
+        optimizer: one that has taken no step.
+        names: of its parameters.
+        rates: see :func:`check_rates`. Groups in which no factor differs stay whole.
+    """
+    groups: list[dict[str, Any]] = []
+    for group in optimizer.param_groups:
+        parts: dict[float, list[nn.Parameter]] = {}
+        for parameter in group["params"]:
+            parts.setdefault(factor_of(names[parameter], rates), []).append(parameter)
+        groups += [{**group, "params": part, "lr": group["lr"] * factor} for factor, part in parts.items()]
+    optimizer.param_groups[:] = groups
+
+
+def check_ratio(optimizer: Optimizer, before: Sequence[float], schedule: str) -> None:
+    """Checks that a new schedule has not given groups of several rates one rate.
+
+    Args:
+        optimizer: whose schedule it is.
+        before: its groups' rates before the schedule was made.
+        schedule: its name.
+
+    Raises:
+        InputError: the rates have another ratio than before.
+    """
+    now = [float(group["lr"]) for group in optimizer.param_groups]
+    if any(not isclose(rate * before[0], now[0] * old, rel_tol=1e-6) for rate, old in zip(now, before, strict=True)):
+        raise InputError(
+            f"{schedule} sets rates of its own, which drops model.rates: give each of its rates as a list, one for each of "
+            f"the {len(now)} groups, or take a schedule that multiplies the rate"
+        )
+
+
+def _within(name: str, parameter: str) -> bool:
+    return parameter == name or parameter.startswith(f"{name}.")
