@@ -12,3 +12,8 @@ class InputError(ValueError):
 def one_line(error: BaseException) -> str:
     """What an exception says, on one line; its type where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def printable(text: object) -> str:
+    """A name as it can stand in a line of any terminal: line breaks and bytes that are no text are written as escapes."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))

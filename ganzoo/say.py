@@ -4,8 +4,10 @@ import sys
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from ganzoo.errors import printable
+
 
 @rank_zero_only
 def say(line: str) -> None:
     """Prints ``ganzoo: <line>``."""
-    print(f"ganzoo: {line}", file=sys.stderr, flush=True)
+    print(f"ganzoo: {printable(line)}", file=sys.stderr, flush=True)

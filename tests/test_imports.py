@@ -42,7 +42,7 @@ ALLOWED = {
     "pyramid": {"errors", "ranges"},
     "download": {"errors"},
     "metrics": {"download", "errors", "files", "metrics", "noise"},
-    "say": set(),
+    "say": {"errors"},
     "sheets": {"images"},
     "files": {"errors"},
     "strategies": {"errors"},

@@ -59,7 +59,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         classes: number of classes or None.
         train_set: after setup, a dataset of samples (None where there is no such split); likewise `val_set`,
             `test_set`.
-        origin: where the pictures come from, for error messages; empty where that is clear.
+        origin: where there should be training pictures, and why there are none; empty where that is not known.
 
     Raises:
         InputError: a number out of range; in the loaders, a split without pictures or a training set smaller than a
@@ -169,7 +169,8 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         if not self._is_set_up:
             raise InputError(f"{self._name} is not set up: call prepare_data() and setup() before asking for a loader")
         if dataset is None or len(dataset) == 0:  # type: ignore[arg-type]
-            raise InputError(f"{self._name} has no {split} pictures" + (f" in {self.origin}" if self.origin else ""))
+            why = f" in {self.origin}" if self.origin and split == "train" else ""
+            raise InputError(f"{self._name} has no {split} pictures{why}")
         return dataset
 
     def _loader(self, dataset: Dataset, kind: type[DataLoader] = DataLoader, **options: Any) -> DataLoader:

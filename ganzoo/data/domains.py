@@ -59,7 +59,7 @@ class Domain(ABC):
         channels: that its pictures come with.
         class_names: in the order of the labels; empty where nothing is labelled.
         empty: names of class folders without pictures.
-        origin: where its pictures are, for error messages.
+        origin: where there should be training pictures, and why there are none.
     """
 
     channels: int

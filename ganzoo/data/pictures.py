@@ -11,12 +11,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from ganzoo.errors import InputError, one_line
+from ganzoo.errors import InputError, one_line, printable
 from ganzoo.say import say
 
 Damaged = Literal["refuse", "skip"]
@@ -68,8 +68,18 @@ def read_picture(path: str | Path, channels: int, max_value: float | None = None
         upright = _eight_bit_grey(upright, max_value) if deep else _on_white(upright)
         values = np.array(upright.convert("L" if channels == 1 else "RGB"))
     except Exception as error:  # Pillow's decoders raise errors of nearly any type on a damaged file
-        raise InputError(f"cannot read the picture {path}: {one_line(error)}") from error
+        raise _unreadable(path, error) from error
     return torch.from_numpy(values).view(*values.shape[:2], channels).permute(2, 0, 1).contiguous()
+
+
+def _unreadable(path: str | Path, error: Exception) -> InputError:
+    reason = one_line(error)
+    if isinstance(error, UnidentifiedImageError):
+        empty = isinstance(path, str | Path) and os.path.getsize(path) == 0
+        reason = "it is empty" if empty else "it is of no kind of picture that Pillow knows"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    return InputError(f"cannot read the picture {printable(path)}: {reason}; mend or delete it")
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -118,7 +128,7 @@ def _size(path: str | Path, max_value: float | None, check_end: bool) -> tuple[i
             if check_end and not (_ends(path, image) if ends is None else ends):
                 image.load()  # decides: what stands at the end may be another program's
     except Exception as error:  # as in read_picture
-        raise InputError(f"cannot read the picture {path}: {one_line(error)}") from error
+        raise _unreadable(path, error) from error
     return (width, height) if exif.get(_ORIENTATION, 1) in (5, 6, 7, 8) else (height, width)
 
 
@@ -189,13 +199,13 @@ def whole_pictures(
     errors = [str(error) for error in found.values() if isinstance(error, InputError)]
     whole = {path: size for path, size in found.items() if not isinstance(size, InputError)}
     if errors and (damaged == "refuse" or not whole):
-        others = f" and {len(errors) - 1} more of {len(files)} cannot be read" if len(errors) > 1 else ""
-        advice = "mend or delete it" if len(errors) == 1 else "mend or delete them"
+        others = f" ({len(errors) - 1} more of {len(files)} cannot be read)" if len(errors) > 1 else ""
         skip = ", or give damaged: skip to do without" if damaged == "refuse" else ""
-        raise InputError(f"{errors[0]}{others}: {advice}{skip}")
+        raise InputError(f"{errors[0]}{skip}{others}")
     if errors:
         more = f", and {len(errors) - _EXAMPLES} more" if len(errors) > _EXAMPLES else ""
-        say(f"{len(errors)} of {len(files)} pictures are damaged and passed over: {'; '.join(errors[:_EXAMPLES])}{more}")
+        names = [printable(path) for path, size in found.items() if isinstance(size, InputError)]
+        say(f"{len(errors)} of {len(files)} pictures are damaged and passed over: {', '.join(names[:_EXAMPLES])}{more}")
     return whole
 
 
@@ -256,14 +266,14 @@ def find_pictures(folder: str | Path) -> list[Path]:
     for entry in _files_below(folder):
         extension = os.path.splitext(entry.name)[1].lower()
         # a link to nothing is found when it is read; a pipe would be read for ever
-        if extension in _readable() and (entry.is_file() or not os.path.exists(entry.path)):
+        if extension in _readable() and (os.path.isfile(entry.path) or not os.path.exists(entry.path)):
             found.append(Path(entry.path))
         elif extension not in _NOTES:
             others[extension or "without extension"] += 1
     counts = ", ".join(f"{count} {extension}" for extension, count in others.most_common(6))
     if not found:
         there = f"; there are {counts}" if counts else ""
-        raise InputError(f"there are no pictures in {folder} (looked for {' '.join(sorted(_readable()))}){there}")
+        raise InputError(f"there are no pictures in {printable(folder)} (looked for {' '.join(sorted(_readable()))}){there}")
     if counts:
         say(f"{folder}: {len(found)} pictures; files of other kinds are passed over: {counts}")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
@@ -281,8 +291,8 @@ def is_hidden(name: str) -> bool:
 
 def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
     """What is not a folder, below a folder; each folder once, whatever links lead to it."""
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
+    if not os.path.isdir(folder):
+        raise InputError(f"there is no folder {printable(folder)}")
     seen: set[str] = set()
     # a class folder is often a link to elsewhere; links come last, so that a folder is found under its own name
     folders, links = [str(folder)], list[str]()
@@ -303,7 +313,7 @@ def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif entry.is_dir():
+            elif os.path.isdir(entry.path):
                 links.append(entry.path)
             else:
                 yield entry

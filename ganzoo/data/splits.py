@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ganzoo.data.pictures import EXTENSIONS, has_pictures, is_hidden
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, printable
 from ganzoo.say import say
 
 File = TypeVar("File")
@@ -61,8 +61,8 @@ def sub_folders(folder: Path) -> list[str]:
     Raises:
         InputError: there is no such folder, or it cannot be listed.
     """
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
+    if not os.path.isdir(folder):
+        raise InputError(f"there is no folder {printable(folder)}")
     try:
         return sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     except OSError as error:
@@ -129,8 +129,10 @@ _TO = {"train": "train on", "val": "validate on", "test": "test on"}
 
 
 def described(folder: Path, layout: Layout) -> str:
-    """A folder and which splits it has, for an error message."""
-    return str(folder) + ("" if "" in layout else f" (its splits: {', '.join(path.name for path in layout.values())})")
+    """A folder and why it has no training pictures, for an error message."""
+    if "" in layout or "train" in layout:
+        return f"{printable(folder)}: all of them are held out, so give a smaller val_share"
+    return f"{printable(folder)} (its splits: {', '.join(printable(path.name) for path in layout.values())})"
 
 
 def refuse_splits(folder: Path) -> None:
@@ -292,4 +294,4 @@ def _has_loose(folder: Path) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return printable(", ".join(names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,11 +1,27 @@
 """read_picture on every kind of file that people have."""
 
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from ganzoo.data.pictures import centre_crop, find_pictures, picture_size, read_picture, resize, resize_shorter_side
+from ganzoo.data import Domains, ImageFolder, Paired, UnpairedFolders
+from ganzoo.data.pictures import (
+    EXTENSIONS,
+    centre_crop,
+    find_pictures,
+    picture_size,
+    read_picture,
+    resize,
+    resize_shorter_side,
+    whole_pictures,
+)
 from ganzoo.errors import InputError
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -141,3 +157,203 @@ def test_resizing_keeps_proportions_range_and_type():
 def test_the_centre_is_the_centre():
     image = torch.arange(35).view(1, 5, 7)
     assert centre_crop(image, 3).tolist() == [[[9, 10, 11], [16, 17, 18], [23, 24, 25]]]
+
+
+# -- found before training ---------------------------------------------------------------------------------------------
+
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def written(path: Path) -> bytes:
+    """A picture of noise in the kind that the name says; pbm has one bit."""
+    image = Image.fromarray(NOISE)
+    (image.convert("1") if path.suffix == ".pbm" else image).save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("extension", sorted(EXTENSIONS - {".apng", ".jpc", ".jpf", ".jpx"}))
+def test_what_cannot_be_read_is_found_beforehand_in_every_kind_of_file(tmp_path, extension):
+    """Whole, cut, and with more behind: what is found is what read_picture refuses."""
+    path = tmp_path / f"x{extension}"
+    content = written(path)
+    assert find_pictures(tmp_path) == [path]
+    assert whole_pictures([path]) == {path: (64, 64)}
+    refused = 0
+    for changed in (content[:-2], content[:-20], content[: len(content) // 2], content + b"\0" * 9, content + b"more" * 99):
+        path.write_bytes(changed)
+        for check in ("refuse", "skip"):
+            try:
+                read_picture(path, 3)
+            except InputError:
+                refused += 1
+                with pytest.raises(InputError, match=rf"x\{extension}: .*mend or delete it"):
+                    whole_pictures([path], check)
+            else:
+                assert whole_pictures([path], check) == {path: (64, 64)}
+    assert refused >= 2
+
+
+def modules(root: Path, **options):
+    """All data that read folders, over one damaged file of theirs."""
+    both = {"source": "folder", "target": "folder", "source_root": str(root / "one"), "target_root": str(root / "one")}
+    yield ImageFolder(str(root / "one"), size=8, val_share=0, **options)
+    yield Domains(**both, size=8, val_share=0, **options)
+    for kind in (Paired, UnpairedFolders):
+        yield kind(str(root / "two"), size=8, load_size=8, val_share=0, **options)
+
+
+@pytest.fixture
+def one_cut_short(tmp_path) -> Path:
+    for folder in ("one/cat", "two/A", "two/B"):
+        (tmp_path / folder).mkdir(parents=True)
+        for i in range(4):
+            written(tmp_path / folder / f"{i}.jpg")
+    for path in (tmp_path / "one/cat/2.jpg", tmp_path / "two/A/2.jpg"):
+        path.write_bytes(path.read_bytes()[:-20])
+    return tmp_path
+
+
+def test_a_damaged_file_is_refused_or_passed_over(one_cut_short, capsys):
+    for data in modules(one_cut_short):
+        with pytest.raises(InputError, match=r"2\.jpg: .*; mend or delete it, or give damaged: skip"):
+            data.setup()
+    capsys.readouterr()
+    for data in modules(one_cut_short, damaged="skip"):
+        data.setup()
+        said = capsys.readouterr().err
+        assert "pictures are damaged and passed over: " in said
+        assert "2.jpg" in said
+        lengths = {"Domains": 3, "ImageFolder": 3, "Paired": 3, "UnpairedFolders": 4}
+        assert len(data.train_set) == lengths[type(data).__name__]
+        for index in range(len(data.train_set)):
+            assert len(data.train_set[index])
+
+
+def test_damaged_files_are_counted(tmp_path):
+    for i in range(5):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"0\.png: it is empty; .*skip to do without \(4 more of 5 cannot be read\)"):
+        whole_pictures(sorted(tmp_path.iterdir()))
+    with pytest.raises(InputError, match="it is empty"):
+        whole_pictures(sorted(tmp_path.iterdir()), "skip")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def test_the_size_of_a_png_needs_no_decoding_and_knows_of_a_rotation_behind_the_pixels(tmp_path, monkeypatch):
+    file = io.BytesIO()
+    Image.fromarray(COLOUR[:8]).save(file, "PNG")
+    plain = file.getvalue()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind, content in ((b"eXIf", exif.tobytes()[6:]), (b"tEXt", b"date:create\0today")):
+        path = tmp_path / f"{kind.decode()}.png"
+        path.write_bytes(plain[:-12] + chunk(kind, content) + plain[-12:])
+        assert picture_size(path) == read_picture(path, 1).shape[1:]
+    assert picture_size(tmp_path / "eXIf.png") == (16, 8)
+    assert picture_size(tmp_path / "tEXt.png") == (8, 16)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    for name in ("tEXt.png", "x.jpg"):
+        if name.endswith("jpg"):
+            (tmp_path / name).write_bytes(jpeg())
+        assert picture_size(tmp_path / name) == (8, 16)
+        assert whole_pictures([tmp_path / name]) == {tmp_path / name: (8, 16)}
+
+
+def jpeg() -> bytes:
+    file = io.BytesIO()
+    # encoded without load(), which the test has replaced
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image.Image, "load", lambda self: None)
+        Image.fromarray(COLOUR[:8]).save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_a_header_of_a_thousand_million_pixels_is_refused(tmp_path):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    with pytest.raises(InputError, match=r"x\.png: .*exceeds limit"):
+        whole_pictures([tmp_path / "x.png"])
+
+
+# -- which files there are ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_passed_over_is_counted(tmp_path, save, capsys):
+    save(tmp_path / "a.png")
+    for name in ("b.heic", "c.HEIC", "d.mp4", "e", "notes.txt", "labels.csv", ".hidden.raw"):
+        (tmp_path / name).write_text("x")
+    assert len(find_pictures(tmp_path)) == 1
+    assert (
+        "1 pictures; files of other kinds are passed over: 2 .heic, 1 .mp4, 1 without extension\n" in capsys.readouterr().err
+    )
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match=r"no pictures in .*; there are 2 \.heic"):
+        find_pictures(tmp_path)
+
+
+def test_a_folder_counts_once_whatever_links_lead_to_it(tmp_path, save):
+    save(tmp_path / "top/in/1.png")
+    outside = save(tmp_path / "outside/2.png").parent
+    for link, target in {"again": ".", "in/up": "..", "a": "in", "in/far": outside, "z": outside, "all": tmp_path}.items():
+        (tmp_path / "top" / link).symlink_to(target)
+    (outside / "back").symlink_to(tmp_path)
+    found = [path.relative_to(tmp_path / "top").as_posix() for path in find_pictures(tmp_path / "top")]
+    assert found == ["in/1.png", "z/2.png"]
+
+
+def test_links_to_nothing_and_pipes(tmp_path, save):
+    save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "nowhere").symlink_to("absent")
+    assert [path.name for path in find_pictures(tmp_path)] == ["a.png"]
+    for name, target in (("b.png", "absent"), ("c.png", "c.png")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(InputError, match=rf"{name}: "):
+            whole_pictures(find_pictures(tmp_path))
+        (tmp_path / name).unlink()
+
+
+def test_a_line_break_in_a_name_leaves_one_line(tmp_path):
+    (tmp_path / "a\nb.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"a\\nb\.png") as caught:
+        whole_pictures(find_pictures(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+# -- the range of values -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(np.uint16, "x.png"), (np.uint16, "x.tif"), (np.int32, "x.tif"), (np.float32, "x.tif")]
+)
+def test_the_value_that_is_white_may_be_another(tmp_path, kind, name):
+    values = np.array([[0, 8, 9, 2048, 4095, 4200]])
+    Image.fromarray(values.astype(kind)).save(tmp_path / name)
+    assert read_picture(tmp_path / name, 1, 4095).tolist() == [[[0, 0, 1, 128, 255, 255]]]
+    assert whole_pictures([tmp_path / name], max_value=4095)
+    Image.fromarray(RAMP).save(tmp_path / "eight.png")
+    assert torch.equal(read_picture(tmp_path / "eight.png", 1, 4095), read_picture(tmp_path / "eight.png", 1))
+
+
+def test_floats_of_any_range(tmp_path):
+    Image.fromarray(np.array([[-1, 0, 0.5, 1, 2, np.nan, np.inf]], np.float32)).save(tmp_path / "x.tif")
+    assert read_picture(tmp_path / "x.tif", 1, 1.0).tolist() == [[[0, 0, 128, 255, 255, 0, 255]]]
+
+
+def test_nearly_black_pictures_are_said_and_what_to_give(tmp_path, capsys):
+    for i in range(10):
+        values = np.random.default_rng(i).integers(0, 4096, (8, 8)).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / f"{i}.png")
+    options = {"size": 8, "channels": 1, "val_share": 0.0}
+    ImageFolder(str(tmp_path), **options).setup()
+    assert "are nearly black, 0 to 16 of 255: if their files hold 12 bits, give max_value: 4095\n" in capsys.readouterr().err
+    right = ImageFolder(str(tmp_path), **options, max_value=4095)
+    right.setup()
+    assert "black" not in capsys.readouterr().err
+    assert right.train_set[0].x.max() > 200
+    with pytest.raises(InputError, match=r"max_value is 0"):
+        ImageFolder(str(tmp_path), max_value=0)
