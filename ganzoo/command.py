@@ -208,6 +208,8 @@ class ZooCLI(LightningCLI):
         # a loaded file runs no code of its own, unless the user insists
         if config.weights_only is None:
             config.weights_only = True
+        if self.subcommand == "predict" and config.return_predictions is None:
+            config.return_predictions = False  # they are written, and nobody asks for what is returned
         name = run_name(self._configs, config)
         root = Path(config.trainer.default_root_dir or "runs") / name
         config.ckpt_path = find_checkpoint(config.ckpt_path, root)
@@ -271,6 +273,14 @@ class ZooCLI(LightningCLI):
             return super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
         except ValueError as error:
             raise InputError(refused_trainer(str(error))) from error
+
+    # -- after it has run ---------------------------------------------------------------------------------------------
+
+    def after_predict(self) -> None:
+        """Makes the exit code 2 where files could not be read, which the writer has said."""
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        writers = (callback for callback in callbacks if isinstance(callback, PredictionWriter))
+        self.exit_code = 2 if any(writer.damaged for writer in writers) else 0
 
     # -- before it runs -----------------------------------------------------------------------------------------------
 

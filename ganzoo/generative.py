@@ -47,7 +47,15 @@ class CascadeSampler(Sampler):
 
 
 class Translator(ABC):
-    """A model that makes a picture from a picture."""
+    """A model that makes a picture from a picture.
+
+    Attributes:
+        size_multiple: ``translate`` takes heights and widths that are multiples of this number of pixels.
+        least_size: and at least so many pixels.
+    """
+
+    size_multiple: int = 1
+    least_size: int = 1
 
     @abstractmethod
     def translate(self, x: Tensor) -> Tensor:

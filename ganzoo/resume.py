@@ -48,6 +48,7 @@ def record(module: L.LightningModule, seed: int) -> dict[str, Any]:
         "seed": seed,
         "processes": trainer.world_size,
         "data": None if data is None else type(data).__qualname__,
+        "direction": getattr(data, "direction", None),
         "within_epoch": within_epoch(trainer),
         "validation_due": validation_due(trainer),
     }

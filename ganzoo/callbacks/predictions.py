@@ -1,33 +1,71 @@
-"""What ``ganzoo predict`` leaves behind: a PNG file for each picture that was made, a line for each that was classified."""
+"""What ``ganzoo predict`` leaves behind: a PNG file for each image that was made, and a list of all inputs."""
 
 import csv
-from collections.abc import Sequence
-from pathlib import Path
+import heapq
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from ganzoo.errors import InputError
+from ganzoo.files import beside
+from ganzoo.generative import Sampler
 from ganzoo.images import to_uint8
+from ganzoo.prediction import Inputs, number_name, numbered
+from ganzoo.say import say
 from ganzoo.sheets import as_image
+
+LIST = "predictions.csv"
+_OF_IMAGES = ("number", "input", "output", "class", "error")
+_OF_CLASSES = ("number", "input", "class", "class_name", "probability", "error")
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes what is predicted into the run's folder, in the order of the data.
+    """Writes predictions to one folder, whichever of several processes made them.
 
-    A prediction is what ``predict_step`` returns. Images in [-1, 1], [N, C, H, W], become ``predictions/000000.png`` and
-    so on. Probabilities of classes, [N, classes], become ``predictions.csv``: for each picture its number, the most
-    probable class and that class's probability (of several processes, the second writes ``predictions_1.csv``, and so
-    on). Others are left alone.
+    A prediction is what ``predict_step`` returns. Images in [-1, 1], [B, C, H, W] or a list of [C, H, W], become PNG files
+    under the names of their inputs: ``predictions/sub/zebra.png`` for ``sub/zebra.jpg``; ``zebra.jpg.png`` where two inputs
+    are called ``zebra``. Samples of a generative model, and images of data without files, have the number in the dataset:
+    ``predictions/000012.png``. Other predictions are left alone.
+
+    ``predictions.csv`` has a row for each input, in the order of the dataset. Of images: ``number`` (the number in the
+    dataset), ``input`` (the file, empty where there is none), ``output`` (the PNG file), ``class`` (that a conditional model
+    was asked for) and ``error`` (why a file could not be read). Of probabilities, [B, classes]: ``number``, ``input``,
+    ``class`` (the most probable one), ``class_name``, ``probability`` and ``error``.
+
+    Nothing is kept in memory. ``Trainer.predict`` keeps all predictions unless it is given ``return_predictions=False``.
 
     Args:
-        folder: where the files go. Left out: the run's folder, and in it ``predictions`` for pictures.
+        folder: where the files go. Left out: the run's folder, and in it ``predictions`` for images.
+
+    Attributes:
+        damaged: how many files could not be read, in all processes; after predicting, in the first process.
+
+    Raises:
+        InputError: when predicting begins: predictions of another time are there already.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         super().__init__(write_interval="batch")
         self.folder = folder
+        self.damaged = 0
+        self._images, self._list = Path(), Path()
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Agrees with the other processes on the folder."""
+        self.damaged = 0
+        home = Path(self.folder or trainer.default_root_dir)
+        images = home if self.folder else home / "predictions"
+        there = [*home.glob("predictions*.csv"), *([images] if next(images.rglob("*.png"), None) else [])]
+        # a process that Lightning starts has another run's folder for its own
+        home, images, there = trainer.strategy.broadcast((home, images, there))
+        self._images, self._list = images, home / LIST
+        if there and not _writes_nothing(trainer):
+            raise InputError(f"{there[0]} is there already: predictions of two times are not mixed, so give another folder")
 
     def write_on_batch_end(
         self,
@@ -40,29 +78,111 @@ class PredictionWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Writes one batch."""
-        if not isinstance(prediction, Tensor) or prediction.ndim not in (2, 4):
+        if _writes_nothing(trainer):
             return
-        # Lightning knows the pictures' numbers, also where several processes share them
-        numbers = batch_indices or range(batch_idx * len(prediction), (batch_idx + 1) * len(prediction))
-        home = Path(trainer.default_root_dir)
-        if prediction.ndim == 4:
-            self._write_pictures(Path(self.folder or home / "predictions"), numbers, prediction)
-        else:
-            rank = trainer.global_rank
-            path = Path(self.folder or home) / (f"predictions_{rank}.csv" if rank else "predictions.csv")
-            self._write_classes(path, numbers, prediction, first=batch_idx == 0 and dataloader_idx == 0)
+        of_images = isinstance(prediction, list) or (isinstance(prediction, Tensor) and prediction.ndim == 4)
+        if not of_images and not (isinstance(prediction, Tensor) and prediction.ndim == 2):
+            return
+        inputs = batch if isinstance(batch, Inputs) else numbered(prediction, None, batch_idx, trainer, dataloader_idx)
+        if dataloader_idx:
+            inputs = inputs._replace(output=[f"loader_{dataloader_idx}/{name}" for name in inputs.output])
+        if len(prediction) != len(inputs.number):
+            raise InputError(
+                f"predict_step of {type(pl_module).__name__} gives {len(prediction)} predictions for a batch of "
+                f"{len(inputs.number)} images: the writer needs one for each"
+            )
+        try:
+            if of_images:
+                rows = self._write_images(prediction, inputs, pl_module if isinstance(pl_module, Sampler) else None)
+                self._add(trainer, _OF_IMAGES, [*rows, *([n, name, "", "", why] for n, name, why in inputs.damaged)])
+            else:
+                rows = _classified(prediction, inputs, getattr(getattr(trainer, "datamodule", None), "class_names", None))
+                self._add(trainer, _OF_CLASSES, [*rows, *([n, name, "", "", "", why] for n, name, why in inputs.damaged)])
+        except OSError as error:
+            raise InputError(f"cannot write predictions to {self._list.parent}: {error.strerror}") from error
 
-    def _write_pictures(self, folder: Path, numbers: Sequence[int], prediction: Tensor) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, picture in zip(numbers, to_uint8(prediction).cpu(), strict=True):
-            as_image(picture).save(folder / f"{number:06d}.png")
-
-    def _write_classes(self, path: Path, numbers: Sequence[int], prediction: Tensor, first: bool) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        best = prediction.float().cpu().max(1)
-        with open(path, "w" if first else "a", newline="", encoding="utf-8") as file:
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Makes one list of those of all processes; says where the predictions are, and what could not be read."""
+        trainer.strategy.barrier("predictions are written")
+        if not trainer.is_global_zero or _writes_nothing(trainer):
+            return
+        parts = [part for part in map(self._part, range(trainer.world_size)) if part.is_file()]
+        if not parts:
+            return
+        count, header = 0, list(_OF_IMAGES)
+        damaged: list[str] = []
+        with beside(self._list) as merged, open(merged, "w", **_TEXT) as file:
             rows = csv.writer(file, lineterminator="\n")
-            if first:
-                rows.writerow(("number", "class", "probability"))
-            for number, y, p in zip(numbers, best.indices.tolist(), best.values.tolist(), strict=True):
-                rows.writerow((number, y, f"{p:.6f}"))
+            readers = [_rows(part) for part in parts]
+            for reader in readers:
+                header = next(reader)
+            rows.writerow(header)
+            for row in heapq.merge(*readers, key=_number):
+                rows.writerow(row)
+                count += 1
+                if row[-1]:
+                    damaged = [*damaged, row[-1]][:3]
+                    self.damaged += 1
+        for part in parts:
+            with suppress(OSError):
+                part.unlink()
+        what = "images" if "output" in header else "rows"
+        say(f"{count - self.damaged} {what} are in {self._images if what == 'images' else self._list}")
+        if self.damaged:
+            say(f"{self.damaged} of {count} files could not be read: {'; '.join(damaged)} (all in {self._list})")
+
+    def _part(self, rank: int) -> Path:
+        return self._list.with_name(f"predictions.{rank}.csv")
+
+    def _add(self, trainer: L.Trainer, header: Sequence[str], rows: list[list[Any]]) -> None:
+        part = self._part(trainer.global_rank)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        new = not part.is_file()
+        with open(part, "a", **_TEXT) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(header)
+            rows.sort(key=_number)
+            writer.writerows(rows)
+
+    def _write_images(self, images: Any, inputs: Inputs, sampler: Sampler | None) -> list[list[Any]]:
+        rows = []
+        for place, image in enumerate(images):
+            name = number_name(inputs.number[place]) if sampler else inputs.output[place]
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise InputError(f"a prediction cannot be called {name}: it would lie outside of {self._images}")
+            path = self._images / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside(path) as part:
+                as_image(to_uint8(image).cpu()).save(part, "PNG")
+            label = int(inputs.y[place]) if sampler and sampler.classes and inputs.y is not None else ""
+            rows.append([inputs.number[place], "" if sampler else inputs.name[place], f"{name}.png", label, ""])
+        return rows
+
+
+def _writes_nothing(trainer: Any) -> bool:
+    return bool(trainer.fast_dev_run)
+
+
+# a file's name need not be UTF-8
+_TEXT: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    with open(path, **_TEXT) as file:
+        yield from csv.reader(file)
+
+
+def _number(row: list[Any]) -> int:
+    return int(row[0])
+
+
+def _classified(prediction: Tensor, inputs: Inputs, class_names: Sequence[str] | None) -> list[list[Any]]:
+    if not len(prediction):
+        return []
+    named = class_names if class_names is not None and len(class_names) == prediction.shape[1] else None
+    best = prediction.float().cpu().max(1)
+    return [
+        [n, name, y, named[y] if named else "", f"{p:.6f}", ""]
+        for n, name, y, p in zip(inputs.number, inputs.name, best.indices.tolist(), best.values.tolist(), strict=True)
+    ]

@@ -2,6 +2,8 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -10,13 +12,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.batches import LabelledImages, as_float
+from ganzoo.data.predicting import FromFiles, InputImage, Numbered, collate
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
 from ganzoo.errors import InputError
+from ganzoo.generative import Translator
 from ganzoo.ranges import Checked, PositiveInt, Seed, Workers
 from ganzoo.resume import beginning, check_changes, within_epoch
+from ganzoo.say import say
 
-# a folder may have moved, and workers make no difference
-_ANY = ("root", "root_b", "source_root", "target_root", "photographs", "num_workers")
+# a folder may have moved, and workers make no difference, nor what is for predicting alone
+_ANY = ("root", "root_b", "source_root", "target_root", "photographs", "num_workers", "predict_squares", "predict_halves")
 Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
 
@@ -44,8 +49,8 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
 
     The loaders give NamedTuples of uint8 [B, C, H, W] (:mod:`ganzoo.data.batches`); a trainer's batches are in
     [-1, 1]. Training is in a new order each epoch, the same for the same seed, whatever the number of workers, and
-    leaves out the last incomplete batch. Validation and test are in a fixed order, unaugmented and complete, and
-    predicting uses the test set.
+    leaves out the last incomplete batch. Validation and test are in a fixed order, unaugmented and complete. Predicting
+    is from the test set, or from all images of a folder without one; its batches are ``Inputs``.
 
     Args:
         shape: (C, H, W) of a picture.
@@ -59,6 +64,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         classes: number of classes or None.
         train_set: after setup, a dataset of samples (None where there is no such split); likewise `val_set`,
             `test_set`.
+        predict_set: after setup("predict"), a dataset of :class:`~ganzoo.prediction.Inputs`.
         origin: where there should be training pictures, and why there are none; empty where that is not known.
 
     Raises:
@@ -78,6 +84,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         self.train_set: Dataset | None = None
         self.val_set: Dataset | None = None
         self.test_set: Dataset | None = None
+        self.predict_set: Dataset | None = None
         self.origin = ""
         self._is_set_up = False
 
@@ -89,9 +96,20 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         :class:`~ganzoo.data.sampling.Augmented`.
         """
 
+    def inputs(self) -> Dataset:
+        """The dataset to predict from, of :class:`~ganzoo.prediction.Inputs`: the test set with its numbers.
+
+        A subclass whose images are files gives them their names (:mod:`ganzoo.data.predicting`), and needs no others.
+        """
+        self.setup()
+        return Numbered(self._checked(self.test_set, "test"), getattr(self, "direction", None))
+
     def setup(self, stage: str | None = None) -> None:
-        """Builds the three sets, once for all stages."""
-        if not self._is_set_up:
+        """Builds the three sets, once for all stages; for "predict" alone the one to predict from."""
+        if stage == "predict":
+            if self.predict_set is None:
+                self.predict_set = self.inputs()
+        elif not self._is_set_up:
             self.train_set, self.val_set, self.test_set = self.splits()
             self._is_set_up = True
 
@@ -134,8 +152,28 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         return self._loader(self._checked(self.test_set, "test"))
 
     def predict_dataloader(self) -> DataLoader:
-        """The test set's loader."""
-        return self.test_dataloader()
+        """Batches ``Inputs`` in a fixed order: uint8 images, their numbers and names, and which files are damaged.
+
+        Raises:
+            InputError: there are no images, or fewer than processes.
+        """
+        self.setup("predict")
+        images: Any = self.predict_set
+        processes = 1 if self.trainer is None else self.trainer.world_size
+        if len(images) < processes:
+            raise InputError(
+                f"{len(images)} images are fewer than the {processes} processes: give --trainer.devices {len(images)}"
+            )
+        return self._loader(images, collate_fn=collate)
+
+    def _from_files(self, items: Sequence[InputImage], folder: Path, direction: str | None = None) -> Dataset:
+        """The dataset of these files; says which they are."""
+        say(f"predicting from {len(items)} image{'s' * (len(items) != 1)}, all of {folder}")
+        return FromFiles(items, direction)
+
+    def _keeps_sizes(self) -> bool:
+        """Whether predictions are wanted at the images' own sizes: by a translator, which takes any."""
+        return self.trainer is None or isinstance(self.trainer.lightning_module, Translator)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """uint8 in [0, 255] -> float32 in [-1, 1], on the device; the type of the batch stays."""

@@ -4,7 +4,7 @@ Pictures are uint8 in [0, 255] in the datasets and loaders, and float32 in [-1, 
 (:func:`as_float`). One sample is the same NamedTuple without the batch axis.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -81,5 +81,10 @@ def as_float(batch: Batch) -> Batch:
     A trainer calls this through the DataModule. Without a trainer, call it on what a loader gives:
     ``batch = as_float(next(iter(data.train_dataloader())))``.
     """
-    fields = (to_float(field) if torch.is_tensor(field) and field.dtype == torch.uint8 else field for field in batch)
-    return type(batch)(*fields)
+    return type(batch)(*map(_as_float, batch))
+
+
+def _as_float(field: Any) -> Any:
+    if isinstance(field, list):  # images that differ in size
+        return [_as_float(each) for each in field]
+    return to_float(field) if torch.is_tensor(field) and field.dtype == torch.uint8 else field

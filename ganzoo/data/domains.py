@@ -20,6 +20,7 @@ from ganzoo.data.checks import one_of
 from ganzoo.data.digits import Digits
 from ganzoo.data.folder import CentreCropped, CropAndMirror, PictureFile
 from ganzoo.data.pictures import Damaged, find_pictures, resize, say_if_dark, whole_pictures
+from ganzoo.data.predicting import FromFiles, Numbered, cropped, folder_to_predict, whole
 from ganzoo.data.sampling import Augmented, picture_rng, unchanged
 from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders, sub_folders
 from ganzoo.data.vision import MNIST
@@ -78,6 +79,10 @@ class Domain(ABC):
     @abstractmethod
     def held_out(self, channels: int, size: int) -> tuple[Dataset, Dataset]:
         """To validate and to test on: ``LabelledImages``, with y = -1 where there is no label."""
+
+    def to_predict(self, channels: int, size: int) -> Dataset:
+        """To predict from, of :class:`~ganzoo.prediction.Inputs`: the test set."""
+        return Numbered(self.held_out(channels, size)[1])
 
 
 def alike(x: Tensor, channels: int, size: int) -> Tensor:
@@ -374,6 +379,12 @@ class FolderDomain(Domain):
         val, test = (CentreCropped(files, size, channels, self.options.max_value) for files in known)
         return val, test
 
+    def to_predict(self, channels: int, size: int) -> Dataset:
+        """The files of the test folder, or else all."""
+        folder = folder_to_predict(self.layout)
+        items = [whole(file, folder, channels, self.options.max_value) for file in find_pictures(folder)]
+        return FromFiles([cropped(item, size) for item in items])
+
     def _splits(self) -> tuple[list[PictureFile], list[PictureFile], list[PictureFile]]:
         if self._parts is None:
             options = self.options
@@ -568,9 +579,10 @@ class Domains(ImageDataModule):
         """The source's loader and the target's, uint8 batches in a fixed order."""
         return self._loaders(self.test_set, "test")
 
-    def predict_dataloader(self) -> DataLoader:
-        """The target's test pictures."""
-        return self.test_dataloader()[1]
+    def inputs(self) -> Dataset:
+        """The target's test images; all of a target folder that has no test folder."""
+        channels, size, _ = self.shape
+        return self.target.to_predict(channels, size)
 
     def _loaders(self, both: Dataset | None, split: str) -> list[DataLoader]:
         checked: Any = self._checked(both, split)

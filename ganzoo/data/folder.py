@@ -20,6 +20,7 @@ from ganzoo.data.pictures import (
     say_if_dark,
     whole_pictures,
 )
+from ganzoo.data.predicting import cropped, folder_to_predict, whole
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders
 from ganzoo.errors import InputError
@@ -79,8 +80,8 @@ class ImageFolder(ImageDataModule):
     `root` holds folders of splits (``train``, ``val``, ``test``, ``Training``, ``valid`` and the like: see
     :func:`~ganzoo.data.splits.split_of`), those are the splits; of ``val`` and ``test`` one that is missing is the same as
     the other, and without ``train`` there is no training. Where `root` has none, or only ``train``, a share of the files
-    validates, chosen by a hash of the file's name, and tests as well.
-    See :func:`~ganzoo.data.pictures.read_picture` for alpha, 16-bit pictures, palettes and rotation.
+    validates, chosen by a hash of the file's name, and tests as well. Predicting is from the test folder, or else from
+    all files. See :func:`~ganzoo.data.pictures.read_picture` for alpha, 16-bit pictures, palettes and rotation.
 
     Args:
         root: the folder.
@@ -97,6 +98,7 @@ class ImageFolder(ImageDataModule):
         batch_size: pictures in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the augmentation.
+        predict_squares: predict from squares of `size`, as in training; otherwise a translator keeps each image's own size.
 
     Raises:
         InputError: a number out of range; no folder, no pictures, or a file that is not the picture its name says; folders
@@ -118,7 +120,9 @@ class ImageFolder(ImageDataModule):
         batch_size: PositiveInt = 16,
         num_workers: Workers = 0,
         seed: Seed = 0,
+        predict_squares: bool = False,
     ) -> None:
+        self.predict_squares = predict_squares
         self.root = Path(root)
         self.size = size
         self.channels = channels
@@ -144,6 +148,14 @@ class ImageFolder(ImageDataModule):
         say_if_dark([file.path for file in train or test], self.max_value)
         draw = CropAndMirror(self.size, self.channels, self.mirror, self.max_value)
         return Augmented(train, draw, self.seed), self._cropped(val), self._cropped(test)
+
+    def inputs(self) -> Dataset:
+        folder = folder_to_predict(split_folders(self.root, self.has_splits, self.labelled))
+        files = self._files(folder)
+        items = [whole(file.path, folder, self.channels, self.max_value, file.label) for file in files]
+        if self.predict_squares or not self._keeps_sizes():
+            items = [cropped(item, self.size) for item in items]
+        return self._from_files(items, folder)
 
     def _cropped(self, files: list[PictureFile]) -> Dataset | None:
         return CentreCropped(files, self.size, self.channels, self.max_value) if files else None

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganzoo.data import world
-from ganzoo.data.base import Splits
+from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.paired import Direction, Paired
 from ganzoo.data.pictures import find_pictures
@@ -206,6 +206,9 @@ class Maps(Paired):
         elif not (self.root / "train").is_dir():
             archive = fetch(PAPER_URL, self.cache / "maps.tar.gz")
             unpack(archive, self.root, check=_check_training_pairs)
+
+    def inputs(self) -> Dataset:
+        return ImageDataModule.inputs(self) if self.edition == "world" else super().inputs()
 
     def splits(self) -> Splits:
         return self._world() if self.edition == "world" else self._paper()

@@ -1,6 +1,7 @@
 """Pairs of pictures on disk, in the two forms that pix2pix made usual."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,9 +12,10 @@ from torch.utils.data import Dataset
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.checks import at_least
-from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
+from ganzoo.data.pictures import Damaged, find_pictures, picture_size, read_picture, resize, say_if_dark, whole_pictures
+from ganzoo.data.predicting import folder_to_predict, half, squared, whole
 from ganzoo.data.sampling import Augmented
-from ganzoo.data.splits import Layout, described, refuse_shared, split_files, split_folders, two_sides
+from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.errors import InputError
 from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 from ganzoo.say import say
@@ -185,7 +187,8 @@ class Paired(ImageDataModule):
     ``A`` and ``B`` in `root`, or ``trainA``, ``trainB``, ``testA`` and so on, or ``A`` and ``B`` in each of its splits, in
     those; otherwise every file of `root` holds A and B side by side, as pix2pix publishes them, and is cut in the middle.
     In each, folders of splits are known as by :class:`~ganzoo.data.ImageFolder`, and without them a share of the pairs
-    validates, chosen by a hash of the name, and tests as well.
+    validates, chosen by a hash of the name, and tests as well. Predicting needs the input's side alone: it is from the
+    test folder, or else from all files; a `root` of single images is one of inputs.
 
     Training has the paper's jitter (section 6.2 of its appendix): both pictures are resized to `load_size`, cropped to
     `size` at one random place, and mirrored together half of the time. Validation and test only resize to `size`.
@@ -208,6 +211,10 @@ class Paired(ImageDataModule):
         batch_size: pairs in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the augmentation.
+        predict_squares: predict from squares of `size`, as in training; otherwise a translator keeps each image's own size.
+        predict_halves: predict from the input's half of each file of `root`, or with False from whole files. Left out: from
+            halves where all files are exactly twice as wide as high, or `root` has folders of splits and all of them can
+            be pairs.
 
     Attributes:
         shape_x: (C, H, W) of the input.
@@ -234,8 +241,12 @@ class Paired(ImageDataModule):
         batch_size: PositiveInt = 1,
         num_workers: Workers = 0,
         seed: Seed = 0,
+        predict_squares: bool = False,
+        predict_halves: bool | None = None,
     ) -> None:
         at_least("load_size", load_size, size)
+        self.predict_squares = predict_squares
+        self.predict_halves = predict_halves
         self.root = Path(root)
         self.root_b = None if root_b is None else Path(root_b)
         self.direction: Direction = direction
@@ -269,6 +280,33 @@ class Paired(ImageDataModule):
         read = PairReader(self.direction, self.shape_x[0], self.shape_y[0], self.max_value)
         jitter = Jitter(read, self.load_size, self.size, self.mirror)
         return Augmented(train, jitter, self.seed), self._resized(val, read), self._resized(test, read)
+
+    def inputs(self) -> Dataset:
+        side = "B" if self.direction == "BtoA" else "A"
+        layout = one_side(self.root, side, self.has_splits) if self.root_b is None else None
+        single = layout is not None or self.root_b is not None
+        if layout is None:
+            layout = split_folders(self.root_b if self.root_b and side == "B" else self.root, self.has_splits)
+        folder = folder_to_predict(layout)
+        files = find_pictures(folder)
+        items = [whole(file, folder, self.shape_x[0], self.max_value) for file in files]
+        if not single and self._are_pairs(files, "" not in layout):
+            items = [half(item, side == "B") for item in items]
+            say(f"each file is a pair side by side, of which the {'right' if side == 'B' else 'left'} half is the input")
+        if self.predict_squares or not self._keeps_sizes():
+            items = [squared(item, self.size) for item in items]
+        return self._from_files(items, folder, self.direction)
+
+    def _are_pairs(self, files: Sequence[Path], have_splits: bool) -> bool:
+        if self.predict_halves is not None:
+            return self.predict_halves
+        sizes = []
+        for file in files:
+            with suppress(InputError):  # told of when it is read
+                sizes.append(picture_size(file))
+        if have_splits:
+            return bool(sizes) and all(width > height and width % 2 == 0 for height, width in sizes)
+        return bool(sizes) and all(width == 2 * height for height, width in sizes)
 
     def _resized(self, files: list[PairFile], read: PairReader) -> Dataset | None:
         return Resized(files, read, self.size) if files else None

@@ -182,6 +182,41 @@ def two_sides(folder: Path, splits: bool = True) -> tuple[Layout, Layout] | None
     return {split: a for split, (a, _) in sides.items() if a}, {split: b for split, (_, b) in sides.items() if b}
 
 
+def one_side(folder: Path, side: str, splits: bool = True) -> Layout | None:
+    """The splits of side A or B of a folder, whatever there is of the other side; None if the folder has no sides.
+
+    The forms are those of :func:`two_sides`.
+
+    Args:
+        folder: where they are looked for.
+        side: "A" or "B".
+        splits: False says that no folder is a split.
+
+    Raises:
+        InputError: there is the other side only, or what :func:`split_folders` refuses.
+    """
+    other = "B" if side == "A" else "A"
+    names = sub_folders(folder)
+    for each in (side, other) if splits else ():
+        named = [(split, name) for name in names if (split := side_of(name, each))]
+        if named and each == other:
+            raise InputError(f"there is a folder {folder / named[0][1]} but none of the other side, {side}")
+        layout = {split: folder / name for split, name in named}
+        if len(layout) < len(named):
+            raise InputError(f"{folder} has {_listed([name for _, name in named])}, two of them of one split: keep one")
+        if layout:
+            return layout
+    if found := find_side(folder, side):
+        return split_folders(found, splits)
+    if found := find_side(folder, other):
+        raise InputError(f"there is a folder {found} but no {folder / side}")
+    layout = dict(split_folders(folder, splits))
+    mine = {split: path for split, each in layout.items() if (path := find_side(each, side))}
+    if not mine and any(find_side(each, other) for each in layout.values()):
+        raise InputError(f"there is no folder {side} in {folder}, though there is a {other}")
+    return mine or None
+
+
 def _named_by_side(folder: Path) -> tuple[Layout, Layout] | None:
     layouts: list[dict[str, Path]] = []
     names = sub_folders(folder)

@@ -14,8 +14,9 @@ from ganzoo.data.batches import Unpaired
 from ganzoo.data.checks import at_least, one_of
 from ganzoo.data.paired import Direction
 from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
+from ganzoo.data.predicting import folder_to_predict, squared, whole
 from ganzoo.data.sampling import Augmented, picture_rng
-from ganzoo.data.splits import Layout, described, refuse_shared, split_files, split_folders, two_sides
+from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
 from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
@@ -180,6 +181,7 @@ class UnpairedFolders(ImageDataModule):
         batch_size: pictures of each domain in a batch of each process.
         num_workers: processes that load.
         seed: of the training orders and of the augmentation.
+        predict_squares: predict from squares of `size`, as in training; otherwise a translator keeps each image's own size.
 
     Attributes:
         shape_x: (C, H, W) of x.
@@ -209,6 +211,7 @@ class UnpairedFolders(ImageDataModule):
         batch_size: PositiveInt = 1,
         num_workers: Workers = 0,
         seed: Seed = 0,
+        predict_squares: bool = False,
     ) -> None:
         at_least("load_size", load_size, size)
         if archive is not None:
@@ -217,6 +220,7 @@ class UnpairedFolders(ImageDataModule):
             raise InputError(f"archive is {archive} and root_b is {root_b}: an archive holds both, so leave root_b out")
         if archive is None and sha256 is not None:
             raise InputError("sha256 is given and no archive: it is the sum of an archive to download")
+        self.predict_squares = predict_squares
         self.root = Path(root)
         self.root_b = None if root_b is None else Path(root_b)
         self.archive = archive
@@ -235,7 +239,8 @@ class UnpairedFolders(ImageDataModule):
 
     def prepare_data(self) -> None:
         """Downloads and unpacks the archive, if one is wanted and not there."""
-        if self.archive is not None and not (self.root / "trainA").is_dir():
+        predicting = self.trainer is not None and self.trainer.predicting and self.root.is_dir()
+        if self.archive is not None and not (self.root / "trainA").is_dir() and not predicting:
             path = self.root.parent / f"{self.archive}.zip"
             fetch(f"{ARCHIVES_URL}/{path.name}", path, self.sha256)
             unpack(path, self.root, check=partial(_check_folders, archive=path))
@@ -257,6 +262,17 @@ class UnpairedFolders(ImageDataModule):
             Alongside(x[i], y[i], *channels, self.size, self.max_value) if x[i] and y[i] else None for i in (1, 2)
         )
         return train_set, val_set, test_set
+
+    def inputs(self) -> Dataset:
+        side = "B" if self.direction == "BtoA" else "A"
+        layout = one_side(self.root, side, self.has_splits) if self.root_b is None else None
+        if layout is None:
+            layout = split_folders(self.root_b if self.root_b and side == "B" else self.root, self.has_splits)
+        folder = folder_to_predict(layout)
+        items = [whole(file, folder, self.shape_x[0], self.max_value) for file in find_pictures(folder)]
+        if self.predict_squares or not self._keeps_sizes():
+            items = [squared(item, self.size) for item in items]
+        return self._from_files(items, folder, self.direction)
 
     def _files(self, layout: Layout) -> Files:
         def name_of(file: Path) -> str:

@@ -19,6 +19,7 @@ from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
 from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
+from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
 
@@ -70,6 +71,8 @@ class CGAN(AdversarialModule, Sampler):
         )
 
     def check_batch(self, batch: Any) -> None:
+        if self.trainer.predicting:  # samples are of the images' classes, and nothing else is taken from them
+            return
         expect_shape("shape", self.shape, getattr(batch, "x", None))
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
         expect_labels(getattr(batch, "y", None), self.classes, declared)
@@ -117,8 +120,14 @@ class CGAN(AdversarialModule, Sampler):
     def test_step(self, batch: Any, batch_idx: int) -> Generated:
         return self.validation_step(batch, batch_idx)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self.validation_step(batch, batch_idx).fake
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """A sample [B, C, H, W] of each class in the batch, by its number in the dataset."""
+        inputs = as_inputs(batch, batch_idx, self._trainer)
+        if not len(inputs.number):  # no file of the batch could be read
+            return []
+        expect_labels(inputs.y, self.classes)
+        y: Any = inputs.y
+        return each_sample(inputs, lambda place, generator: self.sample(1, y[place : place + 1], generator))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=self.lr, momentum=self.momentum)

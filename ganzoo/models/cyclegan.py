@@ -21,6 +21,7 @@ from ganzoo.losses import AdversarialLoss, WholeSquares, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.parts import build
+from ganzoo.prediction import as_inputs, data_direction, each, trained_direction
 from ganzoo.ranges import (
     Depth,
     HalfOpenUnitInterval,
@@ -61,6 +62,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
     """
 
     averages = ("G", "F")
+    size_multiple, least_size = 4, 8
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         self.patch, self.instance = patch, instance
         self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity
         self.lr, self.beta1, self.constant, self.decay = lr, beta1, constant, decay
+        self.direction: str | None = None  # of the data that it was trained on
         self.loss = build(loss or WholeSquares(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.F, self.D_X, self.D_Y = self.networks()
         self.past_x, self.past_y = History(pool), History(pool)
@@ -107,8 +110,10 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         )
 
     def check_batch(self, batch: Any) -> None:
+        if self.trainer.predicting:  # where there is one domain, and the sizes are the images' own
+            return
         channels = {"x": self.channels_x, "y": self.channels_y}
-        for domain in ("x",) if self.trainer.predicting else ("x", "y"):
+        for domain in ("x", "y"):
             pictures = getattr(batch, domain, None)
             size = pictures.shape[2:] if isinstance(pictures, Tensor) else ()
             expect_shape(f"channels_{domain}", (channels[domain], *size), pictures)
@@ -179,8 +184,23 @@ class CycleGAN(AdversarialModule, CycleTranslator):
             self.log(f"{stage}/{name}", distance, prog_bar=True, batch_size=len(start), sync_dist=True)
         return Cycled(x, fake_y, back_x, y, fake_x, back_y)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self.translate(batch.x)
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Translations [B, C, H, W] of the batch's x, each at its own size; a list of [C, H, W] where sizes differ.
+
+        They are G's where x are images of the domain that was X in training, and F's where they are of Y.
+        """
+        inputs = as_inputs(batch, batch_idx, self._trainer)
+        if inputs.direction in (None, self.direction or "AtoB"):
+            return each(inputs, self.translate, self, "channels_x", self.channels_x)
+        return each(inputs, self.translate_back, self, "channels_y", self.channels_y)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.direction = data_direction(self.trainer)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.direction = trained_direction(checkpoint)
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

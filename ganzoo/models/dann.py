@@ -21,6 +21,7 @@ from ganzoo.generative import Adapted, Classifier, expect_labels, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
 from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
 from ganzoo.parts import build
+from ganzoo.prediction import as_inputs, expect_inputs
 from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeFloat, Shape, Size
 from ganzoo.reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
@@ -86,9 +87,9 @@ class DANN(AdversarialModule, Classifier):
         return self.family.networks(self.shape, self.classes)
 
     def check_batch(self, batch: Any) -> None:
-        expect_shape("shape", self.shape, getattr(batch, "x", None))
-        if self.trainer.predicting:
+        if self.trainer.predicting:  # each batch is checked
             return
+        expect_shape("shape", self.shape, getattr(batch, "x", None))
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
         expect_labels(getattr(batch, "y", None), self.classes, declared)
         if self.trainer.training:
@@ -182,7 +183,12 @@ class DANN(AdversarialModule, Classifier):
         return Adapted(f, logits, d, batch.y)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self.classify(batch.x)
+        """Probabilities of the classes, [B, classes]."""
+        inputs = as_inputs(batch, batch_idx, self._trainer)
+        expect_inputs("shape", self.shape, inputs)
+        if not len(inputs.number):  # no file of the batch could be read
+            return next(self.parameters()).new_zeros(0, self.classes)
+        return self.classify(inputs.x if isinstance(inputs.x, Tensor) else torch.stack(inputs.x))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=self.lr, momentum=self.momentum)

@@ -20,6 +20,7 @@ from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
 from ganzoo.noises import Noise, Normal, Uniform
 from ganzoo.parts import build
+from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
 
@@ -67,6 +68,8 @@ class GAN(AdversarialModule, Sampler):
         return MLPGenerator(self.latent, self.shape, self.hidden), MaxoutDiscriminator(self.shape)
 
     def check_batch(self, batch: Any) -> None:
+        if self.trainer.predicting:  # samples are counted by the images, and nothing else is taken from them
+            return
         expect_shape("shape", self.shape, getattr(batch, "x", None))
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
@@ -108,8 +111,10 @@ class GAN(AdversarialModule, Sampler):
     def test_step(self, batch: Any, batch_idx: int) -> Generated:
         return self.validation_step(batch, batch_idx)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self.validation_step(batch, batch_idx).fake
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """A sample [B, C, H, W] for each image of the batch, by its number in the dataset."""
+        inputs = as_inputs(batch, batch_idx, self._trainer)
+        return each_sample(inputs, lambda place, generator: self.sample(1, generator=generator))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=self.lr, momentum=self.momentum)

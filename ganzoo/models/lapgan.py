@@ -25,6 +25,7 @@ from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
 from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
+from ganzoo.prediction import as_inputs, each_sample, expect_inputs
 from ganzoo.pyramid import Operators, Resize, gaussian
 from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeInt, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumClimb
@@ -114,6 +115,8 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         )
 
     def check_batch(self, batch: Any) -> None:
+        if self.trainer.predicting:  # each batch is checked
+            return
         expect_shape("shape", self.shape, getattr(batch, "x", None))
         if self.classes is not None:
             declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
@@ -186,18 +189,31 @@ class LAPGAN(AdversarialModule, CascadeSampler):
 
     @served
     @torch.no_grad()
-    def validation_step(self, batch: Any, batch_idx: int) -> Generated:
+    def look(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Generated:
         """Real and generated pictures; of a level that is trained alone, from the low-pass of the real ones."""
-        images, lows = self.low_pass(batch.x)
-        y, generator = self.code(getattr(batch, "y", None), len(batch.x)), torch.Generator().manual_seed(batch_idx)
-        fake = self.climb(self.levels, lows[self.levels[0]], y, generator)[-1]
+        images, lows = self.low_pass(x)
+        fake = self.climb(self.levels, lows[self.levels[0]], self.code(y, len(x)), generator)[-1]
         return Generated(images[self.levels[-1]], fake.clamp(-1, 1))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Generated:
+        return self.look(batch.x, getattr(batch, "y", None), torch.Generator().manual_seed(batch_idx))
 
     def test_step(self, batch: Any, batch_idx: int) -> Generated:
         return self.validation_step(batch, batch_idx)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self.validation_step(batch, batch_idx).fake
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """A sample [B, C, H, W] for each image of the batch, by its number in the dataset, and of its class."""
+        inputs = as_inputs(batch, batch_idx, self._trainer)
+        expect_inputs("shape", self.shape, inputs)
+        if self.classes is not None and len(inputs.number):
+            expect_labels(inputs.y, self.classes)
+        y = inputs.y if self.classes is not None else None
+
+        def sample(place: int, generator: torch.Generator) -> Tensor:
+            mine = slice(place, place + 1)
+            return self.look(inputs.x[place][None], None if y is None else y[mine], generator).fake
+
+        return each_sample(inputs, sample)
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=self.lr, momentum=self.momentum)

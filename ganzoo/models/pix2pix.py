@@ -14,10 +14,12 @@ from torch.optim import Adam, Optimizer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
+from ganzoo.errors import InputError
 from ganzoo.generative import Translated, Translator, expect_shape, own_noise
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
 from ganzoo.parts import build
+from ganzoo.prediction import as_inputs, data_direction, each, trained_direction
 from ganzoo.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
@@ -59,6 +61,8 @@ class Pix2Pix(AdversarialModule, Translator):
         self.inputs, self.outputs, self.depth, self.width = inputs, outputs, depth, width
         self.patch, self.skips = patch, skips
         self.lambda_L1, self.lr, self.beta1 = lambda_L1, lr, beta1
+        self.size_multiple = 2**depth
+        self.direction: str | None = None  # of the data that it was trained on
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
@@ -69,6 +73,8 @@ class Pix2Pix(AdversarialModule, Translator):
         return G, D
 
     def check_batch(self, batch: Any) -> None:
+        if self.trainer.predicting:  # where there is no answer, and the sizes are the images' own
+            return
         x, y = getattr(batch, "x", None), getattr(batch, "y", None)
         size = x.shape[2:] if isinstance(x, Tensor) else ()
         expect_shape("inputs", (self.inputs, *size), x)
@@ -120,9 +126,28 @@ class Pix2Pix(AdversarialModule, Translator):
         self.log("test/l1", l1_loss(output.float(), batch.y), batch_size=len(output), sync_dist=True)
         return Translated(batch.x, output, batch.y)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        with own_noise(batch_idx, batch.x.device):
-            return self.translate(batch.x)
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Translations [B, C, H, W] of the batch's x, each at its own size; a list of [C, H, W] where sizes differ.
+
+        Raises:
+            InputError: the images are of the side that this model was trained to make.
+        """
+        inputs = as_inputs(batch, batch_idx, self._trainer)
+        if inputs.direction and self.direction and inputs.direction != self.direction:
+            raise InputError(
+                f"this model was trained with data.direction {self.direction} and goes that way only, not "
+                f"{inputs.direction}: leave data.direction as in training, or train a second model with "
+                f"--data.direction {inputs.direction}"
+            )
+        return each(inputs, self.translate, self, "inputs", self.inputs)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.direction = data_direction(self.trainer)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.direction = trained_direction(checkpoint)
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

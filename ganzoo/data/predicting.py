@@ -1,0 +1,152 @@
+"""The images that a trained model predicts from: all of a folder, or those of its test split, with their names."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ganzoo.data.pictures import centre_crop, read_picture, resize, resize_shorter_side
+from ganzoo.data.splits import Layout
+from ganzoo.errors import InputError
+from ganzoo.prediction import Inputs, number_name
+
+
+class InputImage(NamedTuple):
+    """An image to predict from.
+
+    Attributes:
+        name: its path below the folder of the images, with forward slashes.
+        read: gives its pixels, uint8 [C, H, W]; raises InputError for a damaged file.
+        label: its class; None without one.
+    """
+
+    name: str
+    read: Callable[[], Tensor]
+    label: int | None = None
+
+
+class FromFiles(Dataset):
+    """Images that are read when they are asked for; a file that cannot be read is told of, and stops nothing.
+
+    Samples are ``Inputs`` of one image, for :func:`collate`.
+
+    Args:
+        items: the images, in the order of their names.
+        direction: "AtoB" where they are of A, "BtoA" where they are of B; None where there is one side only.
+    """
+
+    def __init__(self, items: Sequence[InputImage], direction: str | None = None) -> None:
+        self.items = items
+        self.direction = direction
+        self.outputs = output_names([item.name for item in items])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Inputs:
+        item = self.items[index]
+        try:
+            x = item.read()
+        except InputError as error:
+            return Inputs([], None, direction=self.direction, damaged=[(index, item.name, str(error))])
+        y = None if item.label is None else torch.tensor([item.label])
+        return Inputs([x], y, [index], [item.name], [self.outputs[index]], self.direction)
+
+
+class Numbered(Dataset):
+    """A dataset's images with their numbers. Samples are ``Inputs`` of one image.
+
+    Args:
+        dataset: of NamedTuples with x, and y where it is the class.
+        direction: as in :class:`FromFiles`.
+    """
+
+    def __init__(self, dataset: Dataset, direction: str | None = None) -> None:
+        self.dataset = dataset
+        self.direction = direction
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Inputs:
+        sample: Any = self.dataset[index]
+        y = getattr(sample, "y", None)
+        label = y.view(1) if isinstance(y, Tensor) and y.ndim == 0 else None
+        return Inputs([sample.x], label, [index], [""], [number_name(index)], self.direction)
+
+
+def collate(samples: Sequence[Inputs]) -> Inputs:
+    """``Inputs`` of one image each -> one batch; x is a tensor where the images are of one size."""
+    images = [image for sample in samples for image in sample.x]
+    labels = [sample.y for sample in samples if sample.y is not None]
+    alike = len({image.shape for image in images}) == 1
+    return Inputs(
+        torch.stack(images) if alike else images,
+        torch.cat(labels) if labels and len(labels) == len(images) else None,
+        [n for sample in samples for n in sample.number],
+        [name for sample in samples for name in sample.name],
+        [name for sample in samples for name in sample.output],
+        samples[0].direction,
+        [each for sample in samples for each in sample.damaged],
+    )
+
+
+def output_names(names: Sequence[str]) -> list[str]:
+    """What predictions are called: the inputs' names without extension; with it where two would be the same.
+
+    ``a.jpg`` and ``a.png`` become ``a.jpg`` and ``a.png``, to which the writer adds its own extension.
+    """
+    stems = [name.rpartition(".")[0] or name for name in names]
+    found = Counter(map(_spelling, stems))
+    outputs = [stem if found[_spelling(stem)] == 1 else name for stem, name in zip(stems, names, strict=True)]
+    return outputs if len(set(map(_spelling, outputs))) == len(names) else list(names)
+
+
+def _spelling(name: str) -> str:
+    # a disk may not tell A from a, nor the two spellings of an accent
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def folder_to_predict(layout: Layout) -> Path:
+    """The folder of a layout to predict from: the test split's, or else that of val, or of train, or the only one."""
+    return next(layout[split] for split in ("test", "val", "train", "") if split in layout)
+
+
+def whole(file: Path, folder: Path, channels: int, max_value: float | None, label: int | None = None) -> InputImage:
+    """A file below a folder as an input, at its own size. `channels` and `max_value` are those of ``read_picture``."""
+    return InputImage(file.relative_to(folder).as_posix(), partial(read_picture, file, channels, max_value), label)
+
+
+def half(item: InputImage, right: bool) -> InputImage:
+    """The left or the right half of an input."""
+    return item._replace(read=partial(_half, item.read, right))
+
+
+def squared(item: InputImage, size: int) -> InputImage:
+    """The same input, resized to a square of `size` pixels."""
+    return item._replace(read=partial(_squared, item.read, size))
+
+
+def cropped(item: InputImage, size: int) -> InputImage:
+    """The same input: shorter side to `size` pixels, the middle square."""
+    return item._replace(read=partial(_cropped, item.read, size))
+
+
+def _half(read: Callable[[], Tensor], right: bool) -> Tensor:
+    image = read()
+    middle = image.shape[-1] // 2
+    return (image[..., middle:] if right else image[..., :middle]).contiguous()
+
+
+def _squared(read: Callable[[], Tensor], size: int) -> Tensor:
+    return resize(read(), size, size)
+
+
+def _cropped(read: Callable[[], Tensor], size: int) -> Tensor:
+    return centre_crop(resize_shorter_side(read(), size), size).contiguous()
