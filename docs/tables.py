@@ -11,11 +11,25 @@ HEAD = """# Results
 Every figure that was measured here, a table to each config; made from [results.csv](results.csv) by `python docs/tables.py`.
 What they mean, what they are compared with and how the pictures look is on the [models' pages](index.md). A figure without
 its protocol is none: the split is that of the real pictures, the checkpoint the last of its run unless it says another, and
-`±` behind a figure is the error of that one measurement, not the spread of trainings. Behind three seeds stand mean and
-standard deviation. Hours are of one training.
+`±` behind a figure is the error of that one measurement, not the spread of trainings. Where one seed is named, how far
+another training would lie from it was not measured; behind three seeds stand mean and standard deviation. Hours are of one
+training.
 
 """
-COLUMNS = ("options", "metric", "split", "value", "paper", "checkpoint", "steps", "hours", "machine", "date", "commit")
+COLUMNS = (
+    "options",
+    "metric",
+    "split",
+    "value",
+    "seeds",
+    "paper",
+    "checkpoint",
+    "steps",
+    "hours",
+    "machine",
+    "date",
+    "commit",
+)
 
 
 def rows() -> list[dict[str, str]]:

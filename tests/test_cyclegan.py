@@ -53,6 +53,20 @@ def test_published_parameter_counts(build, parameters):
     assert count(build()) == parameters
 
 
+def test_instance_norm_of_the_torch_code_has_a_scale_and_a_shift_of_each_map():
+    def norms(net):
+        return [part for part in net.modules() if isinstance(part, torch.nn.InstanceNorm2d)]
+
+    model = CycleGAN()
+    assert not any(list(part.parameters()) for net in (model.G, model.D_Y) for part in norms(net))
+    assert sum(2 * part.num_features for part in norms(model.G)) == 10_496
+    assert sum(2 * part.num_features for part in norms(model.D_Y)) == 1_792
+    # with a shift of its own behind it, a convolution has no bias: one of each map goes, a scale and a shift come
+    learned = ResNet(norm=lambda maps: torch.nn.InstanceNorm2d(maps, affine=True))
+    assert sum(p.numel() for part in norms(learned) for p in part.parameters()) == 10_496
+    assert count(learned) == 11_378_179 + 10_496 - 10_496 // 2
+
+
 def test_the_papers_networks_are_the_defaults():
     model = CycleGAN()
     assert [count(net) for net in (model.G, model.F, model.D_X, model.D_Y)] == [11_378_179] * 2 + [2_764_737] * 2

@@ -51,7 +51,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
             a picture has in common: x and x + 0.5 are the same to it. False: batch norm by the batch's own statistics.
         lambda_cycle: the weight of the cycle terms, the paper's lambda.
         lambda_identity: the weight of the identity terms (section 5.2) in units of ``lambda_cycle``. The paper has 0.5 for
-            paintings to photographs, and none elsewhere; the authors' PyTorch code has 0.5 throughout.
+            paintings to photographs, and none elsewhere; the authors' PyTorch code has 0.5 throughout, Torch's since 2018.
         pool: generated pictures of each domain that are kept to be shown to the discriminators again; 0 for none.
         loss: the adversarial terms; the paper's is ``WholeSquares``, least squares without the factor 1/2.
         lr: Adam's learning rate for both players.
