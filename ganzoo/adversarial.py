@@ -25,6 +25,7 @@ One batch is one step wherever a user reads a number (``max_steps``, checkpoint 
 however many optimizers stepped in it. With ``accumulate=n`` the batch that counts is the effective one of n small batches.
 """
 
+import inspect
 import math
 import warnings
 from abc import abstractmethod
@@ -46,6 +47,7 @@ from ganzoo.ema import Average
 from ganzoo.errors import InputError
 from ganzoo.hyperparameters import PlainHyperparameters
 from ganzoo.noise import begin_step
+from ganzoo.optimizers import Settings, check_kinds, check_optimizer, check_scheduler, follow_changes, recorded, settings
 from ganzoo.parts import build, find_class, only_keys
 from ganzoo.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from ganzoo.rates import check_rates, check_ratio, split_by_rate
@@ -128,6 +130,9 @@ class AdversarialModule(PlainHyperparameters):
     Attributes:
         averages: names of the attributes that hold the networks to average: those whose pictures a user wants.
         averaged: their averages, by the same names; None without.
+        optimizer_arguments: names of the constructor's arguments that ``player_optimizer`` alone uses. Given beside
+            ``optimizers`` for every player they would be recorded and not used, so that is refused.
+        schedule_arguments: likewise those that ``player_schedules`` alone uses.
 
     Raises:
         InputError: when a player is not one of ``players()``, or a number is out of range.
@@ -135,6 +140,8 @@ class AdversarialModule(PlainHyperparameters):
 
     averages: tuple[str, ...] = ("G",)
     averaged: Average | None
+    optimizer_arguments: tuple[str, ...] = ("lr", "beta1", "momentum")
+    schedule_arguments: tuple[str, ...] = ()
 
     _table: _Table
     _round: _Round
@@ -165,6 +172,9 @@ class AdversarialModule(PlainHyperparameters):
         self._seed: int | None = None
         self._recalled = False  # a checkpoint, by on_load_checkpoint
         self._trained_by: dict[str, str] = {}  # the kind of each player's optimizer, as a checkpoint has it
+        self._built: Settings | None = None  # what this run's optimizers and schedules began with
+        self._states_before: Sequence[Any] | None = None  # of optimizers, in a checkpoint that does not tell of them
+        self._built_before: Settings | None = None  # and those of the run whose checkpoint it goes on from
         self._gradients: dict[str, Tensor] = {}  # of a checkpoint from within an accumulation window
         self._leave_table()
 
@@ -413,7 +423,7 @@ class AdversarialModule(PlainHyperparameters):
         self._leave_table()
         if stage == "fit":
             refuse_strategy(self.trainer.strategy)
-            self._seed, self._trained_by = None, {}
+            self._seed, self._trained_by, self._built_before = None, {}, None
             self._recalled = False
             if self.average is None:
                 self.averaged = None
@@ -442,6 +452,7 @@ class AdversarialModule(PlainHyperparameters):
             self.averaged.begin(self._to_average())
         if self.trainer.ckpt_path and not self._recalled:
             raise RuntimeError(f"on_load_checkpoint of {type(self).__name__} does not call super().on_load_checkpoint")
+        self._follow_changes()
         for name, gradient in self._gradients.items():
             parameter = self.get_parameter(name)
             parameter.grad = gradient.to(parameter)
@@ -481,6 +492,7 @@ class AdversarialModule(PlainHyperparameters):
             **record(self, seed),
             "accumulate": self.accumulate,
             "optimizers": dict(zip(self.players(), (type(o).__qualname__ for o in self.trainer.optimizers), strict=False)),
+            "built": self._built,
             "own": everyone,
         }
 
@@ -516,6 +528,9 @@ class AdversarialModule(PlainHyperparameters):
                 "run goes on with the rates that it began with"
             )
         self._trained_by = remembered.get("optimizers", {})
+        self._built_before = remembered.get("built")
+        if self._built_before is None and {**trained, **self.hparams} != trained:  # written by an older ganzoo
+            self._states_before = checkpoint["optimizer_states"]
         if "seed" not in remembered:
             say("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
             return
@@ -584,18 +599,22 @@ class AdversarialModule(PlainHyperparameters):
         """One optimizer per player, in the players' order, and their schedules."""
         players = self.players()
         self._check_players(players)
+        self._refuse_unused(players)
         optimizers, schedulers = [], []
         names = {parameter: name for name, parameter in self.named_parameters()}
         self._intervals = {}
+        built: list[tuple[str, LRScheduler]] = []
         for name, networks in players.items():
             parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
             optimizer = self._optimizer(name, parameters)
             split_by_rate(optimizer, names, self._rates)
+            check_optimizer(f"the optimizer of '{name}'", optimizer)
             optimizers.append(optimizer)
             for scheduler, interval in self._schedules(name, optimizer):
                 if isinstance(scheduler, ChainedScheduler):
                     raise InputError(CHAINED)
                 self._intervals[scheduler] = interval
+                built.append((name, scheduler))
                 schedulers.append({"scheduler": scheduler, "name": f"lr/{name}"})
         kinds = {name: type(optimizer).__qualname__ for name, optimizer in zip(players, optimizers, strict=True)}
         if self._trained_by and self._trained_by != kinds:
@@ -603,6 +622,9 @@ class AdversarialModule(PlainHyperparameters):
                 f"the checkpoint was trained by {self._trained_by}, and the players have {kinds}: a run goes on with the "
                 "optimizers that it began with"
             )
+        self._built = settings(dict(zip(players, optimizers, strict=True)), built)
+        if self._built_before is not None:
+            check_kinds(self._built_before, self._built)
         if self._trainer is not None and self.trainer.ckpt_path:
             # a schedule that asked for the length of the training has had the loader built, which begins at the first
             # picture, because the trainer learns only after this where it stands: let it be built again
@@ -632,9 +654,48 @@ class AdversarialModule(PlainHyperparameters):
         intervals = [spec.get("interval", "epoch") for spec in recipes]
         built = []
         for part, when in zip(parts, intervals, strict=True):
+            check_scheduler(f"schedules of '{name}'", part, optimizer)
             built.append((build(part, LRScheduler, optimizer), when))
             check_ratio(optimizer, rates, part["class_path"])
         return built
+
+    def _refuse_unused(self, players: Iterable[str]) -> None:
+        """Refuses an argument that the user gave and that nothing would use, because recipes replace what does."""
+        own_optimizer = [name for name in players if name not in self._optimizer_recipes]
+        own_schedules = [name for name in own_optimizer if name not in self._schedule_recipes]
+        for names, used_by, section in (
+            (self.optimizer_arguments, own_optimizer, "optimizers"),
+            (self.schedule_arguments, own_schedules, "schedules"),
+        ):
+            given = [name for name in names if name in self._given]
+            if given and not used_by:
+                name, value = given[0], self._arguments[given[0]]
+                replacing = "schedules" if set(self._schedule_recipes) >= set(players) else "optimizers"
+                replacing = replacing if section == "schedules" else "optimizers"
+                where = [f"--model.optimizers.{player}.init_args.{name} {value}" for player in players]
+                has_it = section == "optimizers" and all(
+                    name
+                    in inspect.signature(find_class(self._optimizer_recipes[player]["class_path"], Optimizer)).parameters
+                    for player in players
+                )
+                advice = f"write {' '.join(where)}" if has_it else f"set it within model.{section}"
+                raise InputError(
+                    f"model.{name} is {value}, and nothing uses it, because model.{replacing} replaces the paper's "
+                    f"{section} of every player: {advice}, or leave model.{replacing} out"
+                )
+
+    def _follow_changes(self) -> None:
+        before, self._built_before = self._built_before, None
+        states, self._states_before = self._states_before, None
+        assert self._built is not None
+        if before is None and states is not None:
+            before = recorded(states, self._built)
+        if before is not None:
+            optimizers = dict(zip(self.players(), self.trainer.optimizers, strict=True))
+            schedulers = [each.scheduler for each in self.trainer.lr_scheduler_configs]
+            changes = follow_changes(optimizers, schedulers, before, self._built)  # type: ignore[arg-type]
+            if changes:
+                say(f"goes on with other numbers: {', '.join(changes)}")
 
     def _check_players(self, players: Mapping[str, Sequence[nn.Module]]) -> None:
         for what, named in (

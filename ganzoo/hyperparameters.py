@@ -21,6 +21,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
     """
 
     _arguments: dict[str, Any]  # of the constructor of the object's own class, defaults included
+    _defaults: dict[str, Any]  # of the nearest constructor that names the argument
     _fixed: set[str]  # what a subclass gives to the constructors above it, whatever it is called with
     _by_place: int  # how many arguments the constructor before passes on by their place, in *args
     _open: bool  # whether other arguments go through every constructor so far
@@ -34,7 +35,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
         if "_arguments" not in vars(self):  # the object's own class
             values = {p.name: given.get(p.name, p.default) for p in named}
             rest: dict[str, Any] = given.get(passed_on or "", {})
-            self.__dict__.update(_arguments={**values, **rest}, _fixed=set(), _open=True, _by_place=0)
+            self.__dict__.update(_arguments={**values, **rest}, _defaults={}, _fixed=set(), _open=True, _by_place=0)
         elif self._open:
             for place, p in enumerate(named):
                 if place < self._by_place:
@@ -43,8 +44,15 @@ class PlainHyperparameters(Checked, L.LightningModule):
                     self._fixed.add(p.name)
                 elif p.name not in self._fixed:
                     self._arguments.setdefault(p.name, p.default)
+        for p in named:
+            self._defaults.setdefault(p.name, p.default)
         self.__dict__["_open"] = self._open and passed_on is not None
         self.__dict__["_by_place"] = next((len(given.get(p.name, ())) for p in parameters if p.kind is p.VAR_POSITIONAL), 0)
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        """The arguments that are not what they would be if they were left out."""
+        return {k: v for k, v in self._arguments.items() if k in self._defaults and v != self._defaults[k]}
 
     def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
         """Writes down the constructor's arguments, every object as its recipe, so that a checkpoint loads with weights only.

@@ -100,7 +100,7 @@ def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
     }
     try:
         return cls(*args, **arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, IndexError, AssertionError, RuntimeError) as error:
         raise InputError(f"{part['class_path']} does not accept its init_args: {error}") from None
 
 

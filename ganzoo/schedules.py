@@ -10,7 +10,7 @@ from ganzoo.errors import InputError
 from ganzoo.ranges import AtLeastOne, Checked, HalfOpenUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
-class _Schedule(Checked, LRScheduler):
+class Schedule(Checked, LRScheduler):
     """Where a schedule stands goes into a checkpoint; its shape is the run's: a resumed run may be longer than it was."""
 
     shape: tuple[str, ...]
@@ -20,7 +20,7 @@ class _Schedule(Checked, LRScheduler):
         return {name: value for name, value in super().state_dict().items() if name not in self.shape}
 
 
-class ExponentialDecay(_Schedule):
+class ExponentialDecay(Schedule):
     """``lr = max(lr0 / factor^n, floor)`` after n steps, as pylearn2 has it and the 2014 GAN recipes use it.
 
     Args:
@@ -42,7 +42,7 @@ class ExponentialDecay(_Schedule):
         return [max(rate / _power(self.factor, self.last_epoch), self.floor) for rate in self.base_lrs]
 
 
-class MomentumRamp(_Schedule):
+class MomentumRamp(Schedule):
     """Momentum rises linearly from its first value in epoch ``start`` to ``final`` in epoch ``saturate``.
 
     Epochs count from 1: the first epoch of a training is epoch 1. The learning rate is left alone. Goodfellow et al. 2014 as
@@ -84,7 +84,7 @@ class MomentumRamp(_Schedule):
         return [group["lr"] for group in self.optimizer.param_groups]
 
 
-class LinearDecay(_Schedule):
+class LinearDecay(Schedule):
     """The learning rate as given for ``constant`` intervals, then linearly to zero over the next ``decay``.
 
     Zhu et al. 2017, section 4 ("Training details"): 100 epochs constant, 100 epochs of linear decay.
@@ -109,7 +109,7 @@ class LinearDecay(_Schedule):
         return [rate * max(share, 0.0) for rate in self.base_lrs]
 
 
-class ProgressDecay(_Schedule):
+class ProgressDecay(Schedule):
     """``lr / (1 + alpha p)^beta`` with p the share of the training that is done; mu_p of Ganin et al. 2016, section 5.2.2.
 
     Args:
@@ -138,7 +138,7 @@ class ProgressDecay(_Schedule):
         return [rate / _power(1 + self.alpha * progress, self.beta) for rate in self.base_lrs]
 
 
-class MomentumClimb(_Schedule):
+class MomentumClimb(Schedule):
     """``momentum = min(momentum0 + by n, ceiling)`` after n epochs. The learning rate is left alone.
 
     As LAPGAN's released code has it (Denton et al. 2015): by 0.0008 an epoch.

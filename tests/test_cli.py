@@ -25,6 +25,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.cli import main
 from ganzoo.command import ZooCLI
 from ganzoo.errors import InputError
+from ganzoo.explain import one_line
 from ganzoo.generative import Generated, Sampler
 from ganzoo.runs import check_fits
 from ganzoo.strategies import refuse_strategy
@@ -323,7 +324,6 @@ def test_a_recipe_in_the_config_stays_a_recipe():
         (["--model.accumulate", "0"], "model.accumulate: give an int in [1, 2**31), not 0"),
         (["--model.accumulate", "null"], "Toy: accumulate is None: give an int in [1, 2**31)"),
         (["--model.average", "nan"], "model.average: give a float in (0, inf), not nan"),
-        (["--model", "GAN", "--model.hidden", "1000000"], "there is not enough memory for 4000000000000 bytes more"),
         (["--trainer.gradient_clip_val", "1"], "model.clip_norm"),
         (["--trainer.accumulate_grad_batches", "2"], "model.accumulate"),
         (["--model.clip_norm", "{critic: 1.0}"], "clip_norm names a player 'critic'"),
@@ -341,6 +341,16 @@ def test_a_recipe_in_the_config_stays_a_recipe():
 )  # fmt: skip
 def test_a_user_s_error_is_one_line(capsys, args, line):
     assert line in error(capsys, "fit", "--config", "toy_noise", *args)
+
+
+def test_too_little_memory_is_one_line():
+    processor = (
+        "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 40 bytes."
+    )
+    gpu = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB"
+    for message, asked in ((processor, "40 bytes"), (gpu, "20.00 GiB")):
+        assert one_line(RuntimeError(message)).startswith(f"there is not enough memory for {asked} more: a smaller")
+    assert one_line(RuntimeError("another")) is None
 
 
 def test_the_line_of_a_worker_s_error_is_the_error_s_alone(capsys):

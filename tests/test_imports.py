@@ -52,7 +52,8 @@ ALLOWED = {
     "ema": {"errors", "ranges"},
     "resume": {"errors", "say"},
     "hyperparameters": {"errors", "parts", "ranges"},
-    "adversarial": {"ema", "errors", "hyperparameters", "noise", "parts", "ranges", "rates", "replay", "resume"}
+    "optimizers": {"errors", "parts", "schedules"},
+    "adversarial": {"ema", "errors", "hyperparameters", "noise", "optimizers", "parts", "ranges", "rates", "replay", "resume"}
     | {"say", "strategies"},
     "networks": {"errors", "networks", "ranges"},
     "models": LEAVES | {"adversarial", "networks", "models"},

@@ -63,6 +63,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
 
     averages = ("G", "F")
     size_multiple, least_size = 4, 8
+    schedule_arguments = ("constant", "decay")
 
     def __init__(
         self,

@@ -51,6 +51,7 @@ class DANN(AdversarialModule, Classifier):
     """
 
     averages = ("G_f", "G_y")
+    schedule_arguments = ("alpha", "beta")
 
     classes: int
     lambda_p: Tensor
