@@ -53,7 +53,18 @@ ALLOWED = {
     "resume": {"errors", "say"},
     "hyperparameters": {"errors", "parts", "ranges"},
     "optimizers": {"errors", "parts", "schedules"},
-    "adversarial": {"ema", "errors", "hyperparameters", "noise", "optimizers", "parts", "ranges", "rates", "replay", "resume"}
+    "adversarial": {
+        "ema",
+        "errors",
+        "hyperparameters",
+        "noise",
+        "optimizers",
+        "parts",
+        "ranges",
+        "rates",
+        "replay",
+        "resume",
+    }
     | {"say", "strategies"},
     "networks": {"errors", "networks", "ranges"},
     "models": LEAVES | {"adversarial", "networks", "models"},
