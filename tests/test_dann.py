@@ -101,6 +101,32 @@ def test_the_mnist_family_has_the_known_counts(same, label, domain, total):
     assert count(G_f, G_y, G_d) == total
 
 
+def test_the_mnist_family_begins_as_tf_dann_does():
+    torch.manual_seed(0)
+    built = families.MNISTFamily(same=True, std=0.1, bias=0.1).networks((3, 28, 28), 10)
+    layers = [part for net in built for part in net.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 7
+    assert all((layer.bias == 0.1).all() for layer in layers)
+    weights = torch.cat([layer.weight.flatten() for layer in layers]).double()
+    assert weights.abs().max() <= 0.2
+    # of a normal cut off at two deviations: 0.1 sqrt(1 - 2 * 2 phi(2) / (2 Phi(2) - 1)) = 0.08796; 5 standard errors
+    assert abs(weights.std().item() - 0.08796) < 5 * 0.08796 / math.sqrt(2 * len(weights))
+    assert abs(weights.mean().item()) < 5 * 0.08796 / math.sqrt(len(weights))
+
+
+def test_the_mnist_familys_input_may_be_of_another_range():
+    torch.manual_seed(0)
+    plain = families.MNISTFamily().networks((3, 28, 28), 10)[0]
+    torch.manual_seed(0)
+    mean = (0.3, 0.2, 0.1)
+    unit = families.MNISTFamily(input_scale=0.5, input_shift=tuple(0.5 - m for m in mean)).networks((3, 28, 28), 10)[0]
+    x = torch.rand(4, 3, 28, 28)  # in [0, 1]
+    assert torch.allclose(unit(2 * x - 1), plain(x - torch.tensor(mean).view(3, 1, 1)), atol=1e-6)
+    assert count(unit) == count(plain) == 40_880
+    with pytest.raises(InputError, match="one for each of 3 channels, not 2"):
+        families.MNISTFamily(input_shift=(0.1, 0.2)).networks((3, 28, 28), 10)
+
+
 @pytest.mark.parametrize(
     ("family", "shape", "classes", "features"),
     [

@@ -38,6 +38,7 @@ class Places(NamedTuple):
     root: str
     photographs: str | None = None
     fonts: str | None = None
+    binarise: bool = False
 
 
 class JustPictures(Dataset):
@@ -143,8 +144,10 @@ class Mnist(DigitDomain):
         MNIST(self.places.root).prepare_data()
 
     def parts(self) -> Parts:
-        train, val, test = MNIST(self.places.root).splits()
-        return train, val, test  # type: ignore[return-value]
+        parts = MNIST(self.places.root).splits()
+        if self.places.binarise:
+            parts = tuple(InMemory((part.x > 0).to(torch.uint8) * 255, part.y) for part in parts)  # type: ignore
+        return parts  # type: ignore[return-value]
 
 
 class MnistM(Mnist):
@@ -501,6 +504,7 @@ class Domains(ImageDataModule):
         batch_size: pictures of each domain in a batch of each process.
         num_workers: processes that load.
         seed: of the training orders and of the augmentation.
+        binarise: makes each pixel of MNIST's digits that is not 0 white, before MNIST-M is built of them too, as tf-dann.
 
     Attributes:
         shape: (C, H, W) of both domains.
@@ -533,11 +537,12 @@ class Domains(ImageDataModule):
         batch_size: PositiveInt = 64,
         num_workers: Workers = 0,
         seed: Seed = 0,
+        binarise: bool = False,
     ) -> None:
         self.size = size
         self.epoch_length = epoch_length
         self.train_on_target = train_on_target
-        places = Places(root, photographs, fonts)
+        places = Places(root, photographs, fonts, binarise)
         options = FolderOptions(mirror, val_share, splits, damaged, max_value)
         self.source = _domain("source", source, source_root, places, options)
         self.target = _domain("target", target, target_root, places, options)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.norms import per_domain
-from ganzoo.ranges import Checked, HalfOpenUnitInterval, Size
+from ganzoo.ranges import Checked, FiniteFloat, HalfOpenUnitInterval, PositiveFloat, Size
 
 Networks = tuple[nn.Module, nn.Module, nn.Module]
 
@@ -60,16 +60,53 @@ def features_of(network: nn.Module, shape: Sequence[int]) -> int:
         network.train(training)
 
 
+class Rescaled(nn.Module):
+    """``scale x + shift``, with one shift for each channel. [N, C, H, W] -> the same.
+
+    Args:
+        scale: 0.5 brings [-1, 1] to a range of 1, as [0, 1] has it.
+        shift: of each channel, or one number for all.
+    """
+
+    shift: Tensor
+
+    def __init__(self, scale: float, shift: Sequence[float]) -> None:
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("shift", torch.tensor(shift, dtype=torch.float32).view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * x + self.shift
+
+
 class MNISTFamily(DomainNetworks):
     """Figure 4(a): two convolutions of 5 x 5 with 32 and 48 maps, each pooled; heads of 100-100 and of 100.
+
+    What the paper leaves open may be chosen: the public port tf-dann has ``same``, ``std=0.1``, ``bias=0.1``, and pixels in
+    [0, 1] less their mean m, which is ``input_scale=0.5`` and ``input_shift=(0.5 - m, ...)``.
 
     Args:
         same: pad the convolutions so that a picture keeps its size, as some ports do; the features grow from 768 to 2,352
             for 28 pixels.
+        std: initial weights of all three networks from a normal of this deviation, cut off at twice it; None for PyTorch's.
+        bias: initial bias of every layer, where ``std`` is given.
+        input_scale: what pixels in [-1, 1] are multiplied by before the first layer.
+        input_shift: what is then added to each channel, one number for each, or one for all.
     """
 
-    def __init__(self, same: bool = False) -> None:
+    def __init__(
+        self,
+        same: bool = False,
+        std: PositiveFloat | None = None,
+        bias: FiniteFloat = 0.0,
+        input_scale: PositiveFloat = 1.0,
+        input_shift: tuple[float, ...] = (0.0,),
+    ) -> None:
         self.same = same
+        self.std = std
+        self.bias = bias
+        self.input_scale = input_scale
+        self.input_shift = tuple(input_shift)
 
     def networks(self, shape: Sequence[int], classes: int) -> Networks:
         padding = 2 if self.same else 0
@@ -79,7 +116,25 @@ class MNISTFamily(DomainNetworks):
             nn.Flatten(),
         )  # fmt: skip
         f = features_of(G_f, shape)
-        return G_f, dense(f, 100, 100, classes), dense(f, 100, 1)
+        built = G_f, dense(f, 100, 100, classes), dense(f, 100, 1)
+        if self.std is not None:
+            for network in built:
+                _truncated_normal(network, self.std, self.bias)
+        if self.input_scale == 1 and not any(self.input_shift):
+            return built
+        if len(self.input_shift) not in (1, shape[0]):
+            raise InputError(
+                f"input_shift has one number, or one for each of {shape[0]} channels, not {len(self.input_shift)}"
+            )
+        return nn.Sequential(Rescaled(self.input_scale, self.input_shift), *built[0]), *built[1:]
+
+
+def _truncated_normal(network: nn.Module, std: float, bias: float) -> None:
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(layer.weight, 0.0, std, -2 * std, 2 * std)
+            if layer.bias is not None:
+                nn.init.constant_(layer.bias, bias)
 
 
 class NormedFamily(DomainNetworks):

@@ -333,6 +333,19 @@ def test_mnist_m_is_the_difference_by_hand():
     assert mnistm.blend(digits, backgrounds).tolist() == wanted.tolist()
 
 
+def test_binarised_digits_are_black_and_white_in_both_domains(root):
+    photos = mnistm.photographs()
+    grey, white = (ready(source="mnist", target="mnist_m", root=root, binarise=each) for each in (False, True))
+    for part in range(3):
+        digits = grey.source._part(part, 1, 28)[0]
+        found = white.source._part(part, 1, 28)[0]
+        assert torch.equal(found, (digits > 0).to(torch.uint8) * 255)
+        assert not torch.equal(found, digits)
+        blended = mnistm.blend(found, mnistm.patches(photos, len(found), part))
+        assert torch.equal(white.target._part(part, 3, 28)[0], blended)
+        assert torch.equal(white.source._part(part, 1, 28)[1], grey.source._part(part, 1, 28)[1])
+
+
 def test_patches_are_cut_from_everywhere_in_every_photograph():
     # the red value is the row, the green one the column, the blue one the photograph
     photos = []
