@@ -150,18 +150,28 @@ class Mnist(DigitDomain):
         return parts  # type: ignore[return-value]
 
 
+def over_photographs(parts: Parts, folder: str | None) -> Parts:
+    """The same digits over patches of photographs (:mod:`ganzoo.data.mnistm`): uint8 [N, 3, 28, 28], labels as they are.
+
+    Args:
+        parts: uint8 [N, 1, H, W] in each part; other sizes than 28 are resized.
+        folder: of the photographs; None for the two of scikit-learn.
+    """
+    photos = mnistm.photographs(folder)
+    train, val, test = (
+        InMemory(mnistm.blend(alike(part.x, 1, mnistm.SIDE), mnistm.patches(photos, len(part), stream)), part.y)
+        for stream, part in enumerate(parts)
+    )
+    return train, val, test
+
+
 class MnistM(Mnist):
-    """The digits of MNIST, in its split, over patches of photographs (:mod:`ganzoo.data.mnistm`)."""
+    """The digits of MNIST, in its split, over patches of photographs."""
 
     channels = 3
 
     def parts(self) -> Parts:
-        photos = mnistm.photographs(self.places.photographs)
-        train, val, test = (
-            InMemory(mnistm.blend(digits.x, mnistm.patches(photos, len(digits), stream)), digits.y)
-            for stream, digits in enumerate(super().parts())
-        )
-        return train, val, test
+        return over_photographs(super().parts(), self.places.photographs)
 
 
 class OptDigits(DigitDomain):
@@ -172,6 +182,15 @@ class OptDigits(DigitDomain):
     def parts(self) -> Parts:
         train, val, test = Digits().splits()
         return train, val, test  # type: ignore[return-value]
+
+
+class OptDigitsM(OptDigits):
+    """scikit-learn's digits, in the same split, over patches of photographs: MNIST-M's small sister, without a download."""
+
+    channels = 3
+
+    def parts(self) -> Parts:
+        return over_photographs(super().parts(), self.places.photographs)
 
 
 class _Fetched(DigitDomain):
@@ -321,6 +340,7 @@ DIGITS: dict[str, type[DigitDomain]] = {
     "usps": Usps,
     "svhn": Svhn,
     "optdigits": OptDigits,
+    "optdigits_m": OptDigitsM,
     "fonts": Fonts,
 }
 
@@ -474,6 +494,7 @@ class Domains(ImageDataModule):
     usps         USPS, grey 16x16, in ``<root>/USPS``
     svhn         SVHN, colour 32x32, in ``<root>/SVHN``
     optdigits    scikit-learn's digits, grey 8x8, nothing to download; they are not USPS
+    optdigits_m  the same over patches of photographs, colour 28x28, built when asked for, nothing to download
     fonts        printed digits, grey 28x28, drawn when asked for
     folder       one's own pictures, colour: ``source_root/<class>/*.jpg``; ``target_root`` likewise with the same classes,
                  or with unlabelled pictures directly in it
@@ -485,8 +506,8 @@ class Domains(ImageDataModule):
         root: folder of the downloaded sets.
         source_root: of the source "folder".
         target_root: of the target "folder".
-        photographs: folder whose pictures lie behind MNIST-M's digits (the paper's are BSDS500's); None for the two that
-            come with scikit-learn.
+        photographs: folder whose pictures lie behind the digits of "mnist_m" and "optdigits_m" (the paper's are BSDS500's);
+            None for the two that come with scikit-learn.
         fonts: folder with .ttf or .otf files to print "fonts" with; None for the font inside Pillow.
         size: height and width in pixels. Digits are resized; a folder's pictures are resized by their shorter side and
             cropped, at random for training.

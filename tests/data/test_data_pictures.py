@@ -229,6 +229,18 @@ def test_a_damaged_file_is_refused_or_passed_over(one_cut_short, capsys):
             assert len(data.train_set[index])
 
 
+def test_a_file_damaged_in_its_middle_is_passed_over_if_that_is_wanted(tmp_path):
+    content = written(tmp_path / "whole.png")
+    half = len(content) // 2
+    (tmp_path / "wrong.png").write_bytes(content[:half] + bytes(64) + content[half + 64 :])
+    paths = sorted(tmp_path.iterdir())
+    assert list(whole_pictures(paths, "skip")) == [tmp_path / "whole.png"]
+    # its end is there: found when it is read, and named
+    assert list(whole_pictures(paths)) == paths
+    with pytest.raises(InputError, match=r"wrong\.png: .*mend or delete it"):
+        read_picture(paths[1], 3)
+
+
 def test_damaged_files_are_counted(tmp_path):
     for i in range(5):
         (tmp_path / f"{i}.png").write_bytes(b"")
@@ -342,6 +354,29 @@ def test_the_value_that_is_white_may_be_another(tmp_path, kind, name):
 def test_floats_of_any_range(tmp_path):
     Image.fromarray(np.array([[-1, 0, 0.5, 1, 2, np.nan, np.inf]], np.float32)).save(tmp_path / "x.tif")
     assert read_picture(tmp_path / "x.tif", 1, 1.0).tolist() == [[[0, 0, 128, 255, 255, 0, 255]]]
+
+
+def test_all_data_know_the_value_that_is_white(tmp_path):
+    for folder in ("one/cat", "two/A", "two/B"):
+        (tmp_path / folder).mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(np.full((8, 8), 4095 - i, np.uint16)).save(tmp_path / folder / f"{i}.png")
+    for data in modules(tmp_path, max_value=4095, mirror=False):
+        data.setup()
+        assert {int(image.max()) for image in data.train_set[0] if image.dtype == torch.uint8} == {255}
+    for split in ("train", "val"):
+        for folder in ("one/cat", "two/A", "two/B"):
+            (tmp_path / "splits" / folder / split).mkdir(parents=True)
+            Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / "splits" / folder / split / "0.png")
+    root = tmp_path / "splits"
+    (root / "one/cat/train").rename(root / "one/train")
+    (root / "one/cat/val").rename(root / "one/val")
+    (root / "one/cat").rmdir()
+    for kind, where in ((ImageFolder, "one"), (Paired, "two"), (UnpairedFolders, "two")):
+        options = {} if kind is ImageFolder else {"load_size": 8}
+        data = kind(str(root / where), size=8, max_value=4095, **options)
+        data.setup()
+        assert {int(image.max()) for image in data.val_set[0]} == {255}
 
 
 def test_nearly_black_pictures_are_said_and_what_to_give(tmp_path, capsys):
