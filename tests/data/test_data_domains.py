@@ -124,6 +124,7 @@ def write_svhn(folder: Path, monkeypatch) -> None:
     [
         ("mnist", "mnist_m", (3, 28, 28)),
         ("mnist", "optdigits", (1, 28, 28)),
+        ("optdigits", "optdigits_m", (3, 28, 28)),
         ("fonts", "mnist", (1, 28, 28)),
         ("svhn", "mnist", (3, 28, 28)),
         ("mnist", "usps", (1, 28, 28)),
@@ -170,6 +171,16 @@ def test_a_picture_is_the_same_floats_as_source_as_target_and_in_validation(root
         assert sorted(rows(x)) == sorted(rows(to_float(wanted[:100])))
         assert torch.equal(source_val, to_float(wanted[100:]))
         assert (x.min(), x.max()) == (-1, 1)
+
+
+def test_digits_over_photographs_are_the_same_digits(root):
+    """|I1 - I2| of the enlarged digit and a patch: where the digit is black the patch is left."""
+    plain, over = ({"source": name, "target": name, "size": 28, "batch_size": 4} for name in ("optdigits", "optdigits_m"))
+    (x, y), (blended, labels) = ((part.x, part.y) for part in (ready(**o).train_set.source.items for o in (plain, over)))
+    assert torch.equal(y, labels)
+    assert blended.shape == (1266, 3, 28, 28)
+    patches = mnistm.patches(mnistm.photographs(), 1266, 0).int()
+    assert torch.equal(blended.int(), (patches - x.int()).abs())
 
 
 def test_grey_is_repeated_and_colour_becomes_its_luma():
