@@ -1,7 +1,6 @@
 """``fit``, ``validate``, ``test`` and ``predict``: Lightning's command line, with a folder to each run."""
 
 import argparse
-import logging
 import os
 import shlex
 import signal
@@ -9,14 +8,17 @@ import sys
 import warnings
 from copy import deepcopy
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import yaml
 from jsonargparse import ActionConfigFile, ActionYesNo, Namespace, set_parsing_settings
 from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning.pytorch.callbacks import BasePredictionWriter, ModelCheckpoint, ProgressBar
+from lightning.fabric.utilities.enums import LightningEnum
+from lightning.pytorch.callbacks import BasePredictionWriter, EarlyStopping, ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -25,15 +27,28 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import Checkpoints, Compile, PredictionWriter, Progress
 from ganzoo.callbacks.stopping import StopOnSignal
+from ganzoo.callbacks.summary import Summary
 from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.errors import InputError
-from ganzoo.explain import refused_argument, refused_trainer
+from ganzoo.explain import built, refused_argument, refused_trainer
 from ganzoo.files import beside, sweep
+from ganzoo.lightning_log import filter_log
 from ganzoo.merge import compose, known_of, refuse_nulls
 from ganzoo.parts import find_class
-from ganzoo.runs import check_fits, find_checkpoint, make_folder, newest_checkpoint, read_checkpoint, remove_empty, run_name
+from ganzoo.ranges import Seed, check_ranges
+from ganzoo.runs import (
+    check_fits,
+    find_checkpoint,
+    make_folder,
+    newest_checkpoint,
+    read_checkpoint,
+    remove_empty,
+    run_name,
+    wandb_run,
+)
 from ganzoo.say import say
 from ganzoo.strategies import refuse_strategy
+from ganzoo.trainer_options import OFF_IN_BAREBONES, check_trainer
 
 # said of things that ganzoo decides, or that are so on purpose
 QUIET = (
@@ -44,6 +59,7 @@ QUIET = (
     "Experiment logs directory .* exists and is not empty.*",
     "The dirpath has changed from .*",
     "The number of training batches .* is smaller than the logging interval.*",
+    "You are trying to `self.log\\(\\)` but `Trainer\\(barebones=True\\)` is configured.*",
 )
 
 
@@ -55,8 +71,9 @@ def run(args: list[str]) -> int:
     """
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    filter_log()
+    # or the default of Lightning's Timer cannot be written down
+    yaml.SafeDumper.add_multi_representer(LightningEnum, lambda dumper, value: dumper.represent_str(value.value))
     # or ${data.x} would be looked for at the top, beside `fit`
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
@@ -191,6 +208,9 @@ class ZooCLI(LightningCLI):
         given, command = self.config[args[0]], self._parser(args[0])
         refuse_nulls({name: given.get(name) for name in ("model", "data")}, {})
         refuse_nulls(vars(given.trainer), known_of(command, "trainer."), "trainer.")
+        check_trainer(vars(given.trainer))
+        if not isinstance(given.seed_everything, bool):
+            check_ranges(seed_everything, seed=given.seed_everything)
 
     def _parse_ckpt_path(self) -> None:
         # Lightning lets a checkpoint's hyperparameters override the command line's: here what the user wrote holds
@@ -232,31 +252,59 @@ class ZooCLI(LightningCLI):
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
             if isinstance(logger, Namespace):
-                self._place(logger, name)
+                self._place(logger, name, config.ckpt_path)
 
-    def _place(self, logger: Namespace, name: str) -> None:
+    def _place(self, logger: Namespace, name: str, ckpt_path: str | None) -> None:
         cls, args = find_class(logger.class_path, Logger), logger.init_args  # type: ignore[type-abstract]
         if "save_dir" in args:
             args.save_dir = str(self.folder)
+        if issubclass(cls, TensorBoardLogger) and not (find_spec("tensorboard") or find_spec("tensorboardX")):
+            raise InputError(
+                'TensorBoardLogger needs tensorboard: pip install "lightning-ganzoo[tensorboard]" (or tensorboard)'
+            )
         if issubclass(cls, CSVLogger | TensorBoardLogger):
             args.name, args.version = "", ""
         elif issubclass(cls, WandbLogger):
+            before = wandb_run(ckpt_path) if self.subcommand == "fit" and not (args.id or args.version) else None
+            if before is not None:
+                args.id, called = before
+                args.resume = args.resume or "allow"
+                args.name = args.name or f"{name}/{called}"
+                say(f"goes on in the W&B run {args.id}; --trainer.logger.id gives another")
             args.name = args.name or f"{name}/{self.folder.name}"
             args.project = args.project or os.environ.get("WANDB_PROJECT", "ganzoo")
+
+    def instantiate_classes(self) -> None:
+        """Builds model, data, callbacks and trainer; what a constructor raises is told by its class."""
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            line = built(error)
+            if line is None:
+                raise
+            raise InputError(line) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """A trainer with the zoo's defaults where the user chose nothing."""
         chosen = self._get(self.config_init, "trainer")
-        if chosen.logger in (None, True):
-            kwargs["logger"] = CSVLogger(self.folder, name="", version="")
         callbacks = list(_as_list(chosen.callbacks))
-        if chosen.enable_checkpointing is not False and not _any(callbacks, ModelCheckpoint):
+        if chosen.barebones:
+            callbacks = [each for each in callbacks if not isinstance(each, ModelCheckpoint | ProgressBar | ModelSummary)]
+            for name in OFF_IN_BAREBONES:
+                chosen[name] = kwargs[name] = None
+            say("barebones: no logger, no checkpoints, no bar, no summary, no sanity check")
+        elif chosen.logger in (None, True):
+            kwargs["logger"] = CSVLogger(self.folder, name="", version="")
+        own = not chosen.barebones
+        if own and chosen.enable_checkpointing is not False and not _any(callbacks, ModelCheckpoint):
             callbacks.append(Checkpoints())
         if self._get(self.config_init, "compile") and not _any(callbacks, Compile):
             callbacks.append(Compile())
         callbacks.append(self._stopper)
-        if chosen.enable_progress_bar is not False and not _any(callbacks, ProgressBar):
+        if own and chosen.enable_progress_bar is not False and not _any(callbacks, ProgressBar):
             callbacks.append(Progress())
+        if own and chosen.enable_model_summary is not False and not _any(callbacks, ModelSummary):
+            callbacks.append(Summary())
         if self.subcommand == "predict" and not _any(callbacks, BasePredictionWriter):
             callbacks.append(PredictionWriter())
         for callback in callbacks:
@@ -271,7 +319,7 @@ class ZooCLI(LightningCLI):
             plugins.append(SLURMEnvironment(auto_requeue=False))
         try:
             return super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
-        except ValueError as error:
+        except (ValueError, TypeError, RuntimeError) as error:
             raise InputError(refused_trainer(str(error))) from error
 
     # -- after it has run ---------------------------------------------------------------------------------------------
@@ -310,6 +358,45 @@ class ZooCLI(LightningCLI):
                 if isinstance(logger, WandbLogger):
                     logger.log_hyperparams({"config": self.config_dump})
             say(f"this run is in {self.folder}")
+
+    # -- after it has run ---------------------------------------------------------------------------------------------
+
+    def after_fit(self) -> None:
+        """Says where the results are."""
+        trainer = self.trainer
+        last = "" if trainer.max_epochs in (None, -1) else f" of {trainer.max_epochs}"
+        line = f"trained to epoch {trainer.current_epoch}{last}, step {trainer.global_step}"
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
+                line += f"; stopped early: {callback.stopping_reason_message}"
+        self._say_where(line)
+
+    def after_validate(self) -> None:
+        """Says what was found, and where it is."""
+        self._say_metrics("validation", self.trainer.num_val_batches)
+
+    def after_test(self) -> None:
+        """Says what was found, and where it is."""
+        self._say_metrics("test", self.trainer.num_test_batches)
+
+    def _say_metrics(self, what: str, batches: Any) -> None:
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        found = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        n = sum(int(each) for each in _as_list(batches))
+        nothing = "no metric is logged: `ganzoo evaluate CHECKPOINT` measures the images"
+        self._say_where(f"{what} of {n} batch{'es' * (n != 1)}: {found or nothing}")
+
+    def _say_where(self, line: str) -> None:
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            say(f"{line}; fast_dev_run writes nothing")
+            return
+        names = ("checkpoints/last.ckpt", "pictures", "predictions", "predictions.csv", "metrics.csv")
+        found = [str(self.folder / name) for name in names if (self.folder / name).exists()]
+        say(f"{line}; results: {', '.join(found) or self.folder}")
+
+
+def seed_everything(seed: Seed | None) -> None:
+    """The range of a seed."""
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -2,7 +2,9 @@
 
 import errno
 import re
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
@@ -22,6 +24,7 @@ _REFUSED = {
 }
 
 LONGEST = 500  # of a line
+WHERE = " (GANZOO_TRACEBACK=1 shows where)"
 
 # jsonargparse's message for whatever a class that a config names raises in its constructor
 _WRAPPED = ("Does not validate against any of the Union subtypes", "Problem with given class_path")
@@ -56,9 +59,34 @@ def one_line(error: BaseException) -> str | None:
         return _squeeze(str(error))
     if isinstance(error, MisconfigurationException):
         return _squeeze(str(error))
+    if (memory := _memory(error)) is not None:
+        return memory
+    if isinstance(error, RuntimeError | ValueError | TypeError) and _told_by_lightning(error):
+        return _shortened(_squeeze(str(error))) + WHERE
     if isinstance(error, ModuleNotFoundError) and error.name is None:  # an optional package that Lightning asks for
         return _squeeze(str(error))
     return None
+
+
+def built(error: BaseException) -> str | None:
+    """One line on what the constructor of a class in a config raised; None for an error that is no user's.
+
+    Args:
+        error: as jsonargparse has wrapped it.
+    """
+    if one_line(error) is not None:
+        return None
+    root, text = error, str(error)
+    while root.__cause__ is not None:
+        root = root.__cause__
+        text += f"\n{root}"
+    if not isinstance(root, ValueError | TypeError | RuntimeError | ArithmeticError | MemoryError):
+        return None
+    names = re.findall(r"Problem with given class_path '([^']+)'", text) or re.findall(
+        r"Given value: Namespace\(class_path='([^']+)'", text
+    )
+    message = _memory(root) or f"{type(root).__name__}: {root}"
+    return _shortened(f"{names[-1] if names else 'a class of the config'} cannot be built: {_squeeze(message)}") + WHERE
 
 
 def refused_argument(message: str, options: list[str]) -> str:
@@ -68,12 +96,13 @@ def refused_argument(message: str, options: list[str]) -> str:
         message: the report, of up to thirty lines.
         options: every option of the command, to find the nearest.
     """
-    line = _refused_argument(message, options)
-    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+    return _shortened(_refused_argument(message, options))
 
 
 def _refused_argument(message: str, options: list[str]) -> str:
-    key = ".".join(re.findall(r'Parser key "([^"]+)"', message))
+    key = ""
+    for part in re.findall(r'Parser key "([^"]+)"', message):  # the innermost is named twice where an option says it
+        key = key if key.endswith(f".{part}") else f"{key}.{part}" if key else part
     if found := re.search(r"unrecognized arguments: --([^\s=]+)|does not accept option '([^']+)'", message):
         wrong = found[1] or found[2]
         near = did_you_mean(wrong, options)
@@ -121,7 +150,9 @@ def refused_trainer(message: str) -> str:
 
     if found := re.match(r"You selected an invalid strategy name: `strategy='(.+?)'`", message):
         return f"there is no strategy '{found[1]}'{did_you_mean(found[1], StrategyRegistry.available_strategies())}"
-    return _squeeze(message)
+    if found := re.search(r"Found more than one stateful callback of type `(\w+)`", message):
+        return f"two callbacks of the kind {found[1]} with the same options: give one of them, or other options to one"
+    return _shortened(_squeeze(message))
 
 
 def _parameters(class_path: str) -> list[str]:
@@ -143,6 +174,26 @@ def _class_names() -> list[str]:
             yield from below(sub)
 
     return sorted({n for base in (LightningModule, LightningDataModule, Callback, Logger) for n in below(base)})
+
+
+def _memory(error: BaseException) -> str | None:
+    import torch
+
+    text = _squeeze(str(error))
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in text:
+        wanted = re.search(r"(?:tried to allocate|Tried to allocate|Unable to allocate) ([\d.]+ \w+)", text)
+        return f"not enough memory{f' for {wanted[1]}' if wanted else ''}: a smaller batch, image or network needs less"
+    return None
+
+
+def _told_by_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself raised an error, which is how it refuses what cannot be used together."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and "lightning" in Path(frames[-1].filename).parts
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
 
 
 def _squeeze(text: str) -> str:

@@ -29,12 +29,15 @@ _RANGES: dict[Any, tuple[type, tuple[tuple[Callable[[Any, Any], bool], Any], ...
 if TYPE_CHECKING:
     PositiveInt = int
     NonNegativeInt = int
+    IntOrUnlimited = int
     Size = int
     NonNegativeSize = int
     Pixels = int
     Workers = int
     Depth = int
     Halvings = int
+    GridSize = int
+    SampleCount = int
     Seed = int
     FiniteFloat = float
     PositiveFloat = float
@@ -73,12 +76,15 @@ else:
 
     PositiveInt = number(int, "[1, 2**31)")
     NonNegativeInt = number(int, "[0, 2**31)")
+    IntOrUnlimited = number(int, "[-1, 2**31)")  # -1 for no limit
     Size = number(int, "[1, 2**20]")  # units, maps, pixels: more fit no machine
     NonNegativeSize = number(int, "[0, 2**20]")
     Pixels = number(int, "[1, 2**14]")  # of a side of an image
     Workers = number(int, "[0, 2**10]")  # processes that load
     Depth = number(int, "[0, 2**10]")  # layers
     Halvings = number(int, "[2, 20]")  # of a picture of at most 2**20 pixels
+    GridSize = number(int, "[1, 10000]")  # images that someone looks at
+    SampleCount = number(int, "[2, 2**31)")  # that a statistic needs
     Seed = number(int, "[0, 2**32)")
     FiniteFloat = number(float, "(-inf, inf)")
     PositiveFloat = number(float, "(0, inf)")

@@ -68,6 +68,19 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("*.ckpt"), key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), default=None)
 
 
+def wandb_run(checkpoint: str | None) -> tuple[str, str] | None:
+    """The W&B run that a checkpoint's run was logged to: its id, and the name of the run's folder; None for none.
+
+    W&B names its folders after it: ``wandb/run-20260102_030405-<id>`` and ``wandb/offline-run-...``.
+    """
+    if checkpoint is None:
+        return None
+    folder = Path(checkpoint).absolute().parent.parent
+    found = [path for path in folder.glob("wandb/*run-*") if re.fullmatch(r"(?:offline-)?run-\d+_\d+-\w+", path.name)]
+    newest = max(found, key=lambda path: path.name.removeprefix("offline-"), default=None)
+    return None if newest is None else (newest.name.rpartition("-")[2], folder.name)
+
+
 def find_checkpoint(given: str | None, root: Path) -> str | None:
     """The file that ``--ckpt_path`` means: ``last`` is the one written last by any run under ``root``."""
     if given is None or "://" in given:

@@ -31,7 +31,15 @@ from ganzoo.runs import check_fits
 from ganzoo.strategies import refuse_strategy
 
 PACKAGE_PARENT = str(Path(ganzoo.__file__).parent.parent)
-PLAY = {"optimizers": None, "schedules": None, "clip_norm": None, "accumulate": 1, "average": None, "average_ramp": 0.05}
+PLAY = {
+    "optimizers": None,
+    "rates": None,
+    "schedules": None,
+    "clip_norm": None,
+    "accumulate": 1,
+    "average": None,
+    "average_ramp": 0.05,
+}
 BATCHES = 3  # in an epoch of ToyData
 
 
@@ -315,14 +323,15 @@ def test_a_recipe_in_the_config_stays_a_recipe():
          "no class 'SampleGird': did you mean 'SampleGrid'?"),
         (["--config", "{trainer: {callbacks: [{class_path: SampleGrid, init_args: {sed: 1}}]}}"],
          "ganzoo.callbacks.SampleGrid has no option 'sed': did you mean 'seed'?"),
-        (["--config", "{trainer: {callbacks: [{class_path: SampleGrid, init_args: {n: 0}}]}}"], "n=0"),
+        (["--config", "{trainer: {callbacks: [{class_path: SampleGrid, init_args: {n: 0}}]}}"],
+         "trainer.callbacks.n: give an int in [1, 10000], not 0"),
         (["--config", "toy_nose"], "there is no config 'toy_nose': did you mean 'toy_noise'?"),
         (["--config", "configs/toy_nose.yaml"], "did you mean 'toy_noise'?"),
         (["--config", "{model: {init_args: {weight_l1: '${data.init_args.nope}'}}}"],
          "model.init_args.weight_l1 refers to ${data.init_args.nope}, which is nowhere in the config"),
         (["--model.width", "0"], "width is at least 1, not 0"),
         (["--model.accumulate", "0"], "model.accumulate: give an int in [1, 2**31), not 0"),
-        (["--model.accumulate", "null"], "Toy: accumulate is None: give an int in [1, 2**31)"),
+        (["--model.accumulate", "null"], "model.accumulate: expected int in [1, 2**31), not null"),
         (["--model.average", "nan"], "model.average: give a float in (0, inf), not nan"),
         (["--trainer.gradient_clip_val", "1"], "model.clip_norm"),
         (["--trainer.accumulate_grad_batches", "2"], "model.accumulate"),

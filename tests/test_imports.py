@@ -72,7 +72,7 @@ ALLOWED = {
     "judging": {"errors", "generative", "images", "noise", "ranges", "say"},
     "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
     "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "images"}
-    | {"judging", "merge", "metrics", "parts", "ranges", "runs", "say", "sheets", "yaml_text"},
+    | {"judging", "lightning_log", "merge", "metrics", "parts", "ranges", "runs", "say", "sheets", "yaml_text"},
     "yaml_text": {"errors"},
     "merge": {"catalogue", "errors", "yaml_text"},
 }

@@ -12,6 +12,7 @@ from ganzoo.callbacks.progress import Progress
 from ganzoo.callbacks.quality import FID, KID, InceptionScore, PrecisionRecall, Quality
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.callbacks.stopping import StopOnSignal
+from ganzoo.callbacks.summary import Summary
 
 __all__ = [
     "FID",
@@ -30,4 +31,5 @@ __all__ = [
     "Quality",
     "SampleGrid",
     "StopOnSignal",
+    "Summary",
 ]

@@ -15,6 +15,7 @@ from ganzoo.callbacks.samples import log_picture
 from ganzoo.errors import InputError
 from ganzoo.generative import Adapted
 from ganzoo.metrics.domains import gated, information_maximisation, mean_entropy, proxy_a_distance
+from ganzoo.ranges import Checked, ClosedUnitInterval, GridSize, PositiveInt, Seed
 
 FEWEST = 12  # pictures of a domain that a proxy A-distance can be measured on
 PANEL = 420  # pixels
@@ -49,7 +50,7 @@ class _Domain:
         self.labelled += int((y >= 0).sum())
 
 
-class DomainAdaptation(L.Callback):
+class DomainAdaptation(Checked, L.Callback):
     """Measures an adaptation at each validation and draws the two domains before and now.
 
     It reads what ``validation_step`` and ``test_step`` return, an ``Adapted`` for each batch, where data loader 0 is the
@@ -87,19 +88,15 @@ class DomainAdaptation(L.Callback):
 
     def __init__(
         self,
-        n: int = 2000,
-        points: int = 500,
-        least_source_accuracy: float = 0.9,
+        n: PositiveInt = 2000,
+        points: GridSize = 500,
+        least_source_accuracy: ClosedUnitInterval = 0.9,
         tsne: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
         folder: str | Path | None = None,
     ) -> None:
-        if n < FEWEST or points < 1:
-            raise InputError(f"DomainAdaptation needs n of at least {FEWEST} and points of at least 1, not {n} and {points}")
-        if not 0 <= least_source_accuracy <= 1:
-            raise InputError(f"least_source_accuracy is a share from 0 to 1, not {least_source_accuracy}")
-        if seed < 0:
-            raise InputError(f"seed is at least 0, not {seed}")
+        if n < FEWEST:
+            raise InputError(f"DomainAdaptation needs n of at least {FEWEST}, not {n}")
         self.n = n
         self.points = points
         self.least_source_accuracy = least_source_accuracy

@@ -14,13 +14,14 @@ from torch.optim import Optimizer
 from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Sampler, looking_at, own_noise
 from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity
+from ganzoo.ranges import Checked, PositiveInt, SampleCount, Seed
 from ganzoo.say import say
 
 MOST_LOSSES = 256  # that wait to be checked
 OF_A_CLASS = 8  # samples, where the model has classes
 
 
-class Health(L.Callback):
+class Health(Checked, L.Callback):
     """Says once, in words, that the discriminator wins, that the players go round, or that the generator has collapsed.
 
     It takes a look where the trainer logs (each ``log_every_n_steps`` batches), but no more often than each
@@ -55,18 +56,13 @@ class Health(L.Callback):
 
     def __init__(
         self,
-        every_n_steps: int = 50,
-        patience: int = 500,
-        n: int = 64,
-        seed: int = 0,
+        every_n_steps: PositiveInt = 50,
+        patience: PositiveInt = 500,
+        n: SampleCount = 64,
+        seed: Seed = 0,
         stop: bool = False,
         stop_on_nan: bool = True,
     ) -> None:
-        if every_n_steps < 1 or patience < 1 or n < 2:
-            raise InputError(
-                "Health needs every_n_steps and patience of at least 1 and n of at least 2, not "
-                f"{every_n_steps}, {patience} and {n}"
-            )
         self.every_n_steps = every_n_steps
         self.patience = patience
         self.n = n

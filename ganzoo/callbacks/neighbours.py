@@ -15,6 +15,7 @@ from ganzoo.generative import Sampler
 from ganzoo.images import to_float, to_uint8
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.modes import nearest
+from ganzoo.ranges import GridSize, NonNegativeInt, PositiveInt, Seed
 from ganzoo.say import say
 from ganzoo.sheets import grid
 
@@ -49,19 +50,17 @@ class NearestNeighbours(SampleGrid):
 
     def __init__(
         self,
-        n: int = 10,
-        k: int = 5,
-        most: int = 10_000,
+        n: GridSize = 10,
+        k: GridSize = 5,
+        most: PositiveInt = 10_000,
         extractor: Extractor | None = None,
-        seed: int = 0,
-        every_n_epochs: int = 1,
-        every_n_steps: int | None = None,
+        seed: Seed = 0,
+        every_n_epochs: NonNegativeInt = 1,
+        every_n_steps: PositiveInt | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        if n < 1 or not 1 <= k <= most:
-            raise InputError(
-                f"NearestNeighbours needs n of at least 1 and k from 1 to most, not n={n}, k={k} and most={most}"
-            )
+        if k > most:
+            raise InputError(f"NearestNeighbours needs k from 1 to most, not k={k} and most={most}")
         super().__init__(n, k + 1, seed, every_n_epochs, every_n_steps, folder)
         self.k = k
         self.most = most

@@ -8,8 +8,10 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import BarColumn
 
+from ganzoo.ranges import Checked, NonNegativeFloat, NonNegativeInt
 
-class Progress(RichProgressBar):
+
+class Progress(Checked, RichProgressBar):
     """Lightning's rich bar with an eye to its cost; where there is no terminal, a plain line now and then.
 
     Args:
@@ -18,7 +20,9 @@ class Progress(RichProgressBar):
         plain_interval: seconds between two plain lines, where the output is a file; the training ends with one.
     """
 
-    def __init__(self, refresh_rate: int = 10, leave: bool = False, plain_interval: float = 30.0) -> None:
+    def __init__(
+        self, refresh_rate: NonNegativeInt = 10, leave: bool = False, plain_interval: NonNegativeFloat = 30.0
+    ) -> None:
         super().__init__(refresh_rate=refresh_rate, leave=leave)
         self.plain_interval = plain_interval
         self._values: dict[str, Any] = {}
@@ -32,6 +36,11 @@ class Progress(RichProgressBar):
         if self.is_enabled and trainer.is_global_zero and not sys.stdout.isatty():
             self._plain = True
             self.disable()
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        # Lightning counts from 0 to 4, and people expect 1 to 5
+        description = f"Epoch {_of(self.trainer, current_epoch)}"
+        return f"{description:{len(self.validation_description)}}"
 
     def configure_columns(self, trainer: L.Trainer) -> list[Any]:
         """Lightning's columns with a shorter bar, which leaves the room to the values."""
@@ -77,5 +86,10 @@ class Progress(RichProgressBar):
     def _print_line(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> None:
         values = self.get_metrics(trainer, pl_module)
         shown = [f"{name} {value:.3f}" for name, value in values.items() if isinstance(value, float)]
-        print(f"epoch {epoch}", f"step {trainer.global_step}", *shown, sep="  ", flush=True)
+        print(f"epoch {_of(trainer, epoch)}", f"step {trainer.global_step}", *shown, sep="  ", flush=True)
         self._printed = time.monotonic()
+
+
+def _of(trainer: L.Trainer, epoch: int) -> str:
+    last = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
+    return f"{epoch + 1}{last}"

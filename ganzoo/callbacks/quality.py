@@ -32,6 +32,7 @@ from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.quality import ByClass, Seen, Settings, figures, figures_by_class
 from ganzoo.metrics.reference import USUAL, Reference, folder_of
 from ganzoo.metrics.statistics import Header
+from ganzoo.ranges import Checked, NonNegativeInt, PositiveInt, SampleCount, Seed, Size
 from ganzoo.say import say
 
 SPLITS = ("train", "val", "test")
@@ -67,7 +68,7 @@ def _merged(everyones: list[_Set]) -> _Set:
     return first
 
 
-class Quality(L.Callback):
+class Quality(Checked, L.Callback):
     """Measures a model's pictures, all figures in one pass, and logs them so that they can be a checkpoint's monitor.
 
     Logged under the split whose real pictures they are compared with, ``val/...`` unless told otherwise, and ``test/...``
@@ -135,19 +136,19 @@ class Quality(L.Callback):
         kernel: bool | None = None,
         score: bool | None = None,
         manifold: bool = True,
-        n: int = 5000,
-        batch_size: int | None = None,
+        n: SampleCount = 5000,
+        batch_size: Size | None = None,
         split: Literal["train", "val", "test"] = "val",
-        every_n_epochs: int = 1,
-        every_n_steps: int | None = None,
+        every_n_epochs: NonNegativeInt = 1,
+        every_n_steps: PositiveInt | None = None,
         per_class: bool = False,
-        keep: int = 10_000,
-        subsets: int = 100,
-        subset_size: int = 1000,
-        splits: int = 10,
-        k: int = 3,
-        k_density: int = 5,
-        seed: int = 0,
+        keep: PositiveInt = 10_000,
+        subsets: PositiveInt = 100,
+        subset_size: SampleCount = 1000,
+        splits: PositiveInt = 10,
+        k: PositiveInt = 3,
+        k_density: PositiveInt = 5,
+        seed: Seed = 0,
         cache: str | Path | None = USUAL,
     ) -> None:
         who = type(self).__name__
@@ -157,12 +158,6 @@ class Quality(L.Callback):
             raise InputError(f"{who} measures nothing: choose distance, kernel, score or manifold")
         if per_class and not (distance or kernel or manifold):
             raise InputError(f"{who}'s per_class needs distance, kernel or manifold: a score of one class says nothing")
-        if n < 2 or (batch_size is not None and batch_size < 1):
-            raise InputError(f"{who} needs n of at least 2 and batch_size of at least 1, not {n} and {batch_size}")
-        if split not in SPLITS:
-            raise InputError(f"{who}'s split is train, val or test, not {split!r}")
-        if every_n_epochs < 0 or (every_n_steps is not None and every_n_steps < 1):
-            raise InputError(f"{who}'s every_n_epochs is at least 0, and every_n_steps at least 1")
         self.extractor = extractor
         self.weights = weights
         self.settings = Settings(
@@ -475,13 +470,13 @@ class FID(Quality):
         self,
         extractor: str = "inception",
         weights: str | None = None,
-        n: int = 5000,
-        batch_size: int = 50,
+        n: SampleCount = 5000,
+        batch_size: Size = 50,
         split: Literal["train", "val", "test"] = "val",
-        every_n_epochs: int = 1,
-        every_n_steps: int | None = None,
+        every_n_epochs: NonNegativeInt = 1,
+        every_n_steps: PositiveInt | None = None,
         per_class: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
         cache: str | Path | None = USUAL,
     ) -> None:
         super().__init__(
@@ -522,13 +517,13 @@ class InceptionScore(Quality):
         self,
         extractor: str = "inception",
         weights: str | None = None,
-        n: int = 5000,
-        batch_size: int = 50,
+        n: SampleCount = 5000,
+        batch_size: Size = 50,
         split: Literal["train", "val", "test"] = "val",
-        every_n_epochs: int = 1,
-        every_n_steps: int | None = None,
-        splits: int = 10,
-        seed: int = 0,
+        every_n_epochs: NonNegativeInt = 1,
+        every_n_steps: PositiveInt | None = None,
+        splits: PositiveInt = 10,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(
             extractor,
@@ -573,16 +568,16 @@ class KID(Quality):
         self,
         extractor: str = "inception",
         weights: str | None = None,
-        n: int = 5000,
-        batch_size: int = 50,
+        n: SampleCount = 5000,
+        batch_size: Size = 50,
         split: Literal["train", "val", "test"] = "val",
-        every_n_epochs: int = 1,
-        every_n_steps: int | None = None,
+        every_n_epochs: NonNegativeInt = 1,
+        every_n_steps: PositiveInt | None = None,
         per_class: bool = False,
-        keep: int = 10_000,
-        subsets: int = 100,
-        subset_size: int = 1000,
-        seed: int = 0,
+        keep: PositiveInt = 10_000,
+        subsets: PositiveInt = 100,
+        subset_size: SampleCount = 1000,
+        seed: Seed = 0,
         cache: str | Path | None = USUAL,
     ) -> None:
         super().__init__(
@@ -630,16 +625,16 @@ class PrecisionRecall(Quality):
         self,
         extractor: str = "inception",
         weights: str | None = None,
-        n: int = 5000,
-        batch_size: int = 50,
+        n: SampleCount = 5000,
+        batch_size: Size = 50,
         split: Literal["train", "val", "test"] = "val",
-        every_n_epochs: int = 1,
-        every_n_steps: int | None = None,
+        every_n_epochs: NonNegativeInt = 1,
+        every_n_steps: PositiveInt | None = None,
         per_class: bool = False,
-        keep: int = 10_000,
-        k: int = 3,
-        k_density: int = 5,
-        seed: int = 0,
+        keep: PositiveInt = 10_000,
+        k: PositiveInt = 3,
+        k_density: PositiveInt = 5,
+        seed: Seed = 0,
         cache: str | Path | None = USUAL,
     ) -> None:
         super().__init__(

@@ -10,15 +10,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator, looking_at, own_noise
+from ganzoo.ranges import Checked, GridSize, NonNegativeInt, PositiveInt, Seed
 from ganzoo.sheets import as_image, grid
 
 MOST_CLASSES = 16  # rows of a conditional model's grid
 MOST_CASCADES = 8  # rows of the picture of all levels
 
 
-class SampleGrid(L.Callback):
+class SampleGrid(Checked, L.Callback):
     """Writes ``pictures/step_000400.png`` in the run's folder, and gives the grid to W&B or TensorBoard.
 
     A ``Sampler`` is sampled from noise that is the same each time; one with classes has a row to a class (the first
@@ -45,17 +45,13 @@ class SampleGrid(L.Callback):
 
     def __init__(
         self,
-        n: int = 64,
-        columns: int = 8,
-        seed: int = 0,
-        every_n_epochs: int = 1,
-        every_n_steps: int | None = None,
+        n: GridSize = 64,
+        columns: GridSize = 8,
+        seed: Seed = 0,
+        every_n_epochs: NonNegativeInt = 1,
+        every_n_steps: PositiveInt | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        if n < 1 or columns < 1:
-            raise InputError(f"SampleGrid needs n and columns of at least 1, not n={n} and columns={columns}")
-        if every_n_epochs < 0 or (every_n_steps is not None and every_n_steps < 1):
-            raise InputError("SampleGrid's every_n_epochs is at least 0, and every_n_steps at least 1")
         self.n = n
         self.columns = columns
         self.seed = seed

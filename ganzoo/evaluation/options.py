@@ -1,7 +1,6 @@
 """What the commands that are not Lightning's have in common: their options, the data of a config, and stopping."""
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ from ganzoo.command import QUIET, Parser, import_classes
 from ganzoo.errors import InputError, one_line
 from ganzoo.explain import refused_argument
 from ganzoo.files import beside
+from ganzoo.lightning_log import filter_log
 from ganzoo.merge import compose, known_of, merge, read_config, refuse_nulls
 from ganzoo.yaml_text import to_yaml
 
@@ -37,8 +37,7 @@ def make_parser(command: str, description: str) -> Parser:
     """A parser with ``--data`` and ``--config``, to which a command adds its own; classes are known by short names."""
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    filter_log()
     if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
         sys.path.insert(0, os.getcwd())
     import_classes()
