@@ -8,11 +8,12 @@ from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
 from ganzoo.judging import Split, fakes
 from ganzoo.metrics.parzen import SAMPLES, SIGMAS, VALIDATION, log_likelihood
+from ganzoo.ranges import Checked, NonNegativeInt, PositiveInt, Seed
 
 PART = 500  # images made, or read, at a time
 
 
-class ParzenLikelihood(L.Callback):
+class ParzenLikelihood(Checked, L.Callback):
     """Logs ``val/parzen``: the Parzen-window log-likelihood of validation images under a model's samples, in nats an image.
 
     The code that Goodfellow et al. 2014 released watches such a figure (``monitor_ll`` of ``mnist.yaml``) and saves each
@@ -44,12 +45,9 @@ class ParzenLikelihood(L.Callback):
             measured, samples that are not finite or not in [-1, 1], or of another size than the validation images.
     """
 
-    def __init__(self, n: int = SAMPLES, points: int = VALIDATION, every_n_epochs: int = 1, seed: int = 0) -> None:
-        if n < 1 or points < 1 or every_n_epochs < 0 or seed < 0:
-            raise InputError(
-                "ParzenLikelihood needs n and points of at least 1, every_n_epochs and seed of at least 0, not "
-                f"{n}, {points}, {every_n_epochs} and {seed}"
-            )
+    def __init__(
+        self, n: PositiveInt = SAMPLES, points: PositiveInt = VALIDATION, every_n_epochs: NonNegativeInt = 1, seed: Seed = 0
+    ) -> None:
         self.n, self.points, self.every_n_epochs, self.seed = n, points, every_n_epochs, seed
         self.figure: float | None = None
         self._validation: torch.Tensor | None = None  # [points, d] in [0, 1], on the first process alone
