@@ -11,7 +11,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, printable
 from ganzoo.files import beside
 from ganzoo.generative import Sampler
 from ganzoo.images import to_uint8
@@ -65,7 +65,9 @@ class PredictionWriter(BasePredictionWriter):
         home, images, there = trainer.strategy.broadcast((home, images, there))
         self._images, self._list = images, home / LIST
         if there and not _writes_nothing(trainer):
-            raise InputError(f"{there[0]} is there already: predictions of two times are not mixed, so give another folder")
+            raise InputError(
+                f"{printable(there[0])} is there already: predictions of two times are not mixed, so give another folder"
+            )
 
     def write_on_batch_end(
         self,
@@ -99,7 +101,7 @@ class PredictionWriter(BasePredictionWriter):
                 rows = _classified(prediction, inputs, getattr(getattr(trainer, "datamodule", None), "class_names", None))
                 self._add(trainer, _OF_CLASSES, [*rows, *([n, name, "", "", "", why] for n, name, why in inputs.damaged)])
         except OSError as error:
-            raise InputError(f"cannot write predictions to {self._list.parent}: {error.strerror}") from error
+            raise InputError(f"cannot write predictions to {printable(self._list.parent)}: {error.strerror}") from error
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Makes one list of those of all processes; says where the predictions are, and what could not be read."""
@@ -127,9 +129,10 @@ class PredictionWriter(BasePredictionWriter):
             with suppress(OSError):
                 part.unlink()
         what = "images" if "output" in header else "rows"
-        say(f"{count - self.damaged} {what} are in {self._images if what == 'images' else self._list}")
+        say(f"{count - self.damaged} {what} are in {printable(self._images if what == 'images' else self._list)}")
         if self.damaged:
-            say(f"{self.damaged} of {count} files could not be read: {'; '.join(damaged)} (all in {self._list})")
+            told = "; ".join(map(printable, damaged))
+            say(f"{self.damaged} of {count} files could not be read: {told} (all in {printable(self._list)})")
 
     def _part(self, rank: int) -> Path:
         return self._list.with_name(f"predictions.{rank}.csv")
@@ -150,7 +153,9 @@ class PredictionWriter(BasePredictionWriter):
         for place, image in enumerate(images):
             name = number_name(inputs.number[place]) if sampler else inputs.output[place]
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise InputError(f"a prediction cannot be called {name}: it would lie outside of {self._images}")
+                raise InputError(
+                    f"a prediction cannot be called {printable(name)}: it would lie outside of {printable(self._images)}"
+                )
             path = self._images / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             with beside(path) as part:

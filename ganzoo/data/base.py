@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from ganzoo.data.batches import LabelledImages, as_float
 from ganzoo.data.predicting import FromFiles, InputImage, Numbered, collate
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, printable
 from ganzoo.generative import Translator
 from ganzoo.ranges import Checked, PositiveInt, Seed, Workers
 from ganzoo.resume import beginning, check_changes, within_epoch
@@ -168,7 +168,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
 
     def _from_files(self, items: Sequence[InputImage], folder: Path, direction: str | None = None) -> Dataset:
         """The dataset of these files; says which they are."""
-        say(f"predicting from {len(items)} image{'s' * (len(items) != 1)}, all of {folder}")
+        say(f"predicting from {len(items)} image{'s' * (len(items) != 1)}, all of {printable(folder)}")
         return FromFiles(items, direction)
 
     def _keeps_sizes(self) -> bool:

@@ -148,7 +148,8 @@ class UnpairedFolders(ImageDataModule):
     so on the others; with folders ``A`` and ``B`` in `root`, or in each of its splits, A and B are in those. Folders of
     splits are known as by :class:`~ganzoo.data.ImageFolder`: of ``val`` and ``test`` one that is missing is the same as the
     other; without both, a share of the pictures validates, chosen by a hash of the file's name, and tests as well; without
-    ``train`` there is no training.
+    ``train`` there is no training. Predicting needs x alone: A, or B in the direction "BtoA". It is from that side's test
+    folder, or else from all its files; a `root` with none of these folders is one of inputs.
 
     An epoch of training has as many samples as the larger of A and B has pictures. Each of them serves once and those
     of the other equally often, give or take one; A and B are in new orders each epoch, which are independent of each
