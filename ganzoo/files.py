@@ -15,7 +15,8 @@ def beside(target: Path) -> Iterator[Path]:
     A reader finds the old file or the new, never a part. The part's name says which process of which machine writes it,
     for :func:`sweep`.
     """
-    part = target.with_name(f".{target.name}{_owner(os.getpid())}")
+    # a part of a long name would be too long
+    part = target.with_name(f".{target.name[:40]}{_owner(os.getpid())}")
     part.unlink(missing_ok=True)  # a container's processes may all have one name; what it left may be a link to another file
     try:
         yield part

@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import torch
@@ -104,7 +104,11 @@ def output_names(names: Sequence[str]) -> list[str]:
     """
     stems = [name.rpartition(".")[0] or name for name in names]
     found = Counter(map(_spelling, stems))
-    outputs = [stem if found[_spelling(stem)] == 1 else name for stem, name in zip(stems, names, strict=True)]
+    folders = {_spelling(str(folder)) for name in names for folder in PurePosixPath(name).parents}
+    outputs = [
+        stem if found[_spelling(stem)] == 1 and f"{_spelling(stem)}.png" not in folders else name
+        for stem, name in zip(stems, names, strict=True)
+    ]
     return outputs if len(set(map(_spelling, outputs))) == len(names) else list(names)
 
 

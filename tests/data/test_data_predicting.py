@@ -51,6 +51,7 @@ TEN = tuple(f"{i}.png" for i in range(10))
         (["\u00e4.jpg", "a\u0308.png"], ["\u00e4.jpg", "a\u0308.png"]),
         (["a.jpg", "a.png", "a.png.bmp"], ["a.jpg", "a.png", "a.png.bmp"]),
         (["v1.2/x.tif"], ["v1.2/x"]),
+        (["a.jpg", "a.png/b.jpg"], ["a.jpg", "a.png/b"]),  # a folder may be called like a file
         (["a.b.png", "a.png"], ["a.b", "a"]),
     ],
 )
