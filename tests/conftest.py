@@ -1,5 +1,9 @@
-"""What all tests share: a quiet trainer on one thread and toys small enough to know the answer."""
+"""What all tests share: one random state, one thread, and toys small enough to know the answer.
 
+``GANZOO_TEST_THREADS`` and ``GANZOO_TEST_SEED`` in the environment change them: no test may depend on either.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +13,17 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--margins", type=float, metavar="SHARE", help="list comparisons that used this share of a tolerance")
+
+
+def pytest_configure(config):
+    if config.option.margins is not None:
+        from margins import Margins  # patches what it watches
+
+        config.pluginmanager.register(Margins(config.option.margins))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -22,10 +37,10 @@ def pytest_cmdline_main(config):
 def _one_stream(request):
     """Every test starts from the same random state, on one thread: small networks gain nothing from two, which wait for
     each other where the machine is busy. Benchmarks keep theirs."""
-    torch.manual_seed(0)
+    torch.manual_seed(int(os.environ.get("GANZOO_TEST_SEED", "0")))
     threads = torch.get_num_threads()
     if "benchmarks" not in request.node.path.parts:
-        torch.set_num_threads(1)
+        torch.set_num_threads(int(os.environ.get("GANZOO_TEST_THREADS", "1")))
     yield
     torch.set_num_threads(threads)
 

@@ -17,7 +17,7 @@ import torch
 import yaml
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
-from toys import loader
+from toys import LIMIT, loader, wait_for
 
 import ganzoo
 from ganzoo import catalogue
@@ -182,7 +182,6 @@ def _home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "home")
     monkeypatch.setattr(catalogue, "folder", lambda: tmp_path / "packaged")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    torch.set_num_threads(1)
 
 
 def fit(*args: str, config: str = "toy_noise") -> int:
@@ -210,7 +209,7 @@ def checkpoint(run: str = "runs/toy_noise/version_0") -> dict:
 def ganzoo_process(*args: str, code: str | None = None) -> subprocess.CompletedProcess:
     paths = os.pathsep.join([PACKAGE_PARENT, str(Path(__file__).parent)])
     command = [sys.executable, *(["-c", code] if code else ["-m", "ganzoo", *args])]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=LIMIT)
 
 
 # -- what needs no torch ----------------------------------------------------------------------------------------------
@@ -600,9 +599,15 @@ def test_tensorboard_writes_into_the_run():
 
 def wandb_records(run: Path) -> list:
     """W&B's offline file: LevelDB's log format, 32 KiB blocks of records with a header of 7 bytes, after 7 of its own."""
+    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    # another process writes it, and may still be at it when ours has ended: the record of the exit comes last
+    wait_for(lambda: any(record.HasField("exit") for record in wandb_records_now(file)), f"the end of {file}")
+    return wandb_records_now(file)
+
+
+def wandb_records_now(file: Path) -> list:
     from wandb.proto.wandb_internal_pb2 import Record
 
-    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
     data, at, parts, records = file.read_bytes(), 7, b"", []
     while at + 7 <= len(data):
         left = 32768 - at % 32768
@@ -620,6 +625,8 @@ def wandb_records(run: Path) -> list:
 
 def test_wandb_offline_twice(monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
+    for its in ("WANDB__SERVICE_WAIT", "WANDB_INIT_TIMEOUT"):  # 30 and 90 s, which a busy machine may need
+        monkeypatch.setenv(its, str(LIMIT))
     for _ in range(2):
         args = ("--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true")
         assert fit(*args, "--trainer.log_every_n_steps", "1", "--trainer.callbacks", "SampleGrid") == 0
@@ -643,7 +650,7 @@ def test_wandb_offline_twice(monkeypatch):
             u.key or "/".join(u.nested_key): u.value_json for r in records if r.HasField("config") for u in r.config.update
         }
         assert '"batch_size":4' in config["config"].replace(" ", "")
-        assert list(run.glob("wandb/offline-run-*/files/media/images/*.png"))
+        wait_for(lambda run=run: list(run.glob("wandb/offline-run-*/files/media/images/*.png")), f"pictures of {run}")
     assert len(ids) == 2
     assert os.listdir() == ["runs"]
 

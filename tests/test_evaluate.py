@@ -17,6 +17,7 @@ from PIL import Image
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from toys import LIMIT
 
 import ganzoo.evaluation.looking
 import ganzoo.evaluation.place
@@ -1136,7 +1137,7 @@ def test_a_killed_process_goes_on(last):
     args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", *SMALL]
     paths = os.pathsep.join([str(Path(ganzoo.__file__).parent.parent), str(Path(__file__).parent)])
     env = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run([sys.executable, "-c", KILL, *args], env=env, capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", KILL, *args], env=env, capture_output=True, timeout=LIMIT)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert main(args) == 0
     assert Tiny.calls == 4

@@ -15,42 +15,65 @@ PYRAMIDS = [(8, 14, 28), (7, 14, 28), (8, 16, 32, 64, 96), (4, 8, 16, 32, 64), (
 
 
 class AnyLinear(Operators):
-    """Random matrices over all pixels: no blur, no picture, nothing that one undoes of the other."""
+    """Each pixel is the sum or difference of two others, drawn at random: no blur, and one does not undo the other.
 
-    def weights(self, before, after, like):
-        g = torch.Generator().manual_seed(1000 * before + after)
-        return torch.randn(after**2, before**2, generator=g, dtype=torch.float64).to(like) / before
+    Whole numbers stay whole, so nothing is rounded.
+    """
 
     def down(self, x, size):
-        return (x.flatten(2) @ self.weights(x.shape[-1], size, x).T).unflatten(2, (size, size))
+        g = torch.Generator().manual_seed(1000 * x.shape[-1] + size)
+        first, second = torch.randint(x.shape[-1] ** 2, (2, size**2), generator=g)
+        sign = torch.randint(2, (size**2,), generator=g) * 2 - 1
+        pixels = x.flatten(2)
+        return (pixels[..., first] + sign.to(x) * pixels[..., second]).unflatten(2, (size, size))
 
     up = down
 
 
 class Nonsense(Operators):
-    """Not linear, and it forgets the picture."""
+    """Not linear, it forgets the picture, and of whole numbers it makes whole numbers."""
 
     def down(self, x, size):
-        return x[..., :size, :size].sin().square() - x.mean()
+        return x[..., :size, :size].remainder(7) - x.amax()
 
     def up(self, x, size):
-        return x.abs().sqrt().amax((2, 3), keepdim=True).expand(-1, -1, size, size) + x.flip(-1).std()
+        return x.abs().amax((2, 3), keepdim=True).expand(-1, -1, size, size) + 2 * x.flip(-1).amin()
 
 
-@pytest.mark.parametrize("operators", [Resize(), AnyLinear(), Nonsense()], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("operators", [AnyLinear(), Nonsense()], ids=lambda o: type(o).__name__)
 @pytest.mark.parametrize("sizes", PYRAMIDS)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 4e-15)])
-def test_reconstruction_is_exact_for_any_operators(operators, sizes, dtype, tolerance):
-    x = (torch.rand(2, 3, sizes[-1], sizes[-1], generator=torch.Generator().manual_seed(0)) * 2 - 1).to(dtype)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reconstruction_is_exact_for_any_operators(operators, sizes, dtype):
+    """To the bit, in whole numbers, whose sums and differences are exact (below 2^24) on every machine."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randint(-128, 128, (2, 3, sizes[-1], sizes[-1]), generator=g).to(dtype)
     h = build(x, sizes, operators)
     assert [tuple(level.shape) for level in h] == [(2, 3, size, size) for size in sizes]
-    assert (collapse(h, operators) - x).abs().max() <= tolerance
+    assert torch.equal(collapse(h, operators), x)
+    assert not torch.equal(h[-1], x)
 
 
-@pytest.mark.parametrize("sizes", [(4, 8, 16), (3, 6, 11, 22)])
-def test_burt_adelson_reconstructs(sizes):
-    x = torch.rand(2, 1, sizes[-1], sizes[-1], dtype=torch.float64)
-    assert (collapse(build(x, sizes, BurtAdelson()), BurtAdelson()) - x).abs().max() <= 4e-15
+def rounding(dtype, sizes, taps):
+    """How far a picture within [-1, 1] may come back from a pyramid whose operators take means.
+
+    u = eps / 2 is the rounding of a number within [-1, 1]. A level's difference of two pictures is within [-2, 2], and so
+    off by 2 u; its sum is off by u. An enlarged picture is off by ``2 taps u``: sums of that many terms in each direction.
+    It is computed twice, to build and to collapse. The next level passes on the error of this one, and does not enlarge it.
+    """
+    return (3 + 4 * taps) * torch.finfo(dtype).eps / 2 * (len(sizes) - 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "operators", "taps"),
+    [
+        *((sizes, Resize(), 2) for sizes in PYRAMIDS),
+        *((sizes, BurtAdelson(), 3) for sizes in [(4, 8, 16), (3, 6, 11, 22), (2, 3, 6, 12, 24, 48)]),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reconstruction_is_right_to_rounding(sizes, operators, taps, dtype):
+    x = (torch.rand(2, 3, sizes[-1], sizes[-1], generator=torch.Generator().manual_seed(0)) * 2 - 1).to(dtype)
+    assert (collapse(build(x, sizes, operators), operators) - x).abs().max() <= rounding(dtype, sizes, taps)
 
 
 def test_another_pair_does_not_reconstruct():
@@ -130,7 +153,7 @@ def test_half_precision_of_the_run_does_not_reach_the_pictures():
         h = build(x, (8, 14, 28), Resize())
         again = collapse(h, Resize())
     assert all(level.dtype == torch.float32 for level in h)
-    assert (again - x).abs().max() <= 1e-6
+    assert (again - x).abs().max() <= rounding(torch.float32, (8, 14, 28), 2)
     assert torch.equal(h[0], build(x, (8, 14, 28), Resize())[0])
 
 

@@ -19,7 +19,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from toys import Batch
+from toys import LIMIT, Batch, wait_for
 
 import ganzoo
 from ganzoo.adversarial import AdversarialModule
@@ -152,9 +152,11 @@ def kill_again_and_again(kills: int, io: type) -> tuple[int, int]:
         folder = Path(f"run_{n}").absolute()
         run = processes.Process(target=train_for_ever, args=(folder, last, io, there))
         run.start()
-        assert here.poll(100)
+        assert here.poll(LIMIT)
         assert here.recv() == step  # the run goes on from where the one before it was killed
         time.sleep(moments.uniform(0, 0.4))
+        if n % 2 and io is AtomicCheckpointIO:  # half of them while a file is written, however fast the disk is
+            wait_for(lambda folder=folder: list(folder.glob(".*.part")), "a part of a checkpoint")
         run.kill()
         run.join()
         assert run.exitcode == -signal.SIGKILL
@@ -173,8 +175,8 @@ def kill_again_and_again(kills: int, io: type) -> tuple[int, int]:
 @pytest.mark.slow
 def test_fifty_kills_leave_no_broken_checkpoint():
     parts, step = kill_again_and_again(KILLS, AtomicCheckpointIO)
-    assert parts > KILLS / 10  # the kills did come while files were written
-    assert step > KILLS
+    assert parts > 0  # kills did come while files were written: of those that waited for one, about half
+    assert step >= KILLS
 
 
 @pytest.mark.slow
@@ -263,12 +265,9 @@ def interrupt(signum: int, group: bool, *options: str, after: int = 6) -> tuple[
     with open("stderr.txt", "w") as err:
         run = subprocess.Popen(command, env=environment(), stderr=err, stdout=err, start_new_session=True)
         try:
-            give_up = time.monotonic() + 100
-            while len(lines()) < after and time.monotonic() < give_up and run.poll() is None:
-                time.sleep(0.01)
-            time.sleep(0.05)
+            wait_for(lambda: len(lines()) >= after or run.poll() is not None, f"step {after}")
             (os.killpg if group else os.kill)(run.pid, signum)
-            return run.wait(60), Path("stderr.txt").read_text()
+            return run.wait(LIMIT), Path("stderr.txt").read_text()
         finally:
             if run.poll() is None:
                 os.killpg(run.pid, signal.SIGKILL)

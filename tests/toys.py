@@ -1,6 +1,8 @@
 """Games and data small enough to know the answer."""
 
+import time
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
@@ -62,6 +64,27 @@ def fit(module: L.LightningModule, data: DataLoader, tmp_path: Any, **options: A
         warnings.simplefilter("ignore")
         played.fit(module, data)
     return played
+
+
+LIMIT = 600  # seconds for another process: a broken one is ended, and a slow machine with much else to do is not called so
+
+
+def wait_for(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
+    """The first true value of a condition that another process makes true.
+
+    Args:
+        condition: asked again and again.
+        what: for the error.
+        limit: seconds.
+
+    Raises:
+        AssertionError: it is still not true after that time.
+    """
+    give_up = time.monotonic() + limit
+    while not (found := condition()):
+        assert time.monotonic() < give_up, f"{what}: not within {limit} s"
+        time.sleep(0.02)
+    return found
 
 
 class Number(nn.Module):

@@ -1,6 +1,7 @@
 """Small distributions that a GAN must learn, and what counts as having learned them."""
 
 from math import exp, pi
+from tempfile import gettempdir
 
 import lightning.pytorch as L
 import torch
@@ -77,10 +78,11 @@ def modes_and_quality(points: Tensor, modes: Tensor, sigma: float = SIGMA) -> tu
 ORACLE_QUALITY = 1 - exp(-4.5)  # a two-dimensional normal within three sigma: 98.89 %
 
 
-def trained(model: L.LightningModule, data: DataLoader, tmp_path) -> L.LightningModule:
+def trained(model: L.LightningModule, data: DataLoader) -> L.LightningModule:
+    """The model after one pass over the data; nothing is written."""
     from toys import fit
 
-    fit(model, data, tmp_path, max_epochs=1, log_every_n_steps=100_000)
+    fit(model, data, gettempdir(), max_epochs=1, log_every_n_steps=100_000)
     return model.eval()
 
 

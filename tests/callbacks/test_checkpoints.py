@@ -19,7 +19,6 @@ BATCHES = 4  # in an epoch
 
 
 def train(tmp_path, *callbacks, **options):
-    torch.set_num_threads(1)
     data = loader(torch.rand(2 * BATCHES, 3), batch_size=2)
     options = {"max_epochs": 2, "enable_checkpointing": True, **options}
     return fit(Tug(), data, tmp_path, callbacks=list(callbacks), plugins=[AtomicCheckpointIO()], **options)

@@ -89,7 +89,6 @@ class TwoLoaders(L.LightningDataModule):
 
 
 def fit(module, tmp_path, *callbacks, source=None, target=None, ckpt_path=None, **options) -> L.Trainer:
-    torch.set_num_threads(1)
     played = trainer(tmp_path, **{"callbacks": list(callbacks), "max_epochs": 2, **options})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

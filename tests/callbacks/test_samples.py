@@ -68,7 +68,6 @@ class Translates(Play, Translator):
 
 
 def train(module: L.LightningModule, tmp_path, *callbacks, **options) -> L.Trainer:
-    torch.set_num_threads(1)
     torch.manual_seed(1)
     if isinstance(module, Translator):
         grey = torch.linspace(-1, 1, 8 * 16).view(8, 1, 4, 4)

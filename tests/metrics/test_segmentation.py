@@ -164,7 +164,6 @@ def test_agreement_is_that_of_all_parts():
 
 @pytest.fixture(scope="module")
 def segmenter() -> SmallSegmenter:
-    torch.set_num_threads(1)
     labels = maps(60, seed=1)
     return train_segmenter(photographs(labels, 1), labels, 3, steps=120, width=8, progress=False)
 
