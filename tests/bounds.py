@@ -25,7 +25,8 @@ from pathlib import Path
 from statistics import mean, median, stdev
 
 HERE = Path(__file__).resolve().parent
-RECORD, PAGE = HERE / "bounds.csv", HERE.parent / "docs" / "tests.md"
+CHECKOUT = HERE.parent
+RECORD, PAGE = HERE / "bounds.csv", CHECKOUT / "docs" / "tests.md"
 MODULES = ("test_learning", "test_lapgan", "test_cyclegan", "test_adaptation", "test_health")
 # the environment of each instruction set: of torch's own kernels, and of oneDNN's convolutions and products
 INSTRUCTIONS = {

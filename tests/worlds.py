@@ -46,7 +46,10 @@ class VectorGAN(GAN):
 
     def __init__(self, dimensions: int = 2, hidden: int = 64, rate: float = 1e-3, **options) -> None:
         self.dimensions, self.hidden, self.rate = dimensions, hidden, rate
-        super().__init__(shape=(dimensions,), latent=options.pop("latent", 4), **options)
+        super().__init__(shape=(dimensions, 1, 1), latent=options.pop("latent", 4), **options)
+
+    def check_batch(self, batch):
+        pass  # rows of vectors [N, dimensions], and no images
 
     def networks(self):
         return mlp(self.latent, self.hidden, self.dimensions), mlp(self.dimensions, self.hidden, 1)
