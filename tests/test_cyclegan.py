@@ -433,7 +433,9 @@ def test_twelve_steps_are_those_of_a_plain_loop(tmp_path):
         for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             # Adam walks the noise of a bias before a norm, whose gradient is zero
             if p.ndim > 1:
-                assert torch.allclose(p, q, atol=1e-6), name
+                # a step is 1e-3 whatever the gradient: its rounding is as large, by share, as the gradient's, which is
+                # a sum with large terms where it is small. So 12 steps may part by some share of one, and no more
+                assert torch.allclose(p, q, atol=1e-4), name
 
 
 class SeedEachEpoch(L.Callback):

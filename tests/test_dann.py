@@ -272,12 +272,16 @@ def apart(a: nn.Module, b: nn.Module) -> float:
     return max((p - q).abs().max().item() for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
 
+# 20 steps of 0.3, each of which a momentum of 0.9 takes ten times, of gradients below 1 that are off by some eps (1.2e-7)
+ROUNDED = 1e-5
+
+
 def test_a_run_equals_the_plain_loop(tmp_path):
     model, hand, broken = small(lr=0.3), small(lr=0.3), small(lr=0.3)
     fit(model, batches(20), tmp_path, max_epochs=1)
     by_hand(hand, batches(20), 20)
     by_hand(broken, batches(20), 20, head_scaled_too=True)
-    assert apart(model, hand) < 1e-6
+    assert apart(model, hand) < ROUNDED
     assert apart(model, broken) > 1e-3
 
 
@@ -302,7 +306,7 @@ def test_a_run_equals_simultaneous_play(tmp_path, accumulate):
     model, oracle = (small(cls, lr=0.3, accumulate=accumulate) for cls in (DANN, Apart))
     for each in (model, oracle):
         fit(each, batches(), tmp_path, max_epochs=2)
-    assert apart(model, oracle) < 1e-6
+    assert apart(model, oracle) < ROUNDED
     assert apart(model, small()) > 0.01
 
 

@@ -45,8 +45,8 @@ class VectorGAN(GAN):
     """A GAN of vectors: the model of the zoo with small networks and Adam."""
 
     def __init__(self, dimensions: int = 2, hidden: int = 64, rate: float = 1e-3, **options) -> None:
-        self.dimensions, self.hidden, self.rate = dimensions, hidden, rate
-        super().__init__(shape=(dimensions, 1, 1), latent=options.pop("latent", 4), **options)
+        self.dimensions, self.rate = dimensions, rate
+        super().__init__(shape=(dimensions, 1, 1), latent=options.pop("latent", 4), hidden=hidden, **options)
 
     def check_batch(self, batch):
         pass  # rows of vectors [N, dimensions], and no images
