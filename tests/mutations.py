@@ -208,8 +208,10 @@ def _recipes() -> Iterator[Case]:
             for value in VALUES:
                 given = [f"--model.optimizers.generator={{class_path: {cls}, init_args: {{lr: 0.01}}}}"]
                 given.append(f"--model.optimizers.generator.{option}={value}")
+                # a huge eps or weight decay is no mistake
+                never = NEVER[:4] if option in ("eps", "weight_decay") else NEVER
                 refused = (
-                    value in NEVER or option in ("class_path", "lrr") or value in ("-1", "-0.5", "x", "[1, 2]", "{a: 1}")
+                    value in never or option in ("class_path", "lrr") or value in ("-1", "-0.5", "x", "[1, 2]", "{a: 1}")
                 )
                 yield Case(f"{cls} {option} {value}", [*args, *given], refused=refused and option != "amsgrad")
     for cls in ("LBFGS", "SparseAdam", "Optimizer", "nothing", "Adadelta", "Muon"):
