@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.distributed
@@ -45,7 +45,8 @@ from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, ReduceLROnPl
 
 from ganzoo.ema import Average
 from ganzoo.errors import InputError
-from ganzoo.hyperparameters import PlainHyperparameters
+from ganzoo.generative import NAMES, doubt_range, field_of
+from ganzoo.hyperparameters import PlainHyperparameters, check_class, class_name
 from ganzoo.noise import begin_step
 from ganzoo.optimizers import Settings, check_kinds, check_optimizer, check_scheduler, follow_changes, recorded, settings
 from ganzoo.parts import build, find_class, only_keys
@@ -192,6 +193,45 @@ class AdversarialModule(PlainHyperparameters):
     def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
         """A player's schedules, each with its interval: "step" (of this player) or "epoch". None, unless overridden."""
         return []
+
+    @classmethod
+    def for_data(cls, data: Any, **arguments: Any) -> Self:
+        """A model that fits the data: ``GAN.for_data(Digits())``.
+
+        Args:
+            data: a DataModule that says the ``shape`` (C, H, W) of its images, and ``classes`` if it has them.
+            arguments: of the constructor; they win over what the data says.
+
+        Raises:
+            InputError: the data does not say what the model needs.
+        """
+        return cls(**{**cls.arguments_for(data), **arguments})
+
+    @classmethod
+    def arguments_for(cls, data: Any) -> dict[str, Any]:
+        """The arguments that the data decides: its shape, channels and classes. To override, for others."""
+        shape = getattr(data, "shape", None)
+        if shape is None:
+            raise InputError(f"{type(data).__name__} does not say the shape of its images: give the model's arguments")
+        x, y = getattr(data, "shape_x", shape), getattr(data, "shape_y", shape)
+        told = {"shape": tuple(shape), "inputs": x[0], "outputs": y[0], "channels_x": x[0], "channels_y": y[0]}
+        taken: dict[str, Any] = {}
+        for constructor in (vars(kind)["__init__"] for kind in cls.__mro__ if "__init__" in vars(kind)):
+            for parameter in inspect.signature(constructor).parameters.values():
+                taken.setdefault(parameter.name, parameter.default)
+        if taken.get("classes") is not None:  # a model that can do without is left without
+            told["classes"] = getattr(data, "classes", None)
+            if told["classes"] is None:
+                raise InputError(f"{cls.__name__} needs classes, and {type(data).__name__} has none")
+        return {name: value for name, value in told.items() if name in taken}
+
+    def field(self, batch: Any, name: str) -> Any:
+        """A field of a batch of any kind (:func:`ganzoo.generative.field_of`), floats in the type of the weights.
+
+        They differ where ``trainer.precision`` is ``bf16-true`` or ``64-true``: a batch comes in float32.
+        """
+        found = field_of(batch, name)
+        return found.to(self.dtype) if isinstance(found, Tensor) and found.is_floating_point() else found
 
     def check_batch(self, batch: Any) -> None:
         """Raises InputError where data and model do not fit. Called with a run's first batch. Nothing, unless overridden."""
@@ -421,6 +461,11 @@ class AdversarialModule(PlainHyperparameters):
     def setup(self, stage: str) -> None:
         """Lets processes train without the user knowing of unused parameters: in a turn only one player's are used."""
         self._leave_table()
+        if self.trainer.precision == "16-true":
+            raise InputError(
+                "trainer.precision 16-true has no loss scale, and gradients vanish in it: use 16-mixed, bf16-mixed, "
+                "bf16-true or 32-true"
+            )
         if stage == "fit":
             refuse_strategy(self.trainer.strategy)
             self._seed, self._trained_by, self._built_before = None, {}, None
@@ -477,7 +522,7 @@ class AdversarialModule(PlainHyperparameters):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the seed, how the run was made, and what each process has of its own."""
         if self._trainer is None:  # a model that is written without having been trained
-            checkpoint["ganzoo"] = written()
+            checkpoint["ganzoo"] = {**written(), "class": class_name(type(self))}
             return
         own: dict[str, Any] = {"histories": {}, "gradients": {}}
         if self.accumulate > 1:
@@ -490,6 +535,7 @@ class AdversarialModule(PlainHyperparameters):
         seed = torch.initial_seed() if self._seed is None else self._seed
         checkpoint["ganzoo"] = {
             **record(self, seed),
+            "class": class_name(type(self)),
             "accumulate": self.accumulate,
             "optimizers": dict(zip(self.players(), (type(o).__qualname__ for o in self.trainer.optimizers), strict=False)),
             "built": self._built,
@@ -505,6 +551,7 @@ class AdversarialModule(PlainHyperparameters):
         """
         remembered = checkpoint.get("ganzoo", {})
         check_version(remembered)
+        check_class(checkpoint, type(self))
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         self._load_average(checkpoint["state_dict"], fitting)
         self._recalled = True
@@ -592,6 +639,11 @@ class AdversarialModule(PlainHyperparameters):
         if not self._checked:
             self.check_batch(batch)
             self._checked = True
+            if not self.trainer.predicting:
+                for name in NAMES:
+                    images = field_of(batch, name)
+                    if isinstance(images, Tensor) and images.ndim == 4:
+                        doubt_range(images, f"the data's {name}")
 
     # -- seats --------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ work with any module of these kinds. Images are float in [-1, 1], [N, C, H, W].
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
+from ganzoo.images import to_float
+from ganzoo.say import say
+
+SLACK = 0.1  # floats may leave [-1, 1] by so much: an augmentation may
 
 
 class Sampler(ABC):
@@ -134,6 +138,81 @@ class Adapted(NamedTuple):
     y: Tensor
 
 
+# by what names a batch may hold its fields; pix2pix's and CycleGAN's own loaders have A and B
+NAMES = {
+    "x": ("x", "image", "images", "img", "input", "inputs", "pixel_values", "A"),
+    "y": ("y", "label", "labels", "output", "outputs", "B", "target", "targets"),
+    "target": ("target",),
+}
+
+
+def field_of(batch: Any, field: str) -> Any:
+    """A field of a batch of any kind: the one rule of models and callbacks.
+
+    A tensor alone is x. A tuple or list has x, y and target by place. A mapping, a NamedTuple, a dataclass or any other
+    object has them by name: ``x``, ``image`` or ``A``; ``y``, ``label`` or ``B``; ``target`` (all of :data:`NAMES`).
+
+    Args:
+        batch: whatever a loader gives.
+        field: "x": images; "y": classes, or the images to translate to; "target": images of a target domain.
+
+    Returns:
+        The field; None where the batch has none.
+    """
+    if isinstance(batch, Tensor):
+        return batch if field == "x" else None
+    named = batch if isinstance(batch, Mapping) else {n: getattr(batch, n) for n in NAMES[field] if hasattr(batch, n)}
+    found = next((named[name] for name in NAMES[field] if name in named), None)
+    if found is not None or isinstance(batch, Mapping) or not isinstance(batch, Sequence):
+        return found
+    names = getattr(batch, "_fields", ())  # of a NamedTuple: its places count where its names are not known
+    if any(name in known for known in NAMES.values() for name in names):
+        return None
+    place = list(NAMES).index(field)
+    return batch[place] if place < len(batch) else None
+
+
+def as_input(images: Any, dtype: Any) -> Tensor:
+    """Images that a user gives to a network: of its type, uint8 turned into [-1, 1].
+
+    Args:
+        images: [N, C, H, W], floats in [-1, 1] or uint8 in [0, 255].
+        dtype: of the network's weights.
+
+    Raises:
+        InputError: they are neither.
+    """
+    if not isinstance(images, Tensor) or images.ndim != 4:
+        shape = f"[{', '.join(map(str, images.shape))}]" if isinstance(images, Tensor) else type(images).__name__
+        raise InputError(f"images are a tensor [N, C, H, W], not {shape}")
+    if images.dtype == torch.uint8:
+        images = to_float(images)
+    if not images.is_floating_point():
+        raise InputError(f"images are floats in [-1, 1] or uint8 in [0, 255], not {images.dtype}")
+    expect_range(images, "the images")
+    return images.to(dtype)
+
+
+def expect_range(images: Tensor, whose: str) -> None:
+    """Raises InputError for floats outside of [-1, 1], but for a little, and for NaN."""
+    if not images.numel():
+        return
+    low, high = float(images.min()), float(images.max())
+    if low >= -1 - SLACK and high <= 1 + SLACK:
+        return
+    advice = "give images / 127.5 - 1, if they are in [0, 255]" if low >= 0 else "rescale them"
+    raise InputError(f"{whose} go from {low:.3g} to {high:.3g}, and a model needs [-1, 1]: {advice}")
+
+
+def doubt_range(images: Any, whose: str) -> None:
+    """Says a line on floats that reach from 0 to 1: some pixel of a whole batch in [-1, 1] is below 0."""
+    if isinstance(images, Tensor) and images.is_floating_point() and images.numel() and images.min() >= 0:
+        say(
+            f"{whose}: no pixel of the first {len(images)} pictures is below 0; are they in [0, 1] and not in [-1, 1]? "
+            "Then give images * 2 - 1"
+        )
+
+
 def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:
     """Checks pictures against what a model was built for.
 
@@ -147,7 +226,8 @@ def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:
     """
     if not isinstance(pictures, Tensor):
         raise InputError(
-            "the model needs batches with pictures as x (and y, for pairs), and this data gives others: docs, Data"
+            "the model needs batches with pictures as x (and y, for pairs), by place or by name, and this data gives "
+            "others: docs, Your own model"
         )
     if not pictures.is_floating_point():
         raise InputError(
@@ -156,10 +236,13 @@ def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:
         )
     found = tuple(pictures.shape[1:])
     if found != tuple(shape):
+        value = str(list(found)).replace(" ", "") if argument == "shape" else found[0]
         raise InputError(
             f"the data's pictures are {'x'.join(map(str, found))} (channels, height, width) and the model's "
-            f"{'x'.join(map(str, shape))}: change model.{argument}, or the data"
+            f"{'x'.join(map(str, shape))}: change model.{argument} (--model.{argument} {value}; in Python "
+            f"{argument}={value}, or build the model with for_data(data)), or the data"
         )
+    expect_range(pictures, "the data's pictures")
 
 
 def expect_labels(labels: Any, classes: int, declared: int | None = None) -> None:

@@ -1,16 +1,23 @@
 """Hyperparameters as plain data, so that a checkpoint loads back alike from Python and from the command line."""
 
 import inspect
+import sys
 from argparse import Namespace
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Self
 
 import lightning.pytorch as L
+import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 
 from ganzoo.errors import InputError
 from ganzoo.parts import find_class, plain
 from ganzoo.ranges import Checked
+from ganzoo.say import say
 
 
 class PlainHyperparameters(Checked, L.LightningModule):
@@ -84,15 +91,70 @@ class PlainHyperparameters(Checked, L.LightningModule):
         model comes back in training mode, like any new one: call ``eval()`` before you sample it.
 
         Raises:
-            InputError: the file holds something else than weights and plain data.
+            InputError: the file holds something else than weights and plain data, or it is of another class.
         """
         try:
-            return super().load_from_checkpoint(checkpoint_path, *args, weights_only=weights_only, **kwargs)  # type: ignore
+            source = _of_class(checkpoint_path, cls, weights_only)
+            return super().load_from_checkpoint(source, *args, weights_only=weights_only, **kwargs)  # type: ignore
         except UnpicklingError:
             raise InputError(
                 f"{checkpoint_path} holds more than weights and plain data, and was not loaded, because it could run code: "
                 "weights only is what ganzoo writes and reads"
             ) from None
+
+
+def class_name(cls: type) -> str:
+    """The dotted path of a class, for a checkpoint."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def check_class(checkpoint: Mapping[str, Any], cls: type, path: Any = "the checkpoint") -> None:
+    """Refuses a checkpoint of another class, also of a parent or a subclass: its weights may fit and mean something else.
+
+    A checkpoint that does not say its class is taken. One whose class has the same name in another module is taken with a
+    line, because files move.
+
+    Raises:
+        InputError: it is of another class.
+    """
+    saved = checkpoint.get("ganzoo", {}).get("class") or (checkpoint.get("hyper_parameters") or {}).get("_class_path")
+    if not saved or saved == class_name(cls):
+        return
+    (module, _, name), mine = saved.rpartition("."), cls.__qualname__.rpartition(".")[2]
+    if name != mine:
+        raise InputError(
+            f"{path} is of {saved}, and the model is {cls.__name__}: give --model {saved}, or another checkpoint"
+        )
+    moved = {module.partition(".")[0], cls.__module__.partition(".")[0]} - {"__main__", "ganzoo"}
+    if moved:
+        say(f"{path} is of {saved}, and the model is {class_name(cls)}: taken for the same class")
+
+
+def _of_class(path: Any, cls: type, weights_only: bool) -> Any:
+    """The checkpoint, checked; without those arguments of an older ganzoo that the class does not take any more."""
+    if not isinstance(path, str | Path) or not Path(path).is_file():
+        return path
+    found = torch.load(path, map_location="cpu", weights_only=weights_only, mmap=True)
+    if not isinstance(found, dict) or not isinstance(found.get("ganzoo", {}), dict):
+        return path
+    hyper = found.get("hyper_parameters") or {}
+    real = cls
+    if "_instantiator" in hyper:  # Lightning builds the class that it names, if that is a subclass
+        module, _, name = str(hyper.get("_class_path")).rpartition(".")
+        real = getattr(sys.modules.get(module), name, cls)
+    if not (isinstance(real, type) and issubclass(real, cls)):
+        real = cls
+    check_class(found, real, path)
+    if "class" in found.get("ganzoo", {}):
+        return path
+    taken = ArgumentParser(exit_on_error=False).add_class_arguments(real, fail_untyped=False)
+    dropped = {name for name in hyper if name[0] != "_" and name not in taken}
+    if not dropped or not taken:
+        return path
+    copy = BytesIO()
+    torch.save({**found, "hyper_parameters": {k: v for k, v in hyper.items() if k not in dropped}}, copy)
+    copy.seek(0)
+    return copy
 
 
 def _said_by_the_command(cls: type) -> dict[str, Any]:

@@ -16,10 +16,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from ganzoo.errors import InputError
-from ganzoo.generative import Cycled, CycleTranslator, Generated, Sampler, Translated, Translator, looking_at, own_noise
+from ganzoo.generative import (
+    Cycled,
+    CycleTranslator,
+    Generated,
+    Sampler,
+    Translated,
+    Translator,
+    doubt_range,
+    looking_at,
+    own_noise,
+)
+from ganzoo.generative import field_of as field_of
 from ganzoo.images import to_float, to_uint8
 from ganzoo.noise import step_seed
-from ganzoo.say import say
 
 Context = Callable[[], AbstractContextManager]
 MADE_FROM = {"": "x", "to_y": "x", "to_x": "y"}
@@ -123,7 +133,7 @@ class Split:
             y = labels.cpu() if whole else None  # type: ignore[union-attr]
             images = field_of(batch, field)
             if places[0] == 0:
-                _doubt(images, f"the {self.name} data")
+                doubt_range(images, f"the {self.name} data")
             yield Part(name, places, as_pictures(images, f"the {self.name} data"), y)
 
     def fingerprint(self) -> str | None:
@@ -190,18 +200,6 @@ class _InTurn:
         return (part.tolist() for part in torch.arange(sum(self.sizes)).split(self.sizes))
 
 
-def field_of(batch: Any, field: str) -> Any:
-    """x or y of a batch: by that name, or, of a plain tuple, by its place; a tensor alone is x."""
-    if isinstance(batch, Tensor):
-        return batch
-    if isinstance(batch, Mapping):
-        return batch.get(field)
-    if isinstance(batch, Sequence) and not hasattr(batch, "_fields"):
-        place = "xy".index(field)
-        return batch[place] if place < len(batch) else None
-    return getattr(batch, field, None)
-
-
 def as_pictures(images: Any, whose: str) -> Tensor:
     """Pictures as uint8 [N, C, H, W], from uint8 or from floats in [-1, 1].
 
@@ -225,12 +223,6 @@ def as_pictures(images: Any, whose: str) -> Tensor:
         low, high = images.min().item(), images.max().item()
         raise InputError(f"{whose}: float pictures are in [-1, 1], and these go from {low:.3g} to {high:.3g}")
     return to_uint8(images)
-
-
-def _doubt(images: Any, whose: str) -> None:
-    """A word on floats that are all above nought: in a whole batch in [-1, 1] some pixel is dark."""
-    if isinstance(images, Tensor) and images.is_floating_point() and images.numel() and images.min() >= 0:
-        say(f"{whose}: no pixel of the first {len(images)} pictures is below 0; are they in [0, 1] and not in [-1, 1]?")
 
 
 def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: Context = nullcontext) -> dict[str, str]:
@@ -306,7 +298,7 @@ def fakes(
         for name, images, y in made:
             made_of = as_pictures(images, whose)
             if number == 0:
-                _doubt(images, whose)
+                doubt_range(images, whose)
             if len(made_of) != len(places):
                 raise InputError(f"{whose}: of a batch of {len(places)} it made {len(made_of)}, and one of each is wanted")
             # beyond its end the shorter list has begun anew

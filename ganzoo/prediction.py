@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.generative import Translator, expect_shape, own_noise
+from ganzoo.generative import Translator, expect_shape, field_of, own_noise
 
 
 class Inputs(NamedTuple):
@@ -45,7 +45,7 @@ def as_inputs(batch: Any, batch_idx: int, trainer: L.Trainer | None) -> Inputs:
     """
     if isinstance(batch, Inputs):
         return batch
-    x, y = getattr(batch, "x", None), getattr(batch, "y", None)
+    x, y = field_of(batch, "x"), field_of(batch, "y")
     if not isinstance(x, Tensor) or x.ndim != 4:
         raise InputError("predicting needs batches with images as x, [B, C, H, W], and this data gives others: docs, Data")
     labels = y if isinstance(y, Tensor) and y.ndim == 1 and y.dtype == torch.int64 else None

@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
 from ganzoo.errors import InputError
+from ganzoo.hyperparameters import PlainHyperparameters, check_class
 from ganzoo.parts import find_class
 
 
@@ -112,6 +113,8 @@ def read_checkpoint(path: str, weights_only: bool) -> dict[str, Any]:
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:
     """Refuses a checkpoint of another model, in one line where Lightning has two hundred."""
+    if isinstance(model, PlainHyperparameters):
+        check_class(checkpoint, type(model), path)
     # a module's extra state (what a history keeps) is as large as it happens to be, and averaged weights may be absent
     there, here = (
         {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import InputError
-from ganzoo.generative import CascadeSampler, Sampler, looking_at, own_noise
+from ganzoo.generative import CascadeSampler, Sampler, field_of, looking_at, own_noise
 from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity
 from ganzoo.ranges import Checked, PositiveInt, SampleCount, Seed
 from ganzoo.say import say
@@ -173,12 +173,12 @@ class Health(Checked, L.Callback):
                 for value in ("accuracy_real", "accuracy_fake", "slope"):
                     if f"{player}/{value}" in shown:
                         found[f"{value}{player.removeprefix('discriminator')}"] = shown[f"{player}/{value}"]
-        real = getattr(batch, "x", None)
+        real = field_of(batch, "x")
         if self._samples and isinstance(module, Sampler) and isinstance(real, Tensor):
             real, y, y_of_real = real[: self.n], None, None
             if module.classes is not None:
                 y = torch.arange(self.n, device=real.device) % min(module.classes, max(1, self.n // OF_A_CLASS))
-                y_of_real = batch.y[: self.n]
+                y_of_real = field_of(batch, "y")[: self.n]
             samples = self._drawn(trainer, module, lambda generator: module.sample(self.n, y, generator))
             found["diversity"], found["of_real"] = diversity(samples, y), diversity(real, y_of_real)
             found["centre"], _ = centre_and_spread(samples)

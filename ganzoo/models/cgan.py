@@ -73,9 +73,9 @@ class CGAN(AdversarialModule, Sampler):
     def check_batch(self, batch: Any) -> None:
         if self.trainer.predicting:  # samples are of the images' classes, and nothing else is taken from them
             return
-        expect_shape("shape", self.shape, getattr(batch, "x", None))
+        expect_shape("shape", self.shape, self.field(batch, "x"))
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
-        expect_labels(getattr(batch, "y", None), self.classes, declared)
+        expect_labels(self.field(batch, "y"), self.classes, declared)
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
@@ -84,7 +84,7 @@ class CGAN(AdversarialModule, Sampler):
         return self.G(z, self.code(y))
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x, y = batch.x, self.code(batch.y)
+        x, y = self.field(batch, "x"), self.code(self.field(batch, "y"))
         with self.turn("discriminator", "generator") as descend:
             real, fake = self.D(x, y), self.D(self.G(self.z(len(x)), y), y)
             descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
@@ -114,8 +114,8 @@ class CGAN(AdversarialModule, Sampler):
             return self(self.z(n, generator), y).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
-        fake = self.sample(len(batch.x), batch.y, torch.Generator().manual_seed(batch_idx))
-        return Generated(batch.x, fake)
+        x, y = self.field(batch, "x"), self.field(batch, "y")
+        return Generated(x, self.sample(len(x), y, torch.Generator().manual_seed(batch_idx)))
 
     def test_step(self, batch: Any, batch_idx: int) -> Generated:
         return self.validation_step(batch, batch_idx)

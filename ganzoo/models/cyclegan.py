@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Cycled, CycleTranslator, expect_shape
+from ganzoo.generative import Cycled, CycleTranslator, as_input, expect_shape
 from ganzoo.losses import AdversarialLoss, WholeSquares, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
@@ -99,6 +99,13 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         self.G, self.F, self.D_X, self.D_Y = self.networks()
         self.past_x, self.past_y = History(pool), History(pool)
 
+    @classmethod
+    def arguments_for(cls, data: Any) -> dict[str, Any]:
+        """Channels, and the blocks and the patch for the images' size, as in the paper."""
+        told, (_, *size) = super().arguments_for(data), data.shape
+        patch = next(p for p in (70, 34, 16, 1) if p == 1 or min(size) >= 3 * 2 ** STRIDED[p])
+        return {**told, "blocks": 9 if min(size) >= 256 else 6, "patch": patch}
+
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
         """G: X -> Y and F: Y -> X, pictures [N, C, H, W] in [-1, 1]; D_X and D_Y: pictures -> [N, 1, h, w] logits."""
         x, y, layers = self.channels_x, self.channels_y, STRIDED[self.patch]
@@ -115,7 +122,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
             return
         channels = {"x": self.channels_x, "y": self.channels_y}
         for domain in ("x", "y"):
-            pictures = getattr(batch, domain, None)
+            pictures = self.field(batch, domain)
             size = pictures.shape[2:] if isinstance(pictures, Tensor) else ()
             expect_shape(f"channels_{domain}", (channels[domain], *size), pictures)
 
@@ -126,7 +133,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         return self.G(x)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x, y = batch.x, batch.y
+        x, y = self.field(batch, "x"), self.field(batch, "y")
         with self.turn("generator") as descend:
             fake_x, fake_y = self.F(y), self.G(x)
             descend(self.generator_losses(x, y, fake_x, fake_y))
@@ -162,12 +169,12 @@ class CycleGAN(AdversarialModule, CycleTranslator):
     @served
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
-        return self.G(x).float()
+        return self.G(as_input(x, self.dtype)).float()
 
     @served
     @torch.no_grad()
     def translate_back(self, y: Tensor) -> Tensor:
-        return self.F(y).float()
+        return self.F(as_input(y, self.dtype)).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Cycled:
         return self.look(batch, "val")
@@ -177,7 +184,7 @@ class CycleGAN(AdversarialModule, CycleTranslator):
 
     def look(self, batch: Any, stage: str) -> Cycled:
         """Both translations and the ways back; logs ``<stage>/cycle_x`` and ``cycle_y``, means of absolute differences."""
-        x, y = batch.x, batch.y
+        x, y = self.field(batch, "x"), self.field(batch, "y")
         fake_y, fake_x = self.translate(x), self.translate_back(y)
         back_x, back_y = self.translate_back(fake_y), self.translate(fake_x)
         for name, back, start in (("cycle_x", back_x, x), ("cycle_y", back_y, y)):

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted, Classifier, expect_labels, expect_shape
+from ganzoo.generative import Adapted, Classifier, as_input, expect_labels, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
 from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
 from ganzoo.parts import build
@@ -90,14 +90,16 @@ class DANN(AdversarialModule, Classifier):
     def check_batch(self, batch: Any) -> None:
         if self.trainer.predicting:  # each batch is checked
             return
-        expect_shape("shape", self.shape, getattr(batch, "x", None))
+        expect_shape("shape", self.shape, self.field(batch, "x"))
         declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
-        expect_labels(getattr(batch, "y", None), self.classes, declared)
+        expect_labels(self.field(batch, "y"), self.classes, declared)
         if self.trainer.training:
-            if not isinstance(getattr(batch, "target", None), Tensor):
+            if not isinstance(self.field(batch, "target"), Tensor):
                 raise InputError("domain adaptation trains on batches with x, y and target: use data Domains (docs, Data)")
-            expect_shape("shape", self.shape, batch.target)
-            if len(batch.x) == 1 and any(isinstance(part, DomainNorm | _BatchNorm) for part in self.modules()):
+            expect_shape("shape", self.shape, self.field(batch, "target"))
+            if len(self.field(batch, "x")) == 1 and any(
+                isinstance(part, DomainNorm | _BatchNorm) for part in self.modules()
+            ):
                 raise InputError("batch norm needs at least 2 pictures of each domain in a batch: set data.batch_size")
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
@@ -132,7 +134,7 @@ class DANN(AdversarialModule, Classifier):
         self.adapts.fill_(bool(self.reach))
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x, y, target = batch.x, batch.y, batch.target
+        x, y, target = (self.field(batch, name) for name in ("x", "y", "target"))
         strength = self.reach * lambda_p(self.progress, self.gamma)
         with self.turn("features", "label_predictor", "domain_classifier") as descend:
             # a pass for each domain: batch norm does not mix them
@@ -158,7 +160,7 @@ class DANN(AdversarialModule, Classifier):
     @served
     @torch.no_grad()
     def classify(self, x: Tensor, domain: int = TARGET) -> Tensor:
-        return self(x, domain).float().softmax(1)
+        return self(as_input(x, self.dtype), domain).float().softmax(1)
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Adapted:
         return self.examined(batch, "val", dataloader_idx)
@@ -169,19 +171,20 @@ class DANN(AdversarialModule, Classifier):
     @served
     def examined(self, batch: Any, stage: str, domain: int) -> Adapted:
         """Logs how well labels and domains are told on a batch of a domain."""
+        x, y = self.field(batch, "x"), self.field(batch, "y")
         with of_domain(self.treated_as(domain), self.G_f):
-            f = self.G_f(batch.x)
+            f = self.G_f(x)
             logits = self.G_y(f)
         with of_domain(domain, self.G_f, self.G_d):  # the domain classifier was trained on each domain's own
-            d = self.G_d(f if self.treated_as(domain) == domain else self.G_f(batch.x)).squeeze(1)
+            d = self.G_d(f if self.treated_as(domain) == domain else self.G_f(x)).squeeze(1)
         name = ("source", "target")[domain]
         told = {f"{stage}/domain_accuracy_{name}": ((d > 0) == bool(domain)).float().mean()}
-        if (batch.y >= 0).all():
+        if (y >= 0).all():
             # the target's labels are known to a benchmark only: a figure to report, never one to choose by
-            accuracy = (logits.argmax(1) == batch.y).float().mean()
+            accuracy = (logits.argmax(1) == y).float().mean()
             told[f"{stage}/{('source_accuracy', 'oracle_target_accuracy')[domain]}"] = accuracy
         self.log_dict(told, batch_size=len(f), sync_dist=True, add_dataloader_idx=False)
-        return Adapted(f, logits, d, batch.y)
+        return Adapted(f, logits, d, y)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Probabilities of the classes, [B, classes]."""

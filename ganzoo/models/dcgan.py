@@ -49,7 +49,7 @@ class DCGAN(GAN):
         return DCGANGenerator(self.latent, channels, size, self.width), DCGANDiscriminator(channels, size, self.width)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = batch.x
+        x = self.field(batch, "x")
         fake = self.G(self.z(len(x)))  # one pass for both turns, as in the port; Algorithm 1 draws anew
         with self.turn("discriminator") as descend:
             real_logits, fake_logits = self.D(x), self.D(fake.detach())

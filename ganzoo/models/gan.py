@@ -31,7 +31,7 @@ class GAN(AdversarialModule, Sampler):
     To override: ``networks``.
 
     Args:
-        shape: (C, H, W) of a picture; the data's.
+        shape: (C, H, W) of a picture, or (n,) of a vector; the data's.
         latent: length of z.
         hidden: units in each of the generator's hidden layers.
         k: discriminator steps to a generator step, each on a fresh batch and fresh noise.
@@ -45,7 +45,7 @@ class GAN(AdversarialModule, Sampler):
 
     def __init__(
         self,
-        shape: Shape = (1, 28, 28),
+        shape: Shape | tuple[Size] = (1, 28, 28),
         latent: Size = 100,
         hidden: Size = 1200,
         k: PositiveInt = 1,
@@ -57,7 +57,8 @@ class GAN(AdversarialModule, Sampler):
     ) -> None:
         super().__init__(**play)
         self.save_hyperparameters()
-        self.shape, self.latent, self.hidden = shape, latent, hidden
+        self.shape: tuple[int, ...] = shape
+        self.latent, self.hidden = latent, hidden
         self.k, self.lr, self.momentum = k, lr, momentum
         self.noise = build(noise or Uniform(), Noise)  # type: ignore[type-abstract]
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
@@ -70,7 +71,7 @@ class GAN(AdversarialModule, Sampler):
     def check_batch(self, batch: Any) -> None:
         if self.trainer.predicting:  # samples are counted by the images, and nothing else is taken from them
             return
-        expect_shape("shape", self.shape, getattr(batch, "x", None))
+        expect_shape("shape", self.shape, self.field(batch, "x"))
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
@@ -79,7 +80,7 @@ class GAN(AdversarialModule, Sampler):
         return self.G(z)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = batch.x
+        x = self.field(batch, "x")
         with self.turn("discriminator") as descend:
             real, fake = self.D(x), self.D(self.G(self.z(len(x))))
             descend(self.discriminator_losses(real, fake))
@@ -106,7 +107,8 @@ class GAN(AdversarialModule, Sampler):
         return self.G(self.z(n, generator)).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
-        return Generated(batch.x, self.sample(len(batch.x), generator=torch.Generator().manual_seed(batch_idx)))
+        x = self.field(batch, "x")
+        return Generated(x, self.sample(len(x), generator=torch.Generator().manual_seed(batch_idx)))
 
     def test_step(self, batch: Any, batch_idx: int) -> Generated:
         return self.validation_step(batch, batch_idx)
@@ -131,11 +133,11 @@ class SimultaneousGAN(GAN):
         play: the other arguments of ``GAN``, but ``k``: one step of each player at a time is its play.
     """
 
-    def __init__(self, shape: Shape = (1, 28, 28), **play: Any) -> None:
+    def __init__(self, shape: Shape | tuple[Size] = (1, 28, 28), **play: Any) -> None:
         super().__init__(shape=shape, k=1, **play)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = batch.x
+        x = self.field(batch, "x")
         with self.turn("discriminator", "generator") as descend:
             real, fake = self.D(x), self.D(self.G(self.z(len(x))))
             descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))

@@ -99,6 +99,13 @@ class LAPGAN(AdversarialModule, CascadeSampler):
             self.G[k].requires_grad_(False)
             self.D[k].requires_grad_(False)
 
+    @classmethod
+    def arguments_for(cls, data: Any) -> dict[str, Any]:
+        """The images' shape, and three levels, each about half as large as the next; the paper's sizes for 28 pixels."""
+        told, size = super().arguments_for(data), data.shape[-1]
+        sizes = (8, 14, 28) if size == 28 else tuple(sorted({max(1, size // 4), max(1, size // 2), size}))
+        return {**told, "sizes": sizes}
+
     def networks(self) -> tuple[Sequence[nn.Module], Sequence[nn.Module]]:
         """Of each level, coarsest first, with l its low-pass picture (0 at the base) and y one-hot [N, classes] or [N, 0].
 
@@ -117,10 +124,10 @@ class LAPGAN(AdversarialModule, CascadeSampler):
     def check_batch(self, batch: Any) -> None:
         if self.trainer.predicting:  # each batch is checked
             return
-        expect_shape("shape", self.shape, getattr(batch, "x", None))
+        expect_shape("shape", self.shape, self.field(batch, "x"))
         if self.classes is not None:
             declared = getattr(getattr(self.trainer, "datamodule", None), "classes", None)
-            expect_labels(getattr(batch, "y", None), self.classes, declared)
+            expect_labels(self.field(batch, "y"), self.classes, declared)
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {f"{role}_{k}": [mine[k]] for k in self.levels for role, mine in zip(ROLES, (self.D, self.G), strict=True)}
@@ -130,8 +137,9 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         return self.G[k](self.z(k, len(low), generator), low, y)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        y, judged = self.code(getattr(batch, "y", None), len(batch.x)), []
-        images, lows = self.low_pass(batch.x)
+        x = self.field(batch, "x")
+        y, judged = self.code(self.field(batch, "y"), len(x)), []
+        images, lows = self.low_pass(x)
         for k in self.levels:
             h, low = images[k] - lows[k], lows[k]
             with self.turn(f"discriminator_{k}") as descend:
@@ -196,7 +204,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         return Generated(images[self.levels[-1]], fake.clamp(-1, 1))
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:
-        return self.look(batch.x, getattr(batch, "y", None), torch.Generator().manual_seed(batch_idx))
+        return self.look(self.field(batch, "x"), self.field(batch, "y"), torch.Generator().manual_seed(batch_idx))
 
     def test_step(self, batch: Any, batch_idx: int) -> Generated:
         return self.validation_step(batch, batch_idx)

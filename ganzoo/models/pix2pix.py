@@ -15,7 +15,7 @@ from torch.optim import Adam, Optimizer
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Translated, Translator, expect_shape, own_noise
+from ganzoo.generative import Translated, Translator, as_input, expect_shape, own_noise
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
 from ganzoo.parts import build
@@ -66,6 +66,14 @@ class Pix2Pix(AdversarialModule, Translator):
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
+    @classmethod
+    def arguments_for(cls, data: Any) -> dict[str, Any]:
+        """Channels, and the deepest U-Net and largest patch that the images' size allows, at most the paper's."""
+        told, (_, *size) = super().arguments_for(data), data.shape
+        halvings = next(n for n in range(8, 1, -1) if n == 2 or not any(side % 2**n for side in size))
+        patch = next(p for p in (70, 34, 16, 1) if p == 1 or min(size) >= 3 * 2 ** STRIDED[p])
+        return {**told, "depth": halvings, "patch": patch}
+
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; D: both stacked -> [N, 1, h, w] logits."""
         G = UNet(self.inputs, self.outputs, self.depth, self.width, self.skips)
@@ -75,7 +83,7 @@ class Pix2Pix(AdversarialModule, Translator):
     def check_batch(self, batch: Any) -> None:
         if self.trainer.predicting:  # where there is no answer, and the sizes are the images' own
             return
-        x, y = getattr(batch, "x", None), getattr(batch, "y", None)
+        x, y = self.field(batch, "x"), self.field(batch, "y")
         size = x.shape[2:] if isinstance(x, Tensor) else ()
         expect_shape("inputs", (self.inputs, *size), x)
         expect_shape("outputs", (self.outputs, *size), y)
@@ -87,7 +95,7 @@ class Pix2Pix(AdversarialModule, Translator):
         return self.G(x)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x, y = batch.x, batch.y
+        x, y = self.field(batch, "x"), self.field(batch, "y")
         fake = self.G(x)  # one pass for both turns
         with self.turn("discriminator") as descend:
             real_patches, fake_patches = self.judge(x, y), self.judge(x, fake.detach())
@@ -112,19 +120,21 @@ class Pix2Pix(AdversarialModule, Translator):
     @served
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
-        return self.G(x).float()
+        return self.G(as_input(x, self.dtype)).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Translated:
-        with own_noise(batch_idx, batch.x.device):
-            output = self.translate(batch.x)
-        self.log("val/l1", l1_loss(output.float(), batch.y), prog_bar=True, batch_size=len(output), sync_dist=True)
-        return Translated(batch.x, output, batch.y)
+        x, y = self.field(batch, "x"), self.field(batch, "y")
+        with own_noise(batch_idx, x.device):
+            output = self.translate(x)
+        self.log("val/l1", l1_loss(output.float(), y), prog_bar=True, batch_size=len(output), sync_dist=True)
+        return Translated(x, output, y)
 
     def test_step(self, batch: Any, batch_idx: int) -> Translated:
-        with own_noise(batch_idx, batch.x.device):
-            output = self.translate(batch.x)
-        self.log("test/l1", l1_loss(output.float(), batch.y), batch_size=len(output), sync_dist=True)
-        return Translated(batch.x, output, batch.y)
+        x, y = self.field(batch, "x"), self.field(batch, "y")
+        with own_noise(batch_idx, x.device):
+            output = self.translate(x)
+        self.log("test/l1", l1_loss(output.float(), y), batch_size=len(output), sync_dist=True)
+        return Translated(x, output, y)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:
         """Translations [B, C, H, W] of the batch's x, each at its own size; a list of [C, H, W] where sizes differ.

@@ -46,7 +46,7 @@ class MLPGenerator(nn.Module):
         hidden: units of each of the two hidden layers.
     """
 
-    def __init__(self, latent: int = 100, shape: tuple[int, int, int] = (1, 28, 28), hidden: int = 1200) -> None:
+    def __init__(self, latent: int = 100, shape: tuple[int, ...] = (1, 28, 28), hidden: int = 1200) -> None:
         super().__init__()
         self.shape = tuple(shape)
         self.hidden = nn.Sequential(
@@ -71,7 +71,7 @@ class MaxoutDiscriminator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int] = (1, 28, 28),
+        shape: tuple[int, ...] = (1, 28, 28),
         units: int = 240,
         pieces: int = 5,
         input_dropout: float = 0.2,
