@@ -121,12 +121,12 @@ def check_class(checkpoint: Mapping[str, Any], cls: type, path: Any = "the check
     if not saved or saved == class_name(cls):
         return
     (module, _, name), mine = saved.rpartition("."), cls.__qualname__.rpartition(".")[2]
-    if name != mine:
+    packages = {module.partition(".")[0], cls.__module__.partition(".")[0]} - {"__main__"}
+    if name != mine or (len(packages) > 1 and "ganzoo" in packages):
         raise InputError(
             f"{path} is of {saved}, and the model is {cls.__name__}: give --model {saved}, or another checkpoint"
         )
-    moved = {module.partition(".")[0], cls.__module__.partition(".")[0]} - {"__main__", "ganzoo"}
-    if moved:
+    if packages != {"ganzoo"}:
         say(f"{path} is of {saved}, and the model is {class_name(cls)}: taken for the same class")
 
 

@@ -65,6 +65,8 @@ def test_a_checkpoint_that_does_not_say_is_taken_and_a_moved_class_is_said(saved
     for name in ("ganzoo.models.GAN", "ganzoo.models.gan.GAN", "ganzoo.elsewhere.GAN", "__main__.GAN"):
         check_class({"ganzoo": {"class": name}}, GAN)
     assert not capsys.readouterr().err
+    with pytest.raises(InputError, match=r"is of my_gan\.GAN, and the model is GAN"):
+        check_class({"ganzoo": {"class": "my_gan.GAN"}}, GAN)
     del found["ganzoo"]["class"]
     torch.save(found, "old.ckpt")
     assert type(GAN.load_from_checkpoint("old.ckpt")) is GAN
