@@ -3,6 +3,7 @@
 Source alone, adapted, the reversal's sign flipped, and trained on the target: the same module, one value apart.
 """
 
+import csv
 from functools import cache
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.optim import Adam
 from worlds import stream, trained
 
+from ganzoo.cli import main
 from ganzoo.data.digits import Digits
 from ganzoo.models import DANN
 from ganzoo.networks.dann import NormedFamily
@@ -126,3 +128,18 @@ def an_adaptation_with_the_targets_labels(seed):
 @pytest.mark.slow
 def test_training_on_the_target_is_the_upper_bound():
     an_adaptation_with_the_targets_labels.check()
+
+
+@pytest.mark.slow
+def test_the_config_without_a_download_adapts(tmp_path):
+    """dann_digits, from printed digits to handwritten ones, beside its own lower bound: the median of three seeds."""
+
+    def accuracy(seed: int, name: str, *options: str) -> float:
+        args = ["fit", "--config", "dann_digits", "--seed_everything", str(seed), "--data.seed", str(seed)]
+        folder = tmp_path / f"{name}{seed}"
+        assert main([*args, "--run_dir", str(folder), "--trainer.accelerator", "cpu", *options]) == 0
+        rows = list(csv.DictReader((folder / "metrics.csv").open()))
+        return [float(row["val/oracle_target_accuracy"]) for row in rows if row.get("val/oracle_target_accuracy")][-1]
+
+    gains = [accuracy(seed, "adapted") - accuracy(seed, "alone", "--model.lambda_max", "0") for seed in (0, 1, 2)]
+    assert sorted(gains)[1] > 0.05

@@ -29,6 +29,7 @@ SMALLER: dict[str, list[str]] = {
 # an embedding is drawn when a validation ends, which two steps do not reach; and the folders have two classes
 OTHERWISE: dict[str, list[str]] = {
     "dann_mnistm": ["--trainer.val_check_interval", "1", "--trainer.check_val_every_n_epoch", "1"],
+    "dann_digits": ["--trainer.val_check_interval", "1", "--trainer.check_val_every_n_epoch", "1"],
     "dann_mnistm_normed": ["--trainer.val_check_interval", "1"],
     "dann_folders": [
         *("--trainer.val_check_interval", "1", "--model.classes", "2", "--data.batch_size", "4", "--data.size", "64"),
