@@ -13,6 +13,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+OWN_THREADS = torch.get_num_threads()
+THREADS = int(os.environ.get("GANZOO_TEST_THREADS", "1"))
 
 
 def pytest_addoption(parser):
@@ -20,6 +22,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    torch.set_num_threads(THREADS)  # of fixtures of a module too, which are made before those of a test
     if config.option.margins is not None:
         from margins import Margins  # patches what it watches
 
@@ -38,11 +41,9 @@ def _one_stream(request):
     """Every test starts from the same random state, on one thread: small networks gain nothing from two, which wait for
     each other where the machine is busy. Benchmarks keep theirs."""
     torch.manual_seed(int(os.environ.get("GANZOO_TEST_SEED", "0")))
-    threads = torch.get_num_threads()
-    if "benchmarks" not in request.node.path.parts:
-        torch.set_num_threads(int(os.environ.get("GANZOO_TEST_THREADS", "1")))
+    torch.set_num_threads(OWN_THREADS if "benchmarks" in request.node.path.parts else THREADS)
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture
