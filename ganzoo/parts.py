@@ -61,7 +61,7 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"there is no class '{path}' ({error}): write its full dotted path") from None
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise InputError(f"'{path}' is not a kind of {kind.__name__}")
@@ -90,11 +90,14 @@ def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
     if not isinstance(part, Mapping) or "class_path" not in part:
         raise InputError(f"a {kind.__name__} is given as {{class_path: ..., init_args: {{...}}}}, not as {part!r}")
     only_keys(part, "class_path", "init_args")
+    given_arguments = _mapping(part.get("init_args") or {})
+    if not isinstance(part["class_path"], str) or not isinstance(given_arguments, Mapping):
+        raise InputError(f"a {kind.__name__}'s class_path is a name and its init_args a mapping, not {part!r}")
     cls = find_class(part["class_path"], kind)
     given = list(inspect.signature(cls).parameters)[: len(args)]
     arguments = {
         name: _within(value, kind, *args)
-        for name, value in _mapping(part.get("init_args") or {}).items()
+        for name, value in given_arguments.items()
         # the command writes a recipe within a recipe out in full, with an empty place for what is given here
         if value is not None or name not in given
     }

@@ -7,9 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.options import MOST, loader, make_parser, read, refuse_unwritable, section, set_up, values_of
+from ganzoo.evaluation.options import loader, make_parser, read, refuse_unwritable, section, set_up, values_of
 from ganzoo.judging import Split
 from ganzoo.metrics.extractors.classifier import train_and_save
+from ganzoo.ranges import Seed, Size
 
 BATCH = 500  # pictures read at a time
 
@@ -29,16 +30,12 @@ def run(args: Sequence[str]) -> int:
         "--extractor FILE`.",
     )
     parser.add_argument("--out", type=str, required=True, help="The file to write; it must be new.")
-    parser.add_argument("--epochs", type=int, default=5, help="Of the training.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the training.")
+    parser.add_argument("--epochs", type=Size, default=5, help="Of the training.")
+    parser.add_argument("--seed", type=Seed, default=0, help="Of the training.")
     configs = values_of(args, "--config", "-c")
     given = read(parser, args, section("data", *configs) if configs else None)
     if given.data is None:
         raise InputError("--data says what is classified: --data MNIST --data.root data")
-    if given.epochs < 1 or not 0 <= given.seed <= MOST:
-        raise InputError(
-            f"--epochs is at least 1 and --seed from 0 to {MOST} (2**63 - 1), not {given.epochs} and {given.seed}"
-        )
     out = Path(given.out)
     refuse_unwritable(out, "--out")
     if out.exists():
@@ -48,9 +45,8 @@ def run(args: Sequence[str]) -> int:
     if not classes:
         raise InputError(f"{data.short} has no classes, and a classifier needs labelled pictures")
     train, test = Split(data.loader, "train"), Split(loader(data.module, "test"), "test")
-    found = train_and_save(
-        _labelled(train, data.short), _labelled(test, data.short), classes, out, data.short, given.seed, given.epochs
-    )
+    seed, epochs = int(given.seed), int(given.epochs)  # plain numbers, which a file of weights can hold
+    found = train_and_save(_labelled(train, data.short), _labelled(test, data.short), classes, out, data.short, seed, epochs)
     about: dict[str, Any] = found.about
     print(f"{found.name}: {about['accuracy']:.2%} of {about['test_pictures']} test pictures are told rightly")
     print(f"trained on {about['train_pictures']}, seed {about['seed']}, epochs {about['epochs']}; written to {out}")

@@ -226,6 +226,7 @@ def refuse_unwritable(path: Path, option: str) -> None:
     if not path.name:
         raise InputError(f"{option} {path} is a folder: give the name of a file")
     try:
+        path.exists()  # a name too long for the disk
         with suppress(_EnoughError), beside(path) as part:
             part.touch()
             raise _EnoughError  # or it would become the file
