@@ -119,6 +119,7 @@ class Odd(Toy):
         (["--model.optimizers", "{generator: {class_path: 3}}"], "class_path is a name"),
         (["--model.optimizers", "{generator: {class_path: torch.optim.SGD, init_args: [x]}}"], "init_args a mapping"),
         (["--model.optimizers", "{generator: {class_path: .x.SGD}}"], "there is no class '.x.SGD'"),
+        (["--trainer.callbacks", "Checkpoints", "--trainer.callbacks.monitor", ""], "monitor is empty"),
         (["--trainer.devices", "1.5"], "devices"),
         (["--trainer.max_epochs", "-2"], "trainer: max_epochs is -2: give an int in [-1, 2**31) or null"),
         (["--trainer.check_val_every_n_epoch", "0"], "check_val_every_n_epoch is 0"),

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from ganzoo.errors import InputError
 from ganzoo.files import beside
 
 
@@ -51,6 +52,8 @@ class Checkpoints(ModelCheckpoint):
         save_on_train_epoch_end: bool | None = None,
         save_weights_only: bool = False,
     ) -> None:
+        if monitor == "":
+            raise InputError("Checkpoints: monitor is empty: give the name of a logged value, or null for the newest")
         newest = monitor is None and save_top_k != 0
         if save_on_train_epoch_end is None and monitor is None and not (every_n_train_steps or train_time_interval):
             save_on_train_epoch_end = True  # Lightning would wait for the epoch that validates
