@@ -53,7 +53,17 @@ from ganzoo.parts import build, find_class, only_keys
 from ganzoo.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from ganzoo.rates import check_rates, check_ratio, split_by_rate
 from ganzoo.replay import History
-from ganzoo.resume import check_changes, check_version, mend, record, written
+from ganzoo.resume import (
+    check_changes,
+    check_inside,
+    check_optimizers,
+    check_version,
+    mend,
+    record,
+    say_other_length,
+    say_standing_still,
+    written,
+)
 from ganzoo.say import say
 from ganzoo.strategies import refuse_strategy
 
@@ -176,6 +186,10 @@ class AdversarialModule(PlainHyperparameters):
         self._built: Settings | None = None  # what this run's optimizers and schedules began with
         self._states_before: Sequence[Any] | None = None  # of optimizers, in a checkpoint that does not tell of them
         self._built_before: Settings | None = None  # and those of the run whose checkpoint it goes on from
+        self._states: tuple[list[Any], list[Any]] | None = None  # of optimizers and schedules, of a checkpoint
+        self._length: int | None = None  # of the training in steps, if anything has asked for it
+        self._length_before: int | None = None  # as a checkpoint has it
+        self._still = False  # whether it was said that a learning rate is 0
         self._gradients: dict[str, Tensor] = {}  # of a checkpoint from within an accumulation window
         self._leave_table()
 
@@ -399,7 +413,8 @@ class AdversarialModule(PlainHyperparameters):
                 f"{type(self).__name__} follows the share of the training that is done, and this one has no known end: give "
                 "trainer.max_epochs or trainer.max_steps"
             )
-        return max(min(limits), 1)
+        self._length = max(min(limits), 1)
+        return self._length
 
     @property
     def progress(self) -> float:
@@ -469,7 +484,9 @@ class AdversarialModule(PlainHyperparameters):
         if stage == "fit":
             refuse_strategy(self.trainer.strategy)
             self._seed, self._trained_by, self._built_before = None, {}, None
-            self._recalled = False
+            self._recalled = self._still = False
+            self._length = self._length_before = None
+            self._states = None
             if self.average is None:
                 self.averaged = None
             elif self.averaged is None:
@@ -498,10 +515,24 @@ class AdversarialModule(PlainHyperparameters):
         if self.trainer.ckpt_path and not self._recalled:
             raise RuntimeError(f"on_load_checkpoint of {type(self).__name__} does not call super().on_load_checkpoint")
         self._follow_changes()
+        if self._length_before is not None:
+            say_other_length(self._length_before, self.total_steps)
+        self._watch_rates()
         for name, gradient in self._gradients.items():
             parameter = self.get_parameter(name)
             parameter.grad = gradient.to(parameter)
         self._gradients = {}
+
+    def on_train_epoch_start(self) -> None:
+        """Says once where a player's learning rate has come to 0."""
+        self._watch_rates()
+
+    def _watch_rates(self) -> None:
+        if self.trainer.global_step and not self._still:  # at the very first step a warm-up may be at 0
+            rates = {
+                name: [float(group["lr"]) for group in seat.optimizer.param_groups] for name, seat in self._seats().items()
+            }
+            self._still = say_standing_still(rates, self.current_epoch)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Starts the batch's random numbers. Checks the first batch."""
@@ -537,6 +568,7 @@ class AdversarialModule(PlainHyperparameters):
             **record(self, seed),
             "class": class_name(type(self)),
             "accumulate": self.accumulate,
+            "total_steps": self._length,
             "optimizers": dict(zip(self.players(), (type(o).__qualname__ for o in self.trainer.optimizers), strict=False)),
             "built": self._built,
             "own": everyone,
@@ -549,6 +581,7 @@ class AdversarialModule(PlainHyperparameters):
             InputError: it was written by a newer ganzoo; with another kind of optimizer, whose state would mean nothing;
                 within an epoch of other data.
         """
+        check_inside(checkpoint, self._trainer)
         remembered = checkpoint.get("ganzoo", {})
         check_version(remembered)
         check_class(checkpoint, type(self))
@@ -559,9 +592,16 @@ class AdversarialModule(PlainHyperparameters):
             return
         if "optimizer_states" not in checkpoint:
             raise InputError("the checkpoint holds weights only (save_weights_only): a run cannot go on from it")
+        self._states = (checkpoint["optimizer_states"], checkpoint.get("lr_schedulers", []))
+        self._length_before = remembered.get("total_steps")
         if getattr(self.trainer, "overfit_batches", 0) and remembered.get("within_epoch"):
             raise InputError("with trainer.overfit_batches a run goes on from an epoch's end only, not from within one")
-        mend(checkpoint.get("loops", {}), self.trainer, remembered.get("validation_due", False))
+        mend(
+            checkpoint.get("loops", {}),
+            self.trainer,
+            remembered.get("validation_due", False),
+            remembered.get("validation_done", False),
+        )
         trained = checkpoint.get("hyper_parameters", {})
         before, now = (_kinds(h.get("optimizers")) for h in (trained, self.hparams))
         if before != now:
@@ -652,7 +692,8 @@ class AdversarialModule(PlainHyperparameters):
         players = self.players()
         self._check_players(players)
         self._refuse_unused(players)
-        optimizers, schedulers = [], []
+        optimizers: list[Optimizer] = []
+        schedulers: list[dict[str, Any]] = []
         names = {parameter: name for name, parameter in self.named_parameters()}
         self._intervals = {}
         built: list[tuple[str, LRScheduler]] = []
@@ -677,6 +718,9 @@ class AdversarialModule(PlainHyperparameters):
         self._built = settings(dict(zip(players, optimizers, strict=True)), built)
         if self._built_before is not None:
             check_kinds(self._built_before, self._built)
+        if self._states is not None:
+            check_optimizers(*self._states, optimizers, [each["scheduler"].state_dict() for each in schedulers])
+            self._states = None
         if self._trainer is not None and self.trainer.ckpt_path:
             # a schedule that asked for the length of the training has had the loader built, which begins at the first
             # picture, because the trainer learns only after this where it stands: let it be built again

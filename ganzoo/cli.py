@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ganzoo import __version__, catalogue
 from ganzoo.errors import InputError
 from ganzoo.evaluation.tables import aligned
+from ganzoo.processes import wait_for_the_first
 
 COMMANDS = {
     "fit": "train a model",
@@ -59,10 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:
         if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning has shut down in good order, and left with 1
             return 130
+        if isinstance(leaving.code, int) and leaving.code > 128:  # a signal, before anything had begun
+            return leaving.code
         raise
     except Exception as error:
         from ganzoo.explain import one_line
 
+        wait_for_the_first()
         line = one_line(error)
         if line is None or os.environ.get("GANZOO_TRACEBACK"):
             raise

@@ -7,7 +7,6 @@ import signal
 import sys
 import warnings
 from copy import deepcopy
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,27 +27,34 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import Checkpoints, Compile, PredictionWriter, Progress
 from ganzoo.callbacks.stopping import StopOnSignal
 from ganzoo.callbacks.summary import Summary
-from ganzoo.checkpoint_io import AtomicCheckpointIO
-from ganzoo.errors import InputError
+from ganzoo.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ganzoo.errors import InputError, one_line
 from ganzoo.explain import built, refused_argument, refused_trainer
+from ganzoo.explain import one_line as explained
 from ganzoo.files import beside, sweep
 from ganzoo.lightning_log import filter_log
 from ganzoo.merge import compose, known_of, refuse_nulls
 from ganzoo.parts import find_class
+from ganzoo.processes import end_launched, together
 from ganzoo.ranges import Seed, check_ranges
 from ganzoo.runs import (
+    came_from_reading,
     check_fits,
     find_checkpoint,
+    is_finished,
     make_folder,
     newest_checkpoint,
-    read_checkpoint,
+    newest_whole,
     remove_empty,
     run_name,
+    start_from,
     wandb_run,
+    with_option,
 )
 from ganzoo.say import say
 from ganzoo.strategies import refuse_strategy
 from ganzoo.trainer_options import OFF_IN_BAREBONES, check_trainer
+from ganzoo.trust import look_here_last, plugins
 
 # said of things that ganzoo decides, or that are so on purpose
 QUIET = (
@@ -76,8 +82,12 @@ def run(args: list[str]) -> int:
     yaml.SafeDumper.add_multi_representer(LightningEnum, lambda dumper, value: dumper.represent_str(value.value))
     # or ${data.x} would be looked for at the top, beside `fit`
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-    if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
-        sys.path.insert(0, os.getcwd())
+    look_here_last()  # an installed command does not look for modules where it stands
+    with together():
+        return _run(args)
+
+
+def _run(args: list[str]) -> int:
     import_classes()
     command, *rest = args
     given = compose(rest)
@@ -94,8 +104,12 @@ def run(args: list[str]) -> int:
             subclass_mode_data=True,
             args=[command, *given.arguments()],
             configs=given.files,
+            written=args,
             auto_configure_optimizers=False,
         ).exit_code
+    except NothingToDo as why:
+        say(str(why))
+        return 0
     finally:
         if "wandb" in sys.modules:  # or the next run in this process goes on with this one's
             sys.modules["wandb"].finish(exit_code=int(sys.exc_info()[0] is not None))
@@ -106,7 +120,7 @@ def import_classes() -> None:
     import ganzoo.data
     import ganzoo.models  # noqa: F401
 
-    for plugin in entry_points(group="ganzoo.plugins"):
+    for plugin in plugins():
         try:
             plugin.load()
         except Exception as error:
@@ -130,6 +144,10 @@ class Parser(LightningArgumentParser):
         return added
 
 
+class NothingToDo(Exception):
+    """The command has nothing to do, and that is no error. The message says why."""
+
+
 class ZooCLI(LightningCLI):
     """Lightning's command line with the zoo's defaults.
 
@@ -143,12 +161,15 @@ class ZooCLI(LightningCLI):
     _made: Path | None = None  # the folder, once this process has made it
     _begins_at = 0  # the step of the checkpoint that the run goes on from
 
-    def __init__(self, *args: Any, configs: list[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, configs: list[str], written: list[str], **kwargs: Any) -> None:
         self._configs = configs
-        self._stopper = StopOnSignal()
+        self._stopper, self._written = StopOnSignal(), written
         try:
             super().__init__(*args, **kwargs)
         except BaseException as error:
+            launcher = self.trainer.strategy.launcher if "trainer" in vars(self) else None
+            if not isinstance(error, SIGTERMException):  # else all of them end by themselves, each after its last step
+                end_launched(launcher, 0)
             step = self.trainer.global_step if "trainer" in vars(self) else 0
             if self._made is not None and step in (0, self._begins_at):
                 remove_empty(self._made)
@@ -157,8 +178,15 @@ class ZooCLI(LightningCLI):
                 # Lightning kills the first process at once where another that it started leaves with a code
                 self.exit_code = 128 + self._stopper.signum if self.trainer.is_global_zero else 0
                 return
+            if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM and self.subcommand:
+                say("stopped by SIGTERM before the first step")
             if isinstance(error.__context__, KeyboardInterrupt):  # Lightning has shut down in good order, and leaves with 1
                 self._say_how_to_go_on(signal.SIGINT)
+            if isinstance(error, Exception) and explained(error) is None and came_from_reading(error):
+                path = self._get(self.config, "ckpt_path")
+                raise InputError(
+                    f"{path} is damaged inside, or was written by another program: {one_line(error)[:160]}"
+                ) from error
             raise
 
     def _say_how_to_go_on(self, signum: int) -> None:
@@ -189,6 +217,12 @@ class ZooCLI(LightningCLI):
             type=str | None,
             default=None,
             help="The run's folder, new or empty. Default: <trainer.default_root_dir or runs>/<config>/version_<n>.",
+        )
+        parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="fit: a checkpoint whose weights the training begins at, with new optimizers, from epoch 0 (fine-tuning).",
         )
         parser.add_argument(
             "--compile",
@@ -225,6 +259,11 @@ class ZooCLI(LightningCLI):
             find_class(config.model.class_path, L.LightningModule), AdversarialModule
         ):
             refuse_strategy(getattr(config.trainer.strategy, "class_path", config.trainer.strategy))
+        given = any(arg == "--init_from" or arg.startswith("--init_from=") for arg in self._written)
+        if given and self.subcommand != "fit":
+            raise InputError(f"--init_from is where a training begins: give `ganzoo {self.subcommand}` --ckpt_path")
+        if given and config.ckpt_path is not None and config.init_from is not None:
+            raise InputError("--init_from begins a new training, and --ckpt_path goes on with one: give one of the two")
         # a loaded file runs no code of its own, unless the user insists
         if config.weights_only is None:
             config.weights_only = True
@@ -234,7 +273,7 @@ class ZooCLI(LightningCLI):
         root = Path(config.trainer.default_root_dir or "runs") / name
         config.ckpt_path = find_checkpoint(config.ckpt_path, root)
         if config.ckpt_path and Path(config.ckpt_path).is_file():
-            self.checkpoint = read_checkpoint(config.ckpt_path, config.weights_only)
+            self.checkpoint = self._read(config.ckpt_path, root, config.weights_only)
             self._begins_at = self.checkpoint.get("global_step", 0)
         elif self.subcommand != "fit" and not config.ckpt_path:
             say("no --ckpt_path is given: the weights are those of an untrained model")
@@ -253,6 +292,18 @@ class ZooCLI(LightningCLI):
         for logger in loggers:
             if isinstance(logger, Namespace):
                 self._place(logger, name, config.ckpt_path)
+
+    def _read(self, path: str, root: Path, weights_only: bool) -> dict[str, Any]:
+        # a checkpoint; where it is damaged, the error names one that is not
+        try:
+            return read_checkpoint(path, weights_only)
+        except InputError as error:
+            whole = newest_whole(Path(path).parent, "*.ckpt", Path(path), weights_only)
+            whole = whole or newest_whole(root, "*/checkpoints/*.ckpt", Path(path), weights_only)
+            if whole is None:
+                raise
+            again = shlex.join(["ganzoo", *with_option(self._written, "--ckpt_path", str(whole))])
+            raise InputError(f"{error}; the newest whole one is {whole}: {again}") from error
 
     def _place(self, logger: Namespace, name: str, ckpt_path: str | None) -> None:
         cls, args = find_class(logger.class_path, Logger), logger.init_args  # type: ignore[type-abstract]
@@ -341,11 +392,14 @@ class ZooCLI(LightningCLI):
             if trainer.accumulate_grad_batches != 1:
                 raise InputError("rounds are accumulated: give model.accumulate, not trainer.accumulate_grad_batches")
         if self.checkpoint is not None:
-            done = self.checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
-            if self.subcommand == "fit" and 0 <= (trainer.max_epochs or -1) <= done.get("processed", 0):
-                say(f"all {trainer.max_epochs} epochs are done in this checkpoint: a greater --trainer.max_epochs goes on")
             check_fits(self.checkpoint, self.model, self._get(self.config, "ckpt_path"))
+            finished = is_finished(self.checkpoint, trainer.max_epochs, trainer.max_steps)
+            if self.subcommand == "fit" and finished is not None:
+                raise NothingToDo(finished)
             self.checkpoint = None
+        init_from = self._get(self.config, "init_from")
+        if init_from is not None and self._get(self.config, "ckpt_path") is None:
+            start_from(self.model, init_from, self._get(self.config, "weights_only"))
         if self.trainer.is_global_zero and not trainer.fast_dev_run:
             self.as_given.run_dir = None  # the same config again is another run
             path = self.folder / "config.yaml"

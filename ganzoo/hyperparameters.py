@@ -14,10 +14,14 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 
-from ganzoo.errors import InputError
+from ganzoo.checkpoint_io import read_checkpoint
+from ganzoo.errors import InputError, one_line
 from ganzoo.parts import find_class, plain
 from ganzoo.ranges import Checked
 from ganzoo.say import say
+from ganzoo.trust import check_trusted
+
+LONGEST = 160  # letters of another library's reason
 
 
 class PlainHyperparameters(Checked, L.LightningModule):
@@ -87,20 +91,30 @@ class PlainHyperparameters(Checked, L.LightningModule):
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, weights_only: bool = True, **kwargs: Any) -> Self:
         """Lightning's, reading weights and plain data only: the file itself brings no code.
 
-        It does name classes (the model's, its loss's), and their modules are imported from where Python finds them. The
-        model comes back in training mode, like any new one: call ``eval()`` before you sample it.
+        It does name classes (the model's, its loss's). These must be ganzoo's, torch's, an installed plug-in's, or of a
+        module that is imported already (``ganzoo.trust``). The model comes back in training mode, like any new one: call
+        ``eval()`` before you sample it.
 
         Raises:
-            InputError: the file holds something else than weights and plain data, or it is of another class.
+            InputError: the file is damaged, holds something else than weights and plain data, names a class that it may not
+                name, is of another class, or does not fit it.
         """
+        if isinstance(checkpoint_path, str | Path) and Path(checkpoint_path).is_file():
+            hyper = read_checkpoint(checkpoint_path, weights_only).get(cls.CHECKPOINT_HYPER_PARAMS_KEY)
+            check_trusted(hyper, str(checkpoint_path), "import its module first")
         try:
             source = _of_class(checkpoint_path, cls, weights_only)
             return super().load_from_checkpoint(source, *args, weights_only=weights_only, **kwargs)  # type: ignore
+        except (InputError, OSError):
+            raise
         except UnpicklingError:
             raise InputError(
                 f"{checkpoint_path} holds more than weights and plain data, and was not loaded, because it could run code: "
                 "weights only is what ganzoo writes and reads"
             ) from None
+        except Exception as error:
+            # whatever a constructor raises on arguments of other kinds, and torch on weights of other shapes
+            raise InputError(f"{checkpoint_path} does not fit {cls.__name__}: {one_line(error)[:LONGEST]}") from error
 
 
 def class_name(cls: type) -> str:

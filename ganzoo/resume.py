@@ -1,15 +1,45 @@
 """Where a training stands, what a checkpoint remembers of how it was trained, and what may be different when it goes on."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
 
 from ganzoo import __version__
 from ganzoo.errors import InputError
 from ganzoo.say import say
 
 FORMAT = 1  # of what ganzoo adds to a checkpoint
+RECORD: dict[str, Any] = {
+    "format": FORMAT,
+    "seed": 0,
+    "processes": 1,
+    "data": None,
+    "within_epoch": False,
+    "accumulate": 1,
+    "optimizers": {},
+    "own": [],
+}
+"""What a checkpoint's record holds, by example."""
+DAMAGED = "the checkpoint is damaged inside, or was written by another program"
+COUNTS = {
+    "ready",
+    "started",
+    "processed",
+    "completed",
+    "_batches_that_stepped",
+    "format",
+    "processes",
+    "accumulate",
+    "last_epoch",
+}
+ELEMENTWISE = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"}
+"""Optimizers whose state of a weight has the weight's shape."""
 
 
 def place(trainer: L.Trainer) -> tuple[int, int]:
@@ -51,6 +81,7 @@ def record(module: L.LightningModule, seed: int) -> dict[str, Any]:
         "direction": getattr(data, "direction", None),
         "within_epoch": within_epoch(trainer),
         "validation_due": validation_due(trainer),
+        "validation_done": validation_done(trainer),
     }
 
 
@@ -65,6 +96,128 @@ def check_version(remembered: Mapping[str, Any]) -> None:
             f"the checkpoint was written by ganzoo {remembered.get('version')}, which writes more than this ganzoo "
             f"{__version__} can read: install the newer one"
         )
+
+
+def check_inside(checkpoint: Mapping[str, Any], trainer: L.Trainer | None) -> None:
+    """Refuses a checkpoint whose progress or record is not of the kind that a run writes, before anything takes it up.
+
+    Raises:
+        InputError: it names the first place that is wrong.
+    """
+    wrong = None
+    fn = None if trainer is None else trainer.state.fn
+    if trainer is not None and fn is not None and "loops" in checkpoint:
+        loops, name = checkpoint["loops"], f"{fn.value}_loop"
+        of: dict[str, Any] = {"fit": trainer.fit_loop, "validate": trainer.validate_loop, "test": trainer.test_loop}
+        if not isinstance(loops, Mapping) or name not in loops:
+            wrong = f"loops has no {name}"
+        elif fn.value in of:
+            wrong = _unlike(of[fn.value].state_dict(), loops[name], f"loops.{name}")
+    remembered = checkpoint.get("ganzoo", {})
+    if wrong is None and "ganzoo" in checkpoint:
+        wrong = _unlike(
+            RECORD if isinstance(remembered, Mapping) and "seed" in remembered else {"format": 1}, remembered, "ganzoo"
+        )
+    for n, own in enumerate(remembered["own"] if wrong is None and "seed" in remembered else []):
+        wrong = wrong or _unlike({"histories": {}, "gradients": {}}, own, f"ganzoo.own[{n}]")
+    if wrong is not None:
+        raise InputError(f"{DAMAGED}: {wrong}")
+
+
+def check_optimizers(
+    states: Sequence[Any], schedules: Sequence[Any], fresh: Sequence[Optimizer], kept: Sequence[Any]
+) -> None:
+    """Refuses optimizer and schedule states that do not fit, which torch would find out in the middle of a step, or never.
+
+    Args:
+        states: ``checkpoint["optimizer_states"]``.
+        schedules: ``checkpoint["lr_schedulers"]``.
+        fresh: the run's optimizers.
+        kept: the states of the run's schedules.
+
+    Raises:
+        InputError: another number of optimizers, parameters of other shapes, values of another kind.
+    """
+    wrong = _unlike([], states, "optimizer_states") or _unlike([], schedules, "lr_schedulers")
+    if wrong is not None:
+        raise InputError(f"{DAMAGED}: {wrong}")
+    wrong = None if len(states) == len(fresh) else f"it holds {len(states)} optimizers, and the model has {len(fresh)}"
+    for n, (state, optimizer) in enumerate(zip(states, fresh, strict=False)):
+        wrong = wrong or _optimizer_unlike(state, optimizer, f"optimizer_states[{n}]")
+    for n, (state, usual) in enumerate(zip(schedules, kept, strict=False)):
+        if not isinstance(state, Mapping):
+            wrong = wrong or f"lr_schedulers[{n}] is of type {type(state).__name__}"
+            continue
+        shared = {name: value for name, value in usual.items() if name in state}
+        wrong = wrong or _unlike(shared, state, f"lr_schedulers[{n}]")
+    if wrong is not None:
+        raise InputError(f"the checkpoint does not fit, or is damaged inside: {wrong}")
+
+
+def _optimizer_unlike(state: Any, optimizer: Optimizer, where: str) -> str | None:
+    usual = optimizer.state_dict()
+    wrong = _unlike({"state": {}, "param_groups": []}, state, where)
+    if wrong or len(state["param_groups"]) != len(usual["param_groups"]):
+        return wrong or f"{where} has {len(state['param_groups'])} groups, and not {len(usual['param_groups'])}"
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for n, (group, mine) in enumerate(zip(state["param_groups"], usual["param_groups"], strict=True)):
+        here = f"{where}.param_groups[{n}]"
+        if not isinstance(group, Mapping):
+            return f"{here} is of type {type(group).__name__}"
+        if wrong := _unlike(
+            {name: value for name, value in mine.items() if name in ("lr", "params") or name in group}, group, here
+        ):
+            return wrong
+        if len(group["params"]) != len(mine["params"]):
+            return f"{here} has {len(group['params'])} parameters, and the player {len(mine['params'])}"
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    of = dict(zip(numbers, parameters, strict=True))
+    for number, values in state["state"].items():
+        if number not in of or not isinstance(values, Mapping):
+            return f"{where}.state[{number!r:.20}] is of no parameter"
+        for name, value in values.items():
+            if isinstance(value, Tensor) and (value.is_meta or value.layout is not torch.strided):
+                return f"{where}.state[{number}].{name} is a tensor without values, or of another layout"
+            like = type(optimizer).__name__ in ELEMENTWISE and name != "step"
+            if like and isinstance(value, Tensor) and value.shape != of[number].shape:
+                return f"{where}.state[{number}].{name} is {tuple(value.shape)}, and its weight {tuple(of[number].shape)}"
+            if not isinstance(value, Tensor | int | float | bool | NoneType):
+                return f"{where}.state[{number}].{name} is of type {type(value).__name__}"
+            if name == "step" and not (isinstance(value, Tensor | int | float) and 0 <= float(value) < float("inf")):
+                return f"{where}.state[{number}].step is {value!r:.40}"
+    return None
+
+
+def _unlike(usual: Any, found: Any, where: str) -> str | None:
+    """Where plain data are of another kind than usual: None if they are alike. ``None`` stands for anything."""
+    if usual is None:
+        return None
+    if isinstance(usual, Mapping):
+        if not isinstance(found, Mapping):
+            return f"{where} is of type {type(found).__name__}"
+        for name, value in usual.items():
+            if name not in found:
+                return f"{where} has no {name}"
+            if wrong := _unlike(value, found[name], f"{where}.{name}"):
+                return wrong
+        return None
+    if isinstance(usual, list | tuple):
+        if not isinstance(found, list | tuple):
+            return f"{where} is of type {type(found).__name__}"
+        if usual and isinstance(usual[0], bool | int | float):
+            return next(filter(None, (_unlike(usual[0], each, where) for each in found)), None)
+        return None
+    if isinstance(usual, bool):
+        return None if isinstance(found, bool) or found is None else f"{where} is {found!r:.40}"
+    if isinstance(usual, int | float | Tensor):
+        if isinstance(found, Tensor) and found.numel() == 1 and not found.is_meta:
+            found = found.item()
+        number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
+        whole = (
+            not isinstance(usual, int) or where.rpartition(".")[2] not in COUNTS or (isinstance(found, int) and found >= 0)
+        )
+        return None if number and whole else f"{where} is {found!r:.40}"
+    return None if isinstance(found, type(usual)) else f"{where} is of type {type(found).__name__}"
 
 
 def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], within: bool, order: bool = True) -> None:
@@ -93,6 +246,37 @@ def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], 
     say(f"not as in the checkpoint: {', '.join(changed)}")
 
 
+def say_other_length(before: int | None, now: int) -> None:
+    """Says that the training ends at another step than was said when the checkpoint was written.
+
+    Args:
+        before: steps of the whole training then; None where nothing in it depended on its length.
+        now: steps of the whole training now.
+    """
+    if before is not None and before != now:
+        say(
+            f"the training was to have {before} steps and now has {now}: what follows the share that is done (rates, "
+            f"weights of losses) jumps here, and the result is not that of {now} steps from the beginning"
+        )
+
+
+def say_standing_still(rates: Mapping[str, Sequence[float]], epoch: int) -> bool:
+    """Says which players' learning rates are 0; whether there are any.
+
+    Args:
+        rates: of each player's parameter groups.
+        epoch: that begins.
+    """
+    still = [name for name, each in rates.items() if each and max(each) <= 0]
+    if still:
+        nothing = "nothing" if len(still) == len(rates) else "by these players nothing"
+        say(
+            f"epoch {epoch}: the learning rate of {' and '.join(still)} is 0, where the schedule has come to its end, and "
+            f"{nothing} will be learned: give a longer schedule, or end the training before"
+        )
+    return bool(still)
+
+
 def beginning(trainer: L.Trainer) -> tuple[int, int]:
     """Where a training loader that is made now begins: at :func:`place` where a run is taken up, else with the epoch."""
     if trainer.fit_loop.restarting:
@@ -108,7 +292,15 @@ def validation_due(trainer: L.Trainer) -> bool:
     return bool(ending and fetcher is not None and trainer.training and loop._should_check_val_fx(fetcher))
 
 
-def mend(loops: dict[str, Any], trainer: L.Trainer, due: bool) -> None:
+def validation_done(trainer: L.Trainer) -> bool:
+    """Whether the batch in hand is done and the validation that followed it too, and Lightning has counted both."""
+    loop: Any = trainer.fit_loop.epoch_loop
+    done, fetcher = loop.batch_progress, trainer.fit_loop._data_fetcher
+    counted = done.current.ready == done.current.completed > 0 and loop._batches_that_stepped == done.total.completed
+    return bool(counted and fetcher is not None and loop._should_check_val_fx(fetcher))
+
+
+def mend(loops: dict[str, Any], trainer: L.Trainer, due: bool, done: bool = False) -> None:
     """Tells Lightning 2.6 of some moments as of others, from which it goes on exactly.
 
     - An epoch that had been announced and not begun is announced again.
@@ -121,6 +313,7 @@ def mend(loops: dict[str, Any], trainer: L.Trainer, due: bool) -> None:
         loops: ``checkpoint["loops"]``; changed in place.
         trainer: that goes on.
         due: whether a validation was to follow (:func:`validation_due`).
+        done: whether one had followed (:func:`validation_done`). Passing it over, Lightning counts the batch again.
     """
     fit = loops.get("fit_loop", {})
     epochs, batches = fit.get("epoch_progress"), fit.get("epoch_loop.batch_progress")
@@ -148,6 +341,8 @@ def mend(loops: dict[str, Any], trainer: L.Trainer, due: bool) -> None:
         for count in ("current", "total"):
             batches[count]["completed"] += 1
         left = True
+    elif done and now["started"] > now["processed"] and not left:
+        steps["_batches_that_stepped"] = steps.get("_batches_that_stepped", 1) - 1
     if left:
         for count in ("current", "total"):
             validation[count].update(ready=1, started=1, processed=0, completed=0)

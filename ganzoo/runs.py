@@ -1,19 +1,21 @@
 """The folders of runs and the checkpoints in them. Everything here raises InputError for what the user can mend."""
 
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
+from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.errors import InputError
 from ganzoo.hyperparameters import PlainHyperparameters, check_class
 from ganzoo.parts import find_class
+from ganzoo.say import say
+from ganzoo.trust import is_trusted
 
 
 def run_name(configs: list[str], config: Namespace) -> str:
@@ -96,19 +98,95 @@ def find_checkpoint(given: str | None, root: Path) -> str | None:
     return given
 
 
-def read_checkpoint(path: str, weights_only: bool) -> dict[str, Any]:
-    """A checkpoint of Lightning's, its tensors left on the disk until they are used."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=weights_only, mmap=True)
-    except PermissionError as error:
-        raise InputError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    except UnpicklingError as error:
-        raise InputError(f"{path} holds more than weights: give --weights_only false if you trust it") from error
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise InputError(f"{path} is damaged, or is no checkpoint") from error
-    if not isinstance(found, dict) or "state_dict" not in found:
-        raise InputError(f"{path} is not a checkpoint of Lightning's: it has no state_dict")
-    return found
+def newest_whole(folder: Path, pattern: str, damaged: Path, weights_only: bool) -> Path | None:
+    """The checkpoint written last of those that can be read; None where there is none.
+
+    Args:
+        folder: to look in.
+        pattern: of the files in it.
+        damaged: one that cannot be read; another name of the same file is passed over too.
+        weights_only: read weights and plain data only.
+    """
+    found = sorted(folder.glob(pattern), key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), reverse=True)
+    for path in found:
+        with suppress(InputError):
+            if not path.samefile(damaged):
+                read_checkpoint(path, weights_only)
+                return path
+    return None
+
+
+def with_option(args: Sequence[str], option: str, value: str) -> list[str]:
+    """The arguments with another value of an option, which is added where it is not among them."""
+    kept: list[str] = []
+    skip = False
+    for arg in args:
+        if not skip and arg != option and not arg.startswith(f"{option}="):
+            kept.append(arg)
+        skip = not skip and arg == option
+    return [*kept, option, value]
+
+
+def is_finished(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int) -> str | None:
+    """Why a run from this checkpoint would do nothing, and which option changes that; None if it goes on."""
+    fit = _within(checkpoint, "loops", "fit_loop")
+    epochs = _within(fit, "epoch_progress", "current")
+    batches = _within(fit, "epoch_loop.batch_progress")
+    done = epochs.get("processed")
+    done = done if isinstance(done, int) else 0  # else it is refused later, where all of it is looked at
+    if epochs.get("started") == done and not batches.get("is_last_batch", True):
+        done -= 1  # the epoch that a run was in which was stopped by its number of steps
+    if max_epochs is not None and 0 <= max_epochs <= done:
+        return f"all {max_epochs} epochs are done in this checkpoint: a greater --trainer.max_epochs goes on"
+    if max_steps >= 0 and checkpoint.get("global_step", 0) >= max_steps:
+        return f"all {max_steps} steps are done in this checkpoint: a greater --trainer.max_steps goes on"
+    return None
+
+
+def _within(values: Any, *names: str) -> dict[str, Any]:
+    for name in names:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return dict(values) if isinstance(values, Mapping) else {}
+
+
+def came_from_reading(error: BaseException) -> bool:
+    """Whether an error was raised while Lightning took up a checkpoint's state."""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename.endswith("checkpoint_connector.py") and "re" in code.co_name:  # restore, resume
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def start_from(model: L.LightningModule, path: str, weights_only: bool) -> None:
+    """Gives a model the weights of a checkpoint, and nothing else of it: the training begins at its first step.
+
+    Averaged weights and what an image pool holds are left out: both begin anew.
+
+    Raises:
+        InputError: no such file; a weight that one of the two has not, or that is of another shape.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"--init_from {path}: there is no such file")
+    found = read_checkpoint(path, weights_only)["state_dict"]
+    there, here = (
+        {k: v for k, v in weights.items() if not k.endswith("_extra_state") and not k.startswith("averaged.")}
+        for weights in (found, model.state_dict())
+    )
+    wrong = []
+    for name in dict.fromkeys([*here, *there]):
+        shapes = [tuple(weights[name].shape) if name in weights else None for weights in (there, here)]
+        if shapes[0] != shapes[1]:
+            wrong.append(f"{name} is {shapes[0] or 'not there'}, and {shapes[1] or 'not'} in this {type(model).__name__}")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise InputError(
+            f"--init_from {path} has other weights than the model: {wrong[0]}{more}: give the same model options"
+        )
+    model.load_state_dict(there, strict=False)
+    say(f"the weights are those of {path}; optimizers, schedules and counts begin anew")
 
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:
@@ -128,8 +206,8 @@ def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) 
         return
     kind = type(model)
     saved = dict(checkpoint.get("hyper_parameters") or {})
-    saved_class = saved.get("_class_path", "another model")
-    if saved_class.rpartition(".")[2] != kind.__qualname__ or find_class(saved_class, L.LightningModule) is not kind:
+    saved_class = str(saved.get("_class_path", "another model"))
+    if saved_class.rpartition(".")[2] != kind.__qualname__ or not _is(saved_class, kind):
         raise InputError(f"{path} is of {saved_class}, and the model is {kind.__name__}")
     differing = [f"{k} {saved[k]} there and {v} here" for k, v in model.hparams.items() if k in saved and saved[k] != v]
     first = min(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
@@ -137,3 +215,8 @@ def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) 
         f"{path} is of another {kind.__name__}: "
         + (", ".join(differing) or f"{first} is {there.get(first)} there and {here.get(first)} here")
     )
+
+
+def _is(path: Any, kind: type) -> bool:
+    # a checkpoint's own word, which imports nothing of somebody else's
+    return isinstance(path, str) and is_trusted(path) and find_class(path, L.LightningModule) is kind

@@ -380,7 +380,7 @@ def test_a_module_of_one_s_own_that_does_not_import(capsys):
 def test_a_plug_in_is_imported_and_one_that_fails_is_named(capsys, monkeypatch):
     Path("a_plugin.py").write_text("from test_cli import Toy\nclass PluggedIn(Toy):\n    pass\n")
     found = [EntryPoint("mine", "a_plugin", "ganzoo.plugins")]
-    monkeypatch.setattr("ganzoo.command.entry_points", lambda group: found)
+    monkeypatch.setattr("ganzoo.command.plugins", lambda: found)
     assert main(["fit", "--model", "PluggedIn", "--data", "ToyData", "--trainer.max_epochs", "1"]) == 0
     found.append(EntryPoint("theirs", "no_such_plugin", "ganzoo.plugins"))
     assert "the plug-in 'theirs' (no_such_plugin) cannot be imported" in error(capsys, "fit")

@@ -51,7 +51,10 @@ ALLOWED = {
     "noise": set(),
     "ema": {"errors", "ranges"},
     "resume": {"errors", "say"},
-    "hyperparameters": {"errors", "parts", "ranges", "say"},
+    "trust": {"errors"},
+    "processes": set(),
+    "checkpoint_io": {"errors", "files"},
+    "hyperparameters": {"checkpoint_io", "errors", "parts", "ranges", "say", "trust"},
     "optimizers": {"errors", "parts", "schedules"},
     "adversarial": {
         "ema",
@@ -71,9 +74,22 @@ ALLOWED = {
     "models": LEAVES | {"adversarial", "networks", "models"},
     "data": {"download", "errors", "generative", "images", "data", "prediction", "ranges", "resume", "say"},
     "judging": {"errors", "generative", "images", "noise", "ranges", "say"},
-    "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics"},
-    "evaluation": {"catalogue", "command", "data", "errors", "evaluation", "explain", "files", "generative", "images"}
-    | {"judging", "lightning_log", "merge", "metrics", "parts", "ranges", "runs", "say", "sheets", "yaml_text"},
+    "callbacks": LEAVES | {"callbacks", "files", "judging", "metrics", "processes"},
+    "evaluation": {"catalogue", "checkpoint_io", "command", "data", "errors", "evaluation", "explain", "files", "generative"}
+    | {
+        "images",
+        "judging",
+        "lightning_log",
+        "merge",
+        "metrics",
+        "parts",
+        "ranges",
+        "runs",
+        "say",
+        "sheets",
+        "trust",
+        "yaml_text",
+    },
     "yaml_text": {"errors"},
     "merge": {"catalogue", "errors", "yaml_text"},
 }

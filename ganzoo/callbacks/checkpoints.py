@@ -1,6 +1,7 @@
 """Lightning's ModelCheckpoint for modules that step their optimizers by hand."""
 
 import os
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ganzoo.errors import InputError
 from ganzoo.files import beside
+from ganzoo.say import say
 
 
 class Checkpoints(ModelCheckpoint):
@@ -76,19 +78,36 @@ class Checkpoints(ModelCheckpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves when a step or a time is due."""
+        self._validated = False
         # For manual optimization Lightning has another branch, without time intervals and with a warning of twenty
         # lines. All that it asks of the module is this attribute.
         automatic: Any = SimpleNamespace(automatic_optimization=True)
         super().on_train_batch_end(trainer, automatic, outputs, batch, batch_idx)
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Finds the folder."""
+        super().setup(trainer, pl_module, stage)
+        self._saved_at = (-1, -1)
+        self._validated = False
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Saves, if a validation is the time for it."""
+        self._validated = True
+        super().on_validation_end(trainer, pl_module)
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves the last state, whichever step the training ended on."""
-        if self.save_last and not self._should_skip_saving_checkpoint(trainer):
-            values = self._monitor_candidates(trainer)
-            values["epoch"] = values["epoch"] - 1  # Lightning has begun to count the next
-            if self.save_last == "link":
-                self._save_topk_checkpoint(trainer, values)
-            self._save_last_checkpoint(trainer, values)
+        """Saves the last state, whichever step the training ended on.
+
+        Also where that step is saved already: what was saved before its validation, or before the end of its epoch, would
+        say that these are still to come.
+        """
+        if trainer.fast_dev_run or not self.save_last or self._saved_at == _place(trainer):  # type: ignore[attr-defined]
+            return
+        values = self._monitor_candidates(trainer)
+        values["epoch"] = values["epoch"] - 1  # Lightning has begun to count the next
+        if self.save_last == "link":
+            self._save_topk_checkpoint(trainer, values)
+        self._save_last_checkpoint(trainer, values)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Saves when the training was interrupted between two steps.
@@ -99,11 +118,58 @@ class Checkpoints(ModelCheckpoint):
         step = trainer.fit_loop.epoch_loop.batch_progress.current
         whole = step.ready == step.processed and trainer.world_size == 1  # type: ignore[attr-defined]
         if isinstance(exception, SIGTERMException) or (isinstance(exception, KeyboardInterrupt) and whole):
+            if trainer.validating and not self._validated:  # which is to be made up for
+                left: Any = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+                left.current.ready, left.is_last_batch = max(left.current.ready, 1), False
             super().on_exception(trainer, pl_module, exception)
 
     def _monitor_candidates(self, trainer: L.Trainer) -> dict[str, Any]:
         # the logged "step" is a logger's x-axis, and may be that of an earlier round
         return {**super()._monitor_candidates(trainer), "step": torch.tensor(trainer.global_step)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with the best checkpoints so far, which stay where they are: in the folder of the run that left them.
+
+        Lightning forgets their scores where the folder is another, and each run has its own.
+
+        Raises:
+            InputError: the checkpoint holds something else in this place.
+        """
+        scores, best = state_dict.get("best_k_models", {}), state_dict.get("best_model_path", "")
+        if not isinstance(scores, dict) or not isinstance(best, str):
+            raise InputError("the checkpoint is damaged inside: what it says of the best checkpoints is of another kind")
+        if self.dirpath == state_dict.get("dirpath"):
+            super().load_state_dict(state_dict)
+            return
+        found = {path: score for path, score in scores.items() if isinstance(score, torch.Tensor) and os.path.exists(path)}
+        gone = [path for path in scores if path not in found]
+        if gone:
+            say(f"the best checkpoint so far is gone, and no longer counts: {', '.join(map(str, gone))}")
+        ranked = sorted(found, key=lambda path: float(found[path]), reverse=self.mode == "max")
+        if self.save_top_k >= 0:
+            ranked = ranked[: self.save_top_k]
+        self.best_k_models = {path: found[path] for path in ranked}
+        if ranked:
+            self.best_model_path, self.best_model_score = ranked[0], found[ranked[0]]
+            self.kth_best_model_path, self.kth_value = ranked[-1], found[ranked[-1]]
+        elif self.monitor is None:
+            self.best_model_path = best  # the newest
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        super()._save_checkpoint(trainer, filepath)
+        self._saved_at = _place(trainer)
+
+    def _format_checkpoint_name(
+        self,
+        filename: str | None,
+        metrics: dict[str, Any],
+        prefix: str | None = None,
+        auto_insert_metric_name: bool = True,
+    ) -> str:
+        # the name of a metric may hold a slash (val/l1), which would make a folder of it
+        if filename and auto_insert_metric_name:
+            filename = re.sub(r"\{([^{}:]*)", lambda found: f"{found[1].replace('/', '_')}={found[0]}", filename)
+        return super()._format_checkpoint_name(filename, metrics, prefix, auto_insert_metric_name=not filename)
 
     @staticmethod
     def _link_checkpoint(trainer: L.Trainer, filepath: str, linkpath: str) -> None:
@@ -115,3 +181,8 @@ class Checkpoints(ModelCheckpoint):
                 except OSError:  # a file system without hard links
                     shutil.copy(filepath, part)
         trainer.strategy.barrier()
+
+
+def _place(trainer: L.Trainer) -> tuple[int, int]:
+    """The step, and how many epochs are done: at the end of the last epoch another than before it."""
+    return trainer.global_step, trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]

@@ -11,7 +11,11 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.seed import pl_worker_init_function
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
+
+from ganzoo.errors import InputError
+from ganzoo.processes import PATIENCE, end_launched, until_it_trains
 
 
 class StopOnSignal(L.Callback):
@@ -34,16 +38,29 @@ class StopOnSignal(L.Callback):
         self._asked = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Has the workers of all loaders started with signals ignored."""
+        """Has the workers of all loaders started with signals ignored, and the process end at once until it trains."""
         self._asked = False
+        # Lightning's, which talks to the other processes in the middle of whatever they do
+        trainer._signal_connector._sigterm_notifier_fn = until_it_trains()  # type: ignore[assignment, method-assign]
         given = trainer.strategy.process_dataloader
         if not (isinstance(given, partial) and given.func is _shielded):
             shielded = partial(_shielded, given, trainer.global_rank)
             trainer.strategy.process_dataloader = shielded  # type: ignore[method-assign]
 
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Ends the other processes where this one fails, before they notice that it is gone and say so at length.
+
+        Where it fails because another is gone, that one has the reason.
+        """
+        if not trainer.is_global_zero or isinstance(exception, SIGTERMException | KeyboardInterrupt):
+            return
+        own = isinstance(exception, InputError | SystemExit)
+        failed = end_launched(trainer.strategy.launcher, 0 if own else PATIENCE)
+        if failed is not None and not own:
+            raise InputError(f"another process of this run has failed, with exit code {failed}") from exception
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Takes the signals over; Lightning gives them back when the trainer is done."""
-        self._asked = trainer.received_sigterm  # while the first workers started
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, partial(self._note, trainer))

@@ -1,5 +1,6 @@
 """The arguments of ``ganzoo evaluate``."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from ganzoo.catalogue import did_you_mean
@@ -28,11 +29,12 @@ LEAST = {
 }
 
 
-def parser() -> Parser:
+def parser(args: Sequence[str] = ()) -> Parser:
     made = make_parser(
         "evaluate",
         "Measures the pictures of a model, or of a folder, against real ones. Prints a table, and writes a JSON file with "
         "the figures and the whole protocol.",
+        args,
     )
     usual = Settings()
     made.add_argument("fake", type=str, help="A checkpoint, or a folder of pictures.")

@@ -28,6 +28,7 @@ def run(args: Sequence[str]) -> int:
         "classifier",
         "Trains a small classifier of labelled pictures, on the processor. It is a feature extractor: `ganzoo evaluate ... "
         "--extractor FILE`.",
+        args,
     )
     parser.add_argument("--out", type=str, required=True, help="The file to write; it must be new.")
     parser.add_argument("--epochs", type=Size, default=5, help="Of the training.")

@@ -1,9 +1,8 @@
 """What the commands that are not Lightning's have in common: their options, the data of a config, and stopping."""
 
 import argparse
-import os
+import re
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -27,19 +26,27 @@ from ganzoo.explain import refused_argument
 from ganzoo.files import beside
 from ganzoo.lightning_log import filter_log
 from ganzoo.merge import compose, known_of, merge, read_config, refuse_nulls
+from ganzoo.trust import look_here_last
 from ganzoo.yaml_text import to_yaml
 
 STAGES = {"train": "fit", "val": "validate", "test": "test"}
 MOST = 2**63 - 1  # of a whole number that torch takes
 
 
-def make_parser(command: str, description: str) -> Parser:
-    """A parser with ``--data`` and ``--config``, to which a command adds its own; classes are known by short names."""
+def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Parser:
+    """A parser with ``--data`` and ``--config``, to which a command adds its own; classes are known by short names.
+
+    Args:
+        command: its name.
+        description: what it does.
+        args: what the user wrote. Modules of the current folder can be imported where it names a class or a config: a
+            checkpoint alone, in a folder that somebody else has made, must not reach them.
+    """
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
     filter_log()
-    if os.getcwd() not in sys.path:  # an installed command does not look for modules where it stands
-        sys.path.insert(0, os.getcwd())
+    if _names_own(args):
+        look_here_last()
     import_classes()
     parser = Parser(
         prog=f"ganzoo {command}",
@@ -51,6 +58,12 @@ def make_parser(command: str, description: str) -> Parser:
     parser.add_argument("-c", "--config", type=str | None, default=None, help="A config's name, or a YAML file: its data.")
     parser.add_lightning_class_args(L.LightningDataModule, "data", subclass_mode=True, required=False)
     return parser
+
+
+def _names_own(args: Sequence[str]) -> bool:
+    values = [arg.rpartition("=")[2] for arg in args]
+    dotted = any(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value) and not Path(value).exists() for value in values)
+    return dotted or value_of(args, "--config", "-c") is not None
 
 
 def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:

@@ -41,6 +41,7 @@ from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure
 from ganzoo.metrics.quality import Settings
 from ganzoo.metrics.statistics import SAME_FEATURES, Statistics
 from ganzoo.say import say
+from ganzoo.trust import check_trusted
 
 DTYPE = "features float32, statistics float64"
 
@@ -79,7 +80,7 @@ class Plan:
     """
 
     def __init__(self, args: Sequence[str]) -> None:
-        self.args, self.parser = args, parser()
+        self.args, self.parser = args, parser(args)
         self.left_out: dict[str, str] = {}
         self.given = given = self._read(for_model=False)
         for option, least in LEAST.items():
@@ -127,6 +128,7 @@ class Plan:
             own = run_config(Path(words[0]))
             if own is not None and (for_model or changed or len(words) == 1):
                 data = section("data", own)
+                check_trusted(data, str(own), f"give it yourself: --config {own}")
         return read(self.parser, self.args, data)
 
     def _get_split(self) -> Split:
@@ -161,7 +163,7 @@ class Plan:
             raise InputError(f"{path}: there is no such checkpoint, and no such folder of pictures")
         if path.suffix.lower() in EXTENSIONS:
             raise InputError(f"{path} is one picture: give the folder of many, or a checkpoint")
-        trained = load(path, given.model, given.raw, given.weights_only)
+        trained = load(path, given.model, given.raw, given.weights_only, value_of(self.args, "--config", "-c"))
         trained.module.to(self.device)
         self.trainer.strategy.connect(trained.module)
         trained.module.trainer = self.trainer

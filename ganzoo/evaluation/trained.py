@@ -12,11 +12,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo.catalogue import did_you_mean
+from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.errors import InputError, one_line
 from ganzoo.evaluation.options import section
 from ganzoo.generative import Sampler
 from ganzoo.parts import find_class
-from ganzoo.runs import read_checkpoint
+from ganzoo.trust import check_trusted, class_paths
 
 LONGEST = 160  # letters of another library's reason
 
@@ -57,7 +58,9 @@ def run_config(checkpoint: Path) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def load(path: Path, model: str | None = None, raw: bool = False, weights_only: bool = True) -> Trained:
+def load(
+    path: Path, model: str | None = None, raw: bool = False, weights_only: bool = True, config: str | None = None
+) -> Trained:
     """A model from a checkpoint of Lightning's.
 
     Args:
@@ -65,13 +68,25 @@ def load(path: Path, model: str | None = None, raw: bool = False, weights_only: 
         model: the class, if the checkpoint does not say: a dotted path, or the name of a class that is imported.
         raw: drop the averaged weights, if there are any.
         weights_only: read weights and plain data only.
+        config: that the user gave: the classes that it names may be imported. Those that only the checkpoint names, or a
+            config beside it, must be ganzoo's or an installed plug-in's (``ganzoo.trust``).
 
     Raises:
         InputError: no checkpoint, a class that cannot be found, or one that the checkpoint does not fit.
     """
     checkpoint = read_checkpoint(str(path), weights_only)
-    hyper, config = checkpoint.get("hyper_parameters") or {}, run_config(path)
-    told: dict[str, Any] = (section("model", config) if config else None) or {}
+    hyper, own = checkpoint.get("hyper_parameters") or {}, run_config(path)
+    told: dict[str, Any] = (section("model", own) if own else None) or {}
+    for each in class_paths(section("model", config)) if config else ():
+        if "." in each:
+            find_class(each, object)
+    if model is not None:
+        named(model)
+    advice = f"give --model {hyper.get('_class_path') or 'my_module.MyGAN'}"
+    advice += f", or the run's config: --config {own}" if own else ", or the run's config: --config config.yaml"
+    check_trusted({k: v for k, v in hyper.items() if k != "_class_path" or model is None}, str(path), advice)
+    if not hyper and own:
+        check_trusted({k: v for k, v in told.items() if k != "class_path" or model is None}, str(own), advice)
     name = model or hyper.get("_class_path") or told.get("class_path")
     if name is None:
         raise InputError(f"{path} does not say which class it is of: give --model GAN, or --model my_module.MyGAN")
