@@ -60,7 +60,10 @@ def read_checkpoint(path: str | Path, weights_only: bool = True) -> dict[str, An
     except PermissionError as error:
         raise InputError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     except UnpicklingError as error:
-        raise InputError(f"{path} holds more than weights: give --weights_only false if you trust it") from error
+        raise InputError(
+            f"{path} holds more than weights and plain data, and was not loaded, because it could run code: give "
+            "--weights_only false if you trust it"
+        ) from error
     except Exception as error:  # torch raises half a dozen kinds for a damaged file
         raise InputError(f"{path} is damaged, or is no checkpoint") from error
     if not isinstance(found, dict) or "state_dict" not in found:
