@@ -113,11 +113,13 @@ def each(inputs: Inputs, translate: Callable[[Tensor], Tensor], model: Translato
         InputError: other channels, or images that are not floats.
     """
     outputs = []
+    network: Any = model
+    weights = next(network.parameters(), torch.zeros(()))  # of another type under precision bf16-true and 64-true
     for image, name, output in zip(inputs.x, inputs.name, inputs.output, strict=True):
         expect_shape(argument, (channels, *image.shape[1:]), image[None])
         padded, rows, columns = padded_to(image[None], model.size_multiple, model.least_size)
         with own_noise(noise_seed(name or output), image.device):
-            outputs.append(translate(padded)[0, :, rows, columns])
+            outputs.append(translate(padded.to(weights.dtype))[0, :, rows, columns])
     if len({image.shape for image in outputs}) == 1:
         return torch.stack(outputs)
     return outputs

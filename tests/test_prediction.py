@@ -69,6 +69,13 @@ def test_a_size_that_the_network_takes_is_not_touched():
     assert torch.allclose(made, model.G(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("model", [pix2pix, cyclegan])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_images_come_in_the_type_of_the_weights(model, kind):
+    (made,) = model().to(kind).predict_step(inputs(images((16, 16))), 0)
+    assert made.dtype == torch.float32
+
+
 # -- an image's translation is its own ------------------------------------------------------------------------------------
 
 
