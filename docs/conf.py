@@ -1,5 +1,6 @@
 """Sphinx: ``sphinx-build -W -b html docs docs/_build/html``."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -26,3 +27,13 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 # as a list in the class, or a NamedTuple's fields would be described twice
 napoleon_use_ivar = True
+
+
+def _plain_numbers(app, what, name, obj, options, signature, returned):
+    """A number with a range is a plain number in a signature: sphinx does not parse ``float in [0, 1)``."""
+    return signature and re.sub(r"~?jsonargparse\.typing\.(int|float) in [\[(][^\])]*[\])]", r"\1", signature), returned
+
+
+def setup(app):
+    """Sphinx calls this."""
+    app.connect("autodoc-process-signature", _plain_numbers)

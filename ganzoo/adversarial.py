@@ -508,6 +508,7 @@ class AdversarialModule(PlainHyperparameters):
     def on_train_start(self) -> None:
         """Agrees with the other processes on the seed, and goes on with the gradients of an open window."""
         self._checked = False
+        self._round = _NO_ROUND  # a trial of Lightning's tuner had a first batch too
         if self._seed is None:
             self._seed = self.trainer.strategy.broadcast(torch.initial_seed() % 2**63)
         if self.averaged is not None:

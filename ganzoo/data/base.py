@@ -88,6 +88,18 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         self.origin = ""
         self._is_set_up = False
 
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch of each process. One that Lightning's BatchSizeFinder tries is at most the training set."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        # the finder doubles it until memory ends, and past the end of a small set there is no batch to try
+        if vars(self).get("_is_set_up") and self.trainer is not None and self.train_set is not None:
+            size = max(1, min(size, len(self.train_set) // self.trainer.world_size))  # type: ignore[arg-type]
+        self._batch_size = size
+
     @abstractmethod
     def splits(self) -> Splits:
         """The datasets to train on, to validate on and to test on; None where there is none.

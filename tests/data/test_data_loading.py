@@ -7,13 +7,14 @@ import lightning.pytorch as L
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import BatchSizeFinder, ModelCheckpoint
 
 from ganzoo.data import Digits
 from ganzoo.data.base import ImageDataModule, InMemory
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages, as_float
 from ganzoo.data.sampling import Augmented, EpochSampler, unchanged
 from ganzoo.errors import InputError
+from ganzoo.models import GAN
 
 
 def noisy(sample: LabelledImages, rng: np.random.Generator) -> LabelledImages:
@@ -244,3 +245,14 @@ def test_a_set_that_is_not_augmented_begins_no_random_numbers(monkeypatch):
     items = InMemory(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), torch.arange(5))
     plain = Augmented(items, unchanged, 0)
     assert [int(plain[3, i].x) for i in range(5)] == [int(plain[i].y) for i in range(5)] == list(range(5))
+
+
+@pytest.mark.parametrize(("mode", "found"), [("power", 1266), ("binsearch", 1202)])  # less 5 %, which is its own margin
+def test_lightnings_search_for_a_batch_size_ends_at_the_size_of_the_set(mode, found, tmp_path):
+    data = Digits()
+    finder = BatchSizeFinder(mode=mode, init_val=512)
+    played = trainer(tmp_path, max_epochs=1, callbacks=[finder])
+    played.fit(GAN(shape=(1, 8, 8), hidden=4), data)
+    assert len(data.train_set) == 1266
+    assert data.batch_size == found
+    assert played.global_step == 1  # the trials' steps are forgotten, and the training's are not
