@@ -191,7 +191,7 @@ def table() -> list[str]:
     rows = recorded()
     head = ["training", "number", "runs", "median", "worst", "bound", "distance, sd"]
     lines = [head, ["---"] * len(head)]
-    for training in load().values():
+    for _, training in sorted(load().items()):
         lines += [
             summary(training, name, rows) for name in training.limits if any(r["training"] == training.name for r in rows)
         ]

@@ -69,7 +69,15 @@ class Quick(DANN):
         return []
 
 
-def accuracies(seed: int, lambda_max: float, on_target: bool = False) -> dict[str, float]:
+class Flipped(Quick):
+    """Broken: the gradient is not reversed."""
+
+    @property
+    def reach(self) -> float:
+        return -super().reach
+
+
+def accuracies(seed: int, lambda_max: float, on_target: bool = False, kind: type[DANN] = Quick) -> dict[str, float]:
     train, test = parts()
     labelled = train.target if on_target else train.source
 
@@ -78,7 +86,7 @@ def accuracies(seed: int, lambda_max: float, on_target: bool = False) -> dict[st
         return Two(labelled[i], train.y[i], train.target[j])
 
     torch.manual_seed(seed)
-    model = Quick((3, SIZE, SIZE), 10, NormedFamily((16, 32), 64, dropout=0.0), lambda_max=lambda_max)
+    model = kind((3, SIZE, SIZE), 10, NormedFamily((16, 32), 64, dropout=0.0), lambda_max=lambda_max)
     trained(model, stream(draw, STEPS, 64, seed))
     with torch.no_grad():
         told = []
@@ -103,7 +111,7 @@ def accuracies(seed: int, lambda_max: float, on_target: bool = False) -> dict[st
 )
 def an_adaptation(seed):
     """Adapted, the source alone, and the reversal's sign flipped."""
-    alone, adapted, flipped = (accuracies(seed, strength) for strength in (0.0, 1.0, -1.0))
+    alone, adapted, flipped = accuracies(seed, 0.0), accuracies(seed, 1.0), accuracies(seed, 1.0, kind=Flipped)
     return {
         "target": adapted["target"],
         "won": adapted["target"] - alone["target"],

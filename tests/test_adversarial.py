@@ -436,7 +436,7 @@ def test_load_from_checkpoint_refuses_code(tmp_path):
             return (eval, ("__import__('pathlib').Path('pwned').touch()",))
 
     torch.save({"state_dict": {}, "hyper_parameters": {"x": Evil()}}, tmp_path / "evil.ckpt")
-    with pytest.raises(InputError, match="weights only"):
+    with pytest.raises(InputError, match="more than weights"):
         Keeper.load_from_checkpoint(tmp_path / "evil.ckpt")
 
 

@@ -640,7 +640,7 @@ def test_under_a_loss_scaler_a_gradient_may_overflow():
 
 @pytest.mark.parametrize("options", [{"every_n_steps": 0}, {"patience": 0}, {"n": 1}])
 def test_numbers_out_of_range(options):
-    with pytest.raises(InputError, match="Health needs"):
+    with pytest.raises(InputError, match=r"Health: (every_n_steps is 0|patience is 0|n is 1): give an int in"):
         Health(**options)
 
 

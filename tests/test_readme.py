@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from ganzoo import catalogue
 from ganzoo.cli import main
+from ganzoo.data import Digits
 from ganzoo.models import CGAN, GAN, LAPGAN, Pix2Pix
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -138,6 +140,10 @@ def beside_models() -> dict[str, Any]:
     return {"GAN": GAN, "Pix2Pix": Pix2Pix, "Size": Size, "AdversarialModule": AdversarialModule}
 
 
+def a_trainer_and_data() -> dict[str, Any]:
+    return {"Trainer": partial(L.Trainer, logger=False, enable_checkpointing=False), "GAN": GAN, "Digits": Digits}
+
+
 def a_checkpoint_of_gan_digits() -> dict[str, Any]:
     save(GAN(shape=(1, 8, 8), hidden=8), "runs/gan_digits/version_0/checkpoints/last.ckpt")
     return {}
@@ -189,6 +195,7 @@ AROUND = {
     "predict.md:": inputs_to_translate,
     "task_metrics.md:": pictures_of_three_classes,
     "your_own.md: class Small": beside_models,
+    "your_own.md: data = Digits()": a_trainer_and_data,
     "your_own.md: import torch": a_checkpoint_of_gan_digits,
     "cgan.md:": lambda: {"model": CGAN(shape=(1, 8, 8)), "torch": torch},
     "lapgan.md:": a_cascade,

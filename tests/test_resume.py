@@ -472,12 +472,12 @@ def test_overfitting_goes_on_from_an_epochs_end_only(tmp_path):
         run(model, Few(model), tmp_path, tmp_path / "few" / "epoch=0-step=2.ckpt", overfit_batches=3, max_epochs=2)
 
 
-def test_another_optimizer_in_the_code_is_refused(kept, tmp_path):
-    class Other(MODELS["GAN"]):
-        def player_optimizer(self, player, parameters):
-            return torch.optim.RMSprop(parameters, lr=1e-3, momentum=0.5)
+def test_another_optimizer_in_the_code_is_refused(kept, tmp_path, monkeypatch):
+    def other(self, player, parameters):
+        return torch.optim.RMSprop(parameters, lr=1e-3, momentum=0.5)
 
-    model = Other(**SMALL["GAN"])
+    model = build("GAN")
+    monkeypatch.setattr(type(model), "player_optimizer", other)
     with pytest.raises(InputError, match=r"trained by .*SGD.* and the players have .*RMSprop"):
         run(model, Few(model), tmp_path, kept / "end-0.ckpt")
 

@@ -1,6 +1,7 @@
 """What the commands that are not Lightning's have in common: their options, the data of a config, and stopping."""
 
 import argparse
+import os
 import re
 import signal
 import threading
@@ -62,7 +63,7 @@ def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Par
 
 def _names_own(args: Sequence[str]) -> bool:
     values = [arg.rpartition("=")[2] for arg in args]
-    dotted = any(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value) and not Path(value).exists() for value in values)
+    dotted = any(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value) and not os.path.exists(value) for value in values)
     return dotted or value_of(args, "--config", "-c") is not None
 
 

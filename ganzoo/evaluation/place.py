@@ -41,16 +41,15 @@ def place(given: str | None, usual: Path, result: Result, sheet: bool, judged: P
     except OSError as error:
         raise InputError(f"cannot write into {out.parent}: {error.strerror}; give another --out") from error
     refuse_unwritable(out, "--out")
+    refuse_unwritable(_sheet(out), "--out")
     number = 1
     while given is None and _taken(out, result, sheet):
         number += 1
         out = usual.with_name(f"{usual.stem}_{number}{usual.suffix}")
     if taken := _taken(out, result, sheet):
         raise InputError(f"--out {taken} is there, and no earlier result of this measurement: give another, or remove it")
-    if sheet:
-        refuse_unwritable(_sheet(out), "--out")
-        if judged is not None and judged.resolve() in _sheet(out).resolve().parents:
-            raise InputError(f"--out: {_sheet(out)} would be among the pictures of {judged}: give a name outside of it")
+    if sheet and judged is not None and judged.resolve() in _sheet(out).resolve().parents:
+        raise InputError(f"--out: {_sheet(out)} would be among the pictures of {judged}: give a name outside of it")
     return out, _sheet(out)
 
 

@@ -16,7 +16,7 @@ def train(tmp_path, progress: Progress, **options) -> None:
 def test_a_file_gets_one_line_of_a_short_training(tmp_path, capsys):
     train(tmp_path, Progress(plain_interval=LIMIT))  # short beside the interval, on any machine
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("epoch 1  step 8  discriminator/loss ")
+    assert line.startswith("epoch 2/2  step 8  discriminator/loss ")
     assert "  generator/loss " in line
     assert "v_num" not in line
 
@@ -32,7 +32,9 @@ def test_a_terminal_gets_the_bar(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich asks for itself
     train(tmp_path, Progress(plain_interval=0))
     written = capsys.readouterr().out
-    assert "Epoch 1/1" in written
+    assert "Epoch 1/2" in written
+    assert "Epoch 2/2" in written
+    assert "Epoch 0/" not in written
     assert "step 8" not in written
 
 
