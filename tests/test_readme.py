@@ -184,7 +184,7 @@ def nothing() -> dict[str, Any]:
 AROUND = {
     "README.md: fake = self.G(x)": in_a_training_step,
     "README.md: # my_gan.py": nothing,
-    "README.md: from torchvision.io": in_the_readme,
+    "README.md: from ganzoo import Pix2Pix": in_the_readme,
     "data.md: from ganzoo.data import Maps": the_world,
     "data.md: from ganzoo.data.base import": nothing,
     "extractors.md:": pictures_for_efflite0,
