@@ -710,7 +710,7 @@ def operations(**options):
     return counter.get_total_flops()
 
 
-@bounded(median_of=3, of_one_scale="< 0.8", of_one_scale_broken="> 1")
+@bounded(of_one_scale="< 0.8", of_one_scale_broken="> 1")
 def a_pyramid_beside_one_scale(seed):
     """Distances over that of one scale of the same budget, which is 50; real pictures have 0.4, enlarged ones 2.9.
 
