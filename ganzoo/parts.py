@@ -104,7 +104,9 @@ def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
     try:
         return cls(*args, **arguments)
     except (TypeError, ValueError, ArithmeticError, IndexError, AssertionError, RuntimeError) as error:
-        raise InputError(f"{part['class_path']} does not accept its init_args: {error}") from None
+        texts = [f"{name} is the text '{value}'" for name, value in arguments.items() if isinstance(value, str)]
+        why = ", ".join(texts) if isinstance(error, TypeError) and texts else str(error)
+        raise InputError(f"{part['class_path']} does not accept its init_args: {why}") from None
 
 
 def _within(value: Any, kind: type[Any], *args: Any) -> Any:

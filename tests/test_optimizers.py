@@ -30,6 +30,7 @@ def refused(model: Any) -> str:
         ("Adam", {"lr": inf}, "lr of Adam is inf"),
         ("Adam", {"lr": -1.0}, "Invalid learning rate: -1.0"),
         ("Adam", {"lr": None}, "does not accept its init_args"),
+        ("Adam", {"lr": "nan"}, "does not accept its init_args: lr is the text 'nan'"),
         ("Adam", {"betas": [0.5, nan]}, "nan"),
         ("Adam", {"betas": [1.5, 0.9]}, "1.5"),
         ("Adam", {"betas": []}, "does not accept its init_args"),
