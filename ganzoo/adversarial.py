@@ -767,8 +767,8 @@ class AdversarialModule(PlainHyperparameters):
             given = [name for name in names if name in self._given]
             if given and not used_by:
                 name, value = given[0], self._arguments[given[0]]
-                replacing = "schedules" if set(self._schedule_recipes) >= set(players) else "optimizers"
-                replacing = replacing if section == "schedules" else "optimizers"
+                every_schedule = section == "schedules" and set(self._schedule_recipes) >= set(players)
+                replacing = "schedules" if every_schedule else "optimizers"
                 where = [f"--model.optimizers.{player}.init_args.{name} {value}" for player in players]
                 has_it = section == "optimizers" and all(
                     name

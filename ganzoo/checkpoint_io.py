@@ -110,6 +110,9 @@ def _wrong_inside(checkpoint: dict[str, Any]) -> str | None:
         if value.is_meta or value.layout is not torch.strided or value.is_quantized:
             what = "without values" if value.is_meta else "of another layout"
             return f"state_dict['{name:.60}'] is a tensor {what}"
+    for name, state in checkpoint.get("callbacks", {}).items():
+        if not isinstance(state, Mapping):
+            return f"callbacks['{name:.60}'] is of type {type(state).__name__}"
     for name in ("optimizer_states", "lr_schedulers"):
         for n, state in enumerate(checkpoint.get(name, [])):
             if not isinstance(state, dict):

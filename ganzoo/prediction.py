@@ -87,9 +87,24 @@ def trained_direction(checkpoint: Mapping[str, Any]) -> str | None:
     return remembered.get("direction") or (data.get("direction") if isinstance(data, Mapping) else None)
 
 
-def data_direction(trainer: L.Trainer) -> str | None:
-    """The direction of the trainer's data; None where it has none."""
-    return getattr(getattr(trainer, "datamodule", None), "direction", None)
+class Directed(L.LightningModule):
+    """A model that remembers the direction of the data that it was trained on. To be named before ``AdversarialModule``.
+
+    Attributes:
+        direction: "AtoB" or "BtoA"; None where the data had none, or nothing was trained.
+    """
+
+    direction: str | None = None
+
+    def on_train_start(self) -> None:
+        """Takes the direction of the trainer's data."""
+        super().on_train_start()
+        self.direction = getattr(getattr(self.trainer, "datamodule", None), "direction", None)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the direction that the checkpoint was trained on."""
+        super().on_load_checkpoint(checkpoint)
+        self.direction = trained_direction(checkpoint)
 
 
 def each(inputs: Inputs, translate: Callable[[Tensor], Tensor], model: Translator, argument: str, channels: int) -> Any:

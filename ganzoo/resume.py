@@ -171,6 +171,9 @@ def _optimizer_unlike(state: Any, optimizer: Optimizer, where: str) -> str | Non
             {name: value for name, value in mine.items() if name in ("lr", "params") or name in group}, group, here
         ):
             return wrong
+        for name, value in group.items():
+            if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
+                return f"{here}.{name} is {value!r:.40}"
         if len(group["params"]) != len(mine["params"]):
             return f"{here} has {len(group['params'])} parameters, and the player {len(mine['params'])}"
     numbers = [number for group in state["param_groups"] for number in group["params"]]

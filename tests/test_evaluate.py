@@ -1195,7 +1195,7 @@ def test_the_small_classifier(capsys, last):
     assert main(["classifier", "--data", "Digits", "--out", "digits.pt", "--epochs", "2"]) == 0
     told = capsys.readouterr().out
     accuracy = float(told.split(": ")[1].split("%")[0])
-    assert 30 < accuracy <= 100  # chance is 10, and two epochs are a short training
+    assert 80 < accuracy <= 100  # 98.6 to 99.7 over 8 seeds x 3 instruction sets
     assert "of 353 test pictures" in told
     assert main(["evaluate", last, "--extractor", "digits.pt", "--out", "out.json", "--figures", "distance"]) == 0
     assert set(Result.load(Path("out.json")).figures) == {"fd_classifier_digits"}

@@ -116,14 +116,14 @@ def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
         args = [*DATA, "--model", f"test_whole.{type(model).__name__}", "--n", "600", "--classifier_epochs", "12"]
         found[type(model)] = evaluate(path, *args, figures="agreement").figures
     full, one, deaf = (found[cls] for cls in (Copies, OnePicture, Deaf))
-    # the classifier is a training: what is asked lies halfway to the broken ones, which have 0.1, 0.1 and 0.4 or less
-    assert full["gan_base"].value == one["gan_base"].value > 0.7  # of the same real pictures
-    assert full["gan_test"].value > 0.7
-    assert full["gan_train"].value > 0.7
+    # four seeds natively, three each on AVX2 and SSE4.1: full from 0.98 on, one 0.9 and 0.59 to 0.65, deaf at most 0.16
+    assert full["gan_base"].value == one["gan_base"].value > 0.93  # of the same real pictures
+    assert full["gan_test"].value > 0.95
+    assert full["gan_train"].value > 0.85
     assert full["variety"].value == pytest.approx(1, abs=0.08)
     assert full["variety"].value >= full["least_variety"].value > 0.8
-    assert one["gan_test"].value > 0.65  # of ten classes, three may have a first picture that is misread
-    assert one["gan_train"].value < full["gan_train"].value - 0.05
+    assert one["gan_test"].value == pytest.approx(1, abs=0.11)  # a class may have a first picture that is misread
+    assert one["gan_train"].value < 0.8 < full["gan_train"].value
     assert one["variety"].value == one["least_variety"].value == 0
     assert deaf["gan_test"].value < 0.2
     assert deaf["gan_train"].value < 0.4
@@ -332,7 +332,7 @@ def test_training_pictures_that_are_sorted_by_class_are_of_all_classes(tmp_path)
     path = saved(Copies())
     args = ["--model", "test_whole.Copies", "--n", "200", "--classifier_epochs", "15"]
     found = evaluate(path, "--data", "test_whole.Sorted", *args, figures="agreement")
-    assert found.figures["gan_base"].value > 0.5  # of pictures of two classes, it would be 0.2
+    assert found.figures["gan_base"].value > 0.8  # of pictures of two classes, it would be 0.2
 
 
 def test_the_width_is_chosen_by_the_validation_pictures(tmp_path):

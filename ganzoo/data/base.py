@@ -17,7 +17,7 @@ from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, uncha
 from ganzoo.errors import InputError, printable
 from ganzoo.generative import Translator
 from ganzoo.ranges import Checked, PositiveInt, Seed, Workers
-from ganzoo.resume import beginning, check_changes, within_epoch
+from ganzoo.resume import DAMAGED, beginning, check_changes, within_epoch
 from ganzoo.say import say
 
 # a folder may have moved, and workers make no difference, nor what is for predicting alone
@@ -200,9 +200,11 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         """Compares it with a checkpoint's, and says what has changed.
 
         Raises:
-            InputError: the checkpoint is from within an epoch, and the rest of this one is another.
+            InputError: the checkpoint is from within an epoch, and the rest of this one is another; or it says nothing.
         """
         if self.trainer is not None and self.trainer.state.fn == "fit":
+            if not {"pictures", "batch_size", "seed"} <= set(state):
+                raise InputError(f"{DAMAGED}: {type(self).__qualname__} has no pictures, batch_size or seed")
             check_changes("data", state, self._order(), state.get("within_epoch", False))
 
     def _order(self) -> dict[str, Any]:

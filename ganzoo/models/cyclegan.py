@@ -21,7 +21,7 @@ from ganzoo.losses import AdversarialLoss, WholeSquares, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.parts import build
-from ganzoo.prediction import as_inputs, data_direction, each, trained_direction
+from ganzoo.prediction import Directed, as_inputs, each
 from ganzoo.ranges import (
     Depth,
     HalfOpenUnitInterval,
@@ -36,7 +36,7 @@ from ganzoo.replay import History
 from ganzoo.schedules import LinearDecay
 
 
-class CycleGAN(AdversarialModule, CycleTranslator):
+class CycleGAN(Directed, AdversarialModule, CycleTranslator):
     """A picture of one domain to one of another and back, learned without pairs.
 
     To override: ``networks``.
@@ -94,7 +94,6 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         self.patch, self.instance = patch, instance
         self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity
         self.lr, self.beta1, self.constant, self.decay = lr, beta1, constant, decay
-        self.direction: str | None = None  # of the data that it was trained on
         self.loss = build(loss or WholeSquares(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.F, self.D_X, self.D_Y = self.networks()
         self.past_x, self.past_y = History(pool), History(pool)
@@ -201,14 +200,6 @@ class CycleGAN(AdversarialModule, CycleTranslator):
         if inputs.direction in (None, self.direction or "AtoB"):
             return each(inputs, self.translate, self, "channels_x", self.channels_x)
         return each(inputs, self.translate_back, self, "channels_y", self.channels_y)
-
-    def on_train_start(self) -> None:
-        super().on_train_start()
-        self.direction = data_direction(self.trainer)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        self.direction = trained_direction(checkpoint)
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -19,11 +19,11 @@ from ganzoo.generative import Translated, Translator, as_input, expect_shape, ow
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
 from ganzoo.parts import build
-from ganzoo.prediction import as_inputs, data_direction, each, trained_direction
+from ganzoo.prediction import Directed, as_inputs, each
 from ganzoo.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
-class Pix2Pix(AdversarialModule, Translator):
+class Pix2Pix(Directed, AdversarialModule, Translator):
     """A picture to a picture, learned from pairs.
 
     To override: ``networks``.
@@ -62,7 +62,6 @@ class Pix2Pix(AdversarialModule, Translator):
         self.patch, self.skips = patch, skips
         self.lambda_L1, self.lr, self.beta1 = lambda_L1, lr, beta1
         self.size_multiple = 2**depth
-        self.direction: str | None = None  # of the data that it was trained on
         self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
@@ -150,14 +149,6 @@ class Pix2Pix(AdversarialModule, Translator):
                 f"--data.direction {inputs.direction}"
             )
         return each(inputs, self.translate, self, "inputs", self.inputs)
-
-    def on_train_start(self) -> None:
-        super().on_train_start()
-        self.direction = data_direction(self.trainer)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        self.direction = trained_direction(checkpoint)
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -614,10 +614,11 @@ def test_the_classifier_learns_digits_and_its_file_says_how_well(tmp_path):
     found = train_and_save(
         [(x[:1500], y[:1500])], [test], 10, tmp_path / "new" / "digits.pt", "Small Digits", progress=False
     )
-    assert found.about["accuracy"] > 0.8  # chance is 0.1; the last pictures are by other hands than the first
+    # 0.963 to 0.983 over 8 seeds x 3 instruction sets; the last pictures are by other hands than the first
+    assert found.about["accuracy"] > 0.93
     assert found.about["accuracy"] == accuracy(found, *test)
     # pictures of the wrong classes: what it knows is the classes, not only how pictures differ
-    assert accuracy(found, test[0], (test[1] + 1) % 10) <= 1 - found.about["accuracy"]
+    assert accuracy(found, test[0], (test[1] + 1) % 10) < 0.05  # 0.0034 at most
     path = tmp_path / "new" / "digits.pt"
     assert path.stat().st_size < 1e6
     assert list(path.parent.iterdir()) == [path]
@@ -652,7 +653,7 @@ def test_the_classifier_takes_pictures_of_any_size(shape):
     y = torch.randint(0, 2, (160,), generator=g)
     x = (torch.randint(0, 130, (160, *shape), generator=g) + 100 * y.view(-1, 1, 1, 1)).to(torch.uint8)
     found = train_classifier(x, y, 2, epochs=2, progress=False)
-    assert accuracy(found, x, y) > 0.8
+    assert accuracy(found, x, y) > 0.95  # 0.975 to 1 over 8 seeds x 3 instruction sets
     assert found(pictures(2, 50, 40)).logits.shape == (2, 2)
 
 

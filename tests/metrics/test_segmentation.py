@@ -165,31 +165,31 @@ def test_agreement_is_that_of_all_parts():
 @pytest.fixture(scope="module")
 def segmenter() -> SmallSegmenter:
     labels = maps(60, seed=1)
-    return train_segmenter(photographs(labels, 1), labels, 3, steps=120, width=8, progress=False)
+    # the worst of eight seeds has an iou of 0.969 and 0.992 of the pixels; with 120 steps of width 8 it was 0.65 and 0.80
+    return train_segmenter(photographs(labels, 1), labels, 3, steps=240, width=16, progress=False)
 
 
 def test_right_translations_agree_and_others_do_not(segmenter):
     labels = maps(30, seed=2)
     real = segmentation_agreement(segmenter, photographs(labels, 2), labels)
-    # the segmenter is a training, and what is asked lies between it and translations that are wrong (below)
-    assert real.pixels > 0.9
-    assert real.iou > 0.7
+    assert real.pixels > 0.95
+    assert real.iou > 0.85
     again = segmentation_agreement(segmenter, photographs(labels, 3), labels)
-    assert again.iou == pytest.approx(real.iou, abs=0.1)
+    assert again.iou == pytest.approx(real.iou, abs=0.03)
 
     # one photograph for all maps: no better than the largest class everywhere
     share = labels.flatten().bincount().max().item() / labels.numel()
     constant = photographs(labels[:1] * 0).expand(30, -1, -1, -1)
     result = segmentation_agreement(segmenter, constant, labels)
-    assert result.pixels == pytest.approx(share, abs=0.1)
-    assert result.classes == pytest.approx(1 / 3, abs=0.1)
-    assert result.iou < 0.45
+    assert result.pixels == pytest.approx(share, abs=0.03)
+    assert result.classes == pytest.approx(1 / 3, abs=0.03)
+    assert result.iou < 0.35
 
     # a fine photograph of another map, and a right one that was shifted
     other = segmentation_agreement(segmenter, photographs(labels.roll(1, 0), 2), labels)
     assert other.iou < 0.45
     shifted = segmentation_agreement(segmenter, photographs(labels.roll(3, 2), 2), labels)
-    assert other.iou < shifted.iou < real.iou - 0.1
+    assert other.iou < shifted.iou < real.iou - 0.2
 
 
 def test_a_wrong_class_shows_where_it_is(segmenter):
@@ -197,8 +197,8 @@ def test_a_wrong_class_shows_where_it_is(segmenter):
     swapped = photographs(torch.where(labels == 2, 1, labels), 2)  # discs drawn as the bright thing
     result = segmentation_agreement(segmenter, swapped, labels)
     real = segmentation_agreement(segmenter, photographs(labels, 2), labels)
-    assert result.iou_of_class[2] < 0.3
-    assert real.iou_of_class[2] > 0.5
+    assert result.iou_of_class[2] < 0.15
+    assert real.iou_of_class[2] > 0.8
     assert result.confusion[2][1] > 0.8 * sum(result.confusion[2])
 
 
@@ -223,14 +223,17 @@ def test_any_size(channels, height, width):
 
 
 def test_pixels_without_a_class_teach_nothing():
-    """One pixel in five has a class."""
-    x = photographs(maps(20))
-    labels = (maps(20) + 1) % 3  # so that the first class is a rare one
-    few = torch.where(torch.rand(labels.shape) < 0.2, labels, -1)
-    nets = [train_segmenter(x, given, 3, steps=100, width=8, progress=False) for given in (few, few.clamp(0))]
+    """One pixel in three has a class. Eight seeds: 0.973 to 0.994 right, and 0.13 to 0.40 where the others count as class 0.
+
+    With one in five, 20 maps and 100 steps it was 0.72 to 0.94, and 0.13 to 0.84.
+    """
+    x = photographs(maps(60))
+    labels = (maps(60) + 1) % 3  # so that the first class is a rare one
+    few = torch.where(torch.rand(labels.shape) < 0.35, labels, -1)
+    nets = [train_segmenter(x, given, 3, steps=240, width=16, progress=False) for given in (few, few.clamp(0))]
     right, misled = (segmentation_agreement(net, x, labels).pixels for net in nets)
-    assert right > 0.7
-    assert misled < 0.4
+    assert right > 0.9
+    assert misled < 0.6
 
 
 def test_what_cannot_be_segmented():
