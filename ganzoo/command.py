@@ -373,14 +373,6 @@ class ZooCLI(LightningCLI):
         except (ValueError, TypeError, RuntimeError) as error:
             raise InputError(refused_trainer(str(error))) from error
 
-    # -- after it has run ---------------------------------------------------------------------------------------------
-
-    def after_predict(self) -> None:
-        """Makes the exit code 2 where files could not be read, which the writer has said."""
-        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
-        writers = (callback for callback in callbacks if isinstance(callback, PredictionWriter))
-        self.exit_code = 2 if any(writer.damaged for writer in writers) else 0
-
     # -- before it runs -----------------------------------------------------------------------------------------------
 
     def after_instantiate_classes(self) -> None:
@@ -432,6 +424,12 @@ class ZooCLI(LightningCLI):
     def after_test(self) -> None:
         """Says what was found, and where it is."""
         self._say_metrics("test", self.trainer.num_test_batches)
+
+    def after_predict(self) -> None:
+        """Makes the exit code 2 where files could not be read, which the writer has said."""
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        writers = (callback for callback in callbacks if isinstance(callback, PredictionWriter))
+        self.exit_code = 2 if any(writer.damaged for writer in writers) else 0
 
     def _say_metrics(self, what: str, batches: Any) -> None:
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}

@@ -31,7 +31,7 @@ def together() -> Iterator[None]:
     main = launched_by()
     if main is None:
         os.environ[MAIN] = str(os.getpid())
-    elif hasattr(os, "getppid"):
+    else:
         threading.Thread(target=_follow, args=(main,), daemon=True).start()
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -154,7 +154,8 @@ def came_from_reading(error: BaseException) -> bool:
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code.co_filename.endswith("checkpoint_connector.py") and "re" in code.co_name:  # restore, resume
+        takes_up = code.co_name.lstrip("_").startswith(("restore", "resume"))
+        if takes_up and code.co_filename.endswith("checkpoint_connector.py"):
             return True
         trace = trace.tb_next
     return False
