@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from ganzoo.models.lapgan import LAPGAN
-from ganzoo.sheets import as_image, grid
+from ganzoo.utils.image_grid import as_image, grid
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("checkpoints", nargs="+", help="one of each level, in any order")

@@ -20,10 +20,10 @@ from torch import Tensor
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.data import Maps
 from ganzoo.generative import CycleTranslator, Translator
-from ganzoo.images import to_float
 from ganzoo.models import Pix2Pix
 from ganzoo.models.cyclegan import CycleGAN
-from ganzoo.sheets import as_image, grid
+from ganzoo.utils.image_grid import as_image, grid
+from ganzoo.utils.images import to_float
 
 
 def load(path: str) -> AdversarialModule:

@@ -18,8 +18,8 @@ from torch.nn.functional import avg_pool2d
 from ganzoo import Pix2Pix
 from ganzoo.data import Maps
 from ganzoo.data.maps import land
-from ganzoo.images import to_float, to_uint8
-from ganzoo.sheets import grid
+from ganzoo.utils.image_grid import grid
+from ganzoo.utils.images import to_float, to_uint8
 
 
 def high_frequencies(pictures: Tensor) -> Tensor:

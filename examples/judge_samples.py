@@ -21,10 +21,10 @@ from torch.nn.functional import cross_entropy
 import ganzoo.data
 import ganzoo.models
 from ganzoo.data.batches import as_float
-from ganzoo.images import to_float
 from ganzoo.metrics.frechet import frechet_distance
 from ganzoo.metrics.parzen import SAMPLES, TEST, VALIDATION, LogLikelihood, protocol
-from ganzoo.sheets import as_image, grid
+from ganzoo.utils.image_grid import as_image, grid
+from ganzoo.utils.images import to_float
 
 
 def pictures(dataset: torch.utils.data.Dataset, n: int) -> Tensor:

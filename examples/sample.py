@@ -7,7 +7,7 @@ from PIL import Image
 
 from ganzoo import models
 from ganzoo.generative import Sampler
-from ganzoo.sheets import grid
+from ganzoo.utils.image_grid import grid
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("model", help="the class: GAN, SimultaneousGAN, DCGAN, CGAN ...")

@@ -20,7 +20,6 @@ from torch import Tensor
 from ganzoo import Pix2Pix
 from ganzoo.data import Maps, Paired
 from ganzoo.data.base import ImageDataModule
-from ganzoo.images import to_float, to_uint8
 from ganzoo.metrics.segmentation import (
     Segmentation,
     classes_of,
@@ -30,6 +29,7 @@ from ganzoo.metrics.segmentation import (
     segmentation_agreement,
     train_segmenter,
 )
+from ganzoo.utils.images import to_float, to_uint8
 
 
 def pairs(dataset: torch.utils.data.Dataset, most: int) -> tuple[Tensor, Tensor]:

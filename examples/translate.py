@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from ganzoo.data.pictures import find_pictures, read_picture, resize
-from ganzoo.images import to_float, to_uint8
 from ganzoo.models import Pix2Pix
+from ganzoo.utils.images import to_float, to_uint8
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("checkpoint")

@@ -50,7 +50,6 @@ from ganzoo.hyperparameters import PlainHyperparameters, check_class, class_name
 from ganzoo.noise import begin_step
 from ganzoo.optimizers import Settings, check_kinds, check_optimizer, check_scheduler, follow_changes, recorded, settings
 from ganzoo.parts import build, find_class, only_keys
-from ganzoo.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from ganzoo.rates import check_rates, check_ratio, split_by_rate
 from ganzoo.replay import History
 from ganzoo.resume import (
@@ -64,8 +63,9 @@ from ganzoo.resume import (
     say_standing_still,
     written,
 )
-from ganzoo.say import say
 from ganzoo.strategies import refuse_strategy
+from ganzoo.utils.log import log_info
+from ganzoo.utils.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 
 CHAINED = "ChainedScheduler does not count its epochs: give its schedules as a list"
 Terms = Mapping[str, Tensor]
@@ -620,7 +620,7 @@ class AdversarialModule(PlainHyperparameters):
         if self._built_before is None and {**trained, **self.hparams} != trained:  # written by an older ganzoo
             self._states_before = checkpoint["optimizer_states"]
         if "seed" not in remembered:
-            say("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
+            log_info("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
             return
         self._seed = remembered["seed"]
         here = record(self, self._seed)
@@ -655,12 +655,12 @@ class AdversarialModule(PlainHyperparameters):
         if there and self.averaged is None and not fitting:
             self.averaged = self._new_average()
         elif there and self.averaged is None:
-            say("the checkpoint has averaged weights, and model.average is not given: the run goes on without")
+            log_info("the checkpoint has averaged weights, and model.average is not given: the run goes on without")
             for name in there:
                 del weights[name]
         elif self.averaged is not None and not there:
             if fitting:
-                say("the checkpoint has no averaged weights: the average begins at the checkpoint's")
+                log_info("the checkpoint has no averaged weights: the average begins at the checkpoint's")
             own = [name for name in weights if name.startswith(tuple(f"{network}." for network in self.averages))]
             weights.update({f"averaged.{name}": weights[name] for name in own})
             weights["averaged._extra_state"] = {"seen": 0, "updated": {}}
@@ -792,7 +792,7 @@ class AdversarialModule(PlainHyperparameters):
             schedulers = [each.scheduler for each in self.trainer.lr_scheduler_configs]
             changes = follow_changes(optimizers, schedulers, before, self._built)  # type: ignore[arg-type]
             if changes:
-                say(f"goes on with other numbers: {', '.join(changes)}")
+                log_info(f"goes on with other numbers: {', '.join(changes)}")
 
     def _check_players(self, players: Mapping[str, Sequence[nn.Module]]) -> None:
         for what, named in (

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.files import beside
+from ganzoo.utils.files import atomic_write
 
 VERSION = "pytorch-lightning_version"
 
@@ -37,7 +37,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with beside(target) as part, open(part, "wb") as file:
+            with atomic_write(target) as part, open(part, "wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,4 +1,6 @@
-"""The one kind of error that is the user's to mend, and other errors in one line."""
+"""`InputError`, for mistakes that the user can fix, and helpers for one-line error messages."""
+
+from difflib import get_close_matches
 
 
 class InputError(ValueError):
@@ -17,3 +19,12 @@ def one_line(error: BaseException) -> str:
 def printable(text: object) -> str:
     """A name as it can stand in a line of any terminal: line breaks and bytes that are no text are written as escapes."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
+def did_you_mean(wrong: str, right: list[str], otherwise: str = "") -> str:
+    """The end of an error's line: the nearest of the right names, or ``otherwise``."""
+    lower = {name.lower(): name for name in right}
+    near = get_close_matches(wrong.lower(), lower, n=1)
+    if near:
+        return f": did you mean '{lower[near[0]]}'?"
+    return f": {otherwise}" if otherwise else ""

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.images import to_float
-from ganzoo.say import say
+from ganzoo.utils.images import to_float
+from ganzoo.utils.log import log_info
 
 SLACK = 0.1  # floats may leave [-1, 1] by so much: an augmentation may
 
@@ -207,7 +207,7 @@ def expect_range(images: Tensor, whose: str) -> None:
 def doubt_range(images: Any, whose: str) -> None:
     """Says a line on floats that reach from 0 to 1: some pixel of a whole batch in [-1, 1] is below 0."""
     if isinstance(images, Tensor) and images.is_floating_point() and images.numel() and images.min() >= 0:
-        say(
+        log_info(
             f"{whose}: no pixel of the first {len(images)} pictures is below 0; are they in [0, 1] and not in [-1, 1]? "
             "Then give images * 2 - 1"
         )
@@ -232,7 +232,7 @@ def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:
     if not pictures.is_floating_point():
         raise InputError(
             f"the model needs pictures in [-1, 1], and these are {pictures.dtype}: train with the DataModule, not with its "
-            "loader alone, or convert with ganzoo.images.to_float"
+            "loader alone, or convert with ganzoo.utils.images.to_float"
         )
     found = tuple(pictures.shape[1:])
     if found != tuple(shape):

@@ -17,9 +17,9 @@ from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.errors import InputError, one_line
 from ganzoo.parts import find_class, plain
-from ganzoo.ranges import Checked
-from ganzoo.say import say
-from ganzoo.trust import check_trusted
+from ganzoo.utils.log import log_info
+from ganzoo.utils.ranges import Checked
+from ganzoo.utils.trust import check_trusted
 
 LONGEST = 160  # letters of another library's reason
 
@@ -92,8 +92,8 @@ class PlainHyperparameters(Checked, L.LightningModule):
         """Lightning's, reading weights and plain data only: the file itself brings no code.
 
         It does name classes (the model's, its loss's). These must be ganzoo's, torch's, an installed plug-in's, or of a
-        module that is imported already (``ganzoo.trust``). The model comes back in training mode, like any new one: call
-        ``eval()`` before you sample it.
+        module that is imported already (``ganzoo.utils.trust``). The model comes back in training mode, like any new one:
+        call ``eval()`` before you sample it.
 
         Raises:
             InputError: the file is damaged, holds something else than weights and plain data, names a class that it may not
@@ -141,7 +141,7 @@ def check_class(checkpoint: Mapping[str, Any], cls: type, path: Any = "the check
             f"{path} is of {saved}, and the model is {cls.__name__}: give --model {saved}, or another checkpoint"
         )
     if packages != {"ganzoo"}:
-        say(f"{path} is of {saved}, and the model is {class_name(cls)}: taken for the same class")
+        log_info(f"{path} is of {saved}, and the model is {class_name(cls)}: taken for the same class")
 
 
 def _of_class(path: Any, cls: type, weights_only: bool) -> Any:

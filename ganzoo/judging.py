@@ -28,8 +28,8 @@ from ganzoo.generative import (
     own_noise,
 )
 from ganzoo.generative import field_of as field_of
-from ganzoo.images import to_float, to_uint8
 from ganzoo.noise import step_seed
+from ganzoo.utils.images import to_float, to_uint8
 
 Context = Callable[[], AbstractContextManager]
 MADE_FROM = {"": "x", "to_y": "x", "to_x": "y"}

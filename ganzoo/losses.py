@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganzoo.errors import InputError
-from ganzoo.ranges import Checked, FiniteFloat
+from ganzoo.utils.ranges import Checked, FiniteFloat
 
 # log D = -softplus(-a) and log(1 - D) = -softplus(a): exact, and finite for every logit.
 

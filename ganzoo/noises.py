@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.ranges import Checked, FiniteFloat, PositiveFloat
+from ganzoo.utils.ranges import Checked, FiniteFloat, PositiveFloat
 
 
 class Noise(Checked, ABC):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.ranges import Checked
+from ganzoo.utils.ranges import Checked
 
 Weights = Callable[[int, int], list[list[float]]]
 

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from ganzoo import __version__
 from ganzoo.errors import InputError
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
 
 FORMAT = 1  # of what ganzoo adds to a checkpoint
 RECORD: dict[str, Any] = {
@@ -249,7 +249,7 @@ def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], 
             f"the checkpoint is from within an epoch, and {', '.join(changed)}: the rest of the epoch is another one. "
             "Go on as before, or from a checkpoint of an epoch's end"
         )
-    say(f"not as in the checkpoint: {', '.join(changed)}")
+    log_info(f"not as in the checkpoint: {', '.join(changed)}")
 
 
 def say_other_length(before: int | None, now: int) -> None:
@@ -260,7 +260,7 @@ def say_other_length(before: int | None, now: int) -> None:
         now: steps of the whole training now.
     """
     if before is not None and before != now:
-        say(
+        log_info(
             f"the training was to have {before} steps and now has {now}: what follows the share that is done (rates, "
             f"weights of losses) jumps here, and the result is not that of {now} steps from the beginning"
         )
@@ -276,7 +276,7 @@ def say_standing_still(rates: Mapping[str, Sequence[float]], epoch: int) -> bool
     still = [name for name, each in rates.items() if each and max(each) <= 0]
     if still:
         nothing = "nothing" if len(still) == len(rates) else "by these players nothing"
-        say(
+        log_info(
             f"epoch {epoch}: the learning rate of {' and '.join(still)} is 0, where the schedule has come to its end, and "
             f"{nothing} will be learned: give a longer schedule, or end the training before"
         )

@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
-from ganzoo.ranges import AtLeastOne, Checked, HalfOpenUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveInt
+from ganzoo.utils.ranges import AtLeastOne, Checked, HalfOpenUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
 class Schedule(Checked, LRScheduler):

@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 
 from ganzoo.cli import main
-from ganzoo.command import import_classes
-from ganzoo.evaluation.arguments import parser as evaluate_parser
-from ganzoo.merge import parameters
+from ganzoo.cli.arguments import parser as evaluate_parser
+from ganzoo.cli.lightning import import_classes
+from ganzoo.cli.merge import parameters
 
 CPU_SECONDS = 20  # that a case may take
 MEMORY = 12 * 2**30  # bytes of address space

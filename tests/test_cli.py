@@ -20,14 +20,14 @@ from torch import nn
 from toys import LIMIT, loader, wait_for
 
 import ganzoo
-from ganzoo import catalogue
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.cli import configs as config_files
 from ganzoo.cli import main
-from ganzoo.command import ZooCLI
+from ganzoo.cli.error_messages import one_line
+from ganzoo.cli.lightning import ZooCLI
+from ganzoo.cli.runs import check_fits
 from ganzoo.errors import InputError
-from ganzoo.explain import one_line
 from ganzoo.generative import Generated, Sampler
-from ganzoo.runs import check_fits
 from ganzoo.strategies import refuse_strategy
 
 PACKAGE_PARENT = str(Path(ganzoo.__file__).parent.parent)
@@ -180,7 +180,7 @@ def _home(tmp_path, monkeypatch):
     (tmp_path / "packaged" / "toy_noise.yaml").write_text(TOY)
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path / "home")
-    monkeypatch.setattr(catalogue, "folder", lambda: tmp_path / "packaged")
+    monkeypatch.setattr(config_files, "configs_folder", lambda: tmp_path / "packaged")
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
@@ -380,7 +380,7 @@ def test_a_module_of_one_s_own_that_does_not_import(capsys):
 def test_a_plug_in_is_imported_and_one_that_fails_is_named(capsys, monkeypatch):
     Path("a_plugin.py").write_text("from test_cli import Toy\nclass PluggedIn(Toy):\n    pass\n")
     found = [EntryPoint("mine", "a_plugin", "ganzoo.plugins")]
-    monkeypatch.setattr("ganzoo.command.plugins", lambda: found)
+    monkeypatch.setattr("ganzoo.cli.lightning.plugins", lambda: found)
     assert main(["fit", "--model", "PluggedIn", "--data", "ToyData", "--trainer.max_epochs", "1"]) == 0
     found.append(EntryPoint("theirs", "no_such_plugin", "ganzoo.plugins"))
     assert "the plug-in 'theirs' (no_such_plugin) cannot be imported" in error(capsys, "fit")
@@ -463,7 +463,7 @@ def test_a_strategy_is_the_affair_of_a_module_without_players(capsys):
 def test_a_file_that_cannot_be_written_is_one_line(capsys, monkeypatch, options, begun, file):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     monkeypatch.setattr(FullFromHere, "now", begun)
-    monkeypatch.setattr("ganzoo.command.remove_empty", lambda folder: None)
+    monkeypatch.setattr("ganzoo.cli.lightning.remove_empty", lambda folder: None)
     try:
         if not begun:
             fill_the_disk()

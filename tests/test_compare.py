@@ -11,10 +11,10 @@ import pytest
 
 import ganzoo
 from ganzoo.cli import main
+from ganzoo.cli.compare import compared
+from ganzoo.cli.tables import aligned
 from ganzoo.errors import InputError
-from ganzoo.evaluation.compare import compared
 from ganzoo.evaluation.protocol import FIELDS, MENTIONED, Figure, Result, commit, key_of, unlike, versions
-from ganzoo.evaluation.tables import aligned
 
 PROTOCOL: dict[str, Any] = {
     "extractor": "efflite0",

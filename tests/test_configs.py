@@ -14,8 +14,8 @@ import torchvision
 import yaml
 from PIL import Image
 
-from ganzoo import catalogue
 from ganzoo.cli import main
+from ganzoo.cli.configs import config_entries
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
 NAMES = [path.stem for path in CONFIGS]
@@ -114,7 +114,7 @@ def test_there_are_configs_and_the_command_lists_them_all(capsys):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
 def test_a_config_says_what_it_is(path):
-    entry = next(entry for entry in catalogue.entries() if entry.name == path.stem)
+    entry = next(entry for entry in config_entries() if entry.name == path.stem)
     assert entry.summary
     assert any(character.isdigit() for character in entry.paper)
     assert f"# Command: ganzoo fit --config configs/{path.name}" in path.read_text()

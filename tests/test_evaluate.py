@@ -19,22 +19,22 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from toys import LIMIT
 
+import ganzoo.cli.outputs
 import ganzoo.evaluation.looking
-import ganzoo.evaluation.place
 import ganzoo.evaluation.plan
 from ganzoo.cli import main
+from ganzoo.cli.trained import selection
 from ganzoo.data import Digits
 from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.errors import InputError
-from ganzoo.evaluation.options import Stopped, Stops
 from ganzoo.evaluation.protocol import FIELDS, Result
-from ganzoo.evaluation.trained import selection
 from ganzoo.generative import CycleTranslator, Generated, Sampler, Translator
-from ganzoo.images import to_uint8
 from ganzoo.metrics.extractors.base import Extractor, Features
 from ganzoo.models import GAN, CycleGAN, Pix2Pix
 from ganzoo.noise import step_seed
+from ganzoo.utils.images import to_uint8
+from ganzoo.utils.signals import Stopped, Stops
 
 FIGURES = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
 SMALL = ["--subset_size", "50", "--subsets", "5"]
@@ -932,7 +932,7 @@ def test_a_lock_that_is_removed_while_it_is_taken(tmp_path, monkeypatch):
         lockf(file, how)
 
     monkeypatch.setattr(fcntl, "lockf", late)
-    with ganzoo.evaluation.place.workplace(tmp_path / "work") as work:
+    with ganzoo.cli.outputs.workplace(tmp_path / "work") as work:
         assert len(times) == 2
         assert (work / "lock").read_text().startswith(f"{os.getpid()} of ")
     assert not (tmp_path / "work").exists()

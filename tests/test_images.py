@@ -5,7 +5,7 @@ import torch
 
 from ganzoo.errors import InputError
 from ganzoo.generative import expect_shape, noise, own_noise
-from ganzoo.images import to_float, to_uint8
+from ganzoo.utils.images import to_float, to_uint8
 
 
 def test_every_byte_survives_the_round_trip():

@@ -25,8 +25,8 @@ from worlds import stream
 import ganzoo.models as zoo
 from ganzoo.errors import InputError
 from ganzoo.generative import Generated
-from ganzoo.images import to_float, to_uint8
 from ganzoo.judging import PROBES, REPEATED, Share, Split, as_pictures, fakes, field_of, how_many, sets
+from ganzoo.utils.images import to_float, to_uint8
 
 N = 23
 

@@ -11,9 +11,9 @@ from test_cli import _home, checkpoint, error, fit, saved  # noqa: F401  # a fol
 import ganzoo.callbacks
 import ganzoo.losses
 import ganzoo.models  # noqa: F401  # classes by their short names
+from ganzoo.cli.merge import compose, merge
+from ganzoo.cli.yaml_text import load_yaml, read_yaml, to_yaml
 from ganzoo.errors import InputError
-from ganzoo.merge import compose, merge
-from ganzoo.yaml_text import load_yaml, read_yaml, to_yaml
 
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 2e-4, "betas": [0.5, 0.999]}}
 GAN = {"class_path": "ganzoo.GAN", "init_args": {"hidden": 8, "optimizers": {"generator": ADAM, "discriminator": ADAM}}}

@@ -8,8 +8,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from test_cli import BATCHES, Toy, _home, error, fit  # noqa: F401  # a folder to stand in
 
 from ganzoo.cli import main
-from ganzoo.lightning_log import filter_log
-from ganzoo.runs import wandb_run
+from ganzoo.cli.lightning_log import filter_log
+from ganzoo.cli.runs import wandb_run
 
 
 def told(capsys, *args: str) -> tuple[str, list[str]]:
@@ -139,7 +139,7 @@ def test_lightnings_timer_can_be_named():
 
 
 def test_tensorboard_that_is_not_installed(capsys, monkeypatch):
-    monkeypatch.setattr("ganzoo.command.find_spec", lambda name: None)
+    monkeypatch.setattr("ganzoo.cli.lightning.find_spec", lambda name: None)
     line = error(capsys, "fit", "--config", "toy_noise", "--trainer.logger", "TensorBoardLogger")
     assert 'pip install "lightning-ganzoo[tensorboard]"' in line
     assert not Path("runs/toy_noise").exists()

@@ -10,7 +10,7 @@ from torch.optim import SGD
 from ganzoo.cli import main
 from ganzoo.errors import InputError
 from ganzoo.models import DANN, GAN, CycleGAN
-from ganzoo.ranges import HalfOpenUnitInterval, LearningRate
+from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate
 
 nan, inf = float("nan"), float("inf")
 ADAM = recipe("torch.optim.Adam", lr=2e-4)

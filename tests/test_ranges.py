@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from jsonargparse import ArgumentError, ArgumentParser
 
+from ganzoo.cli.error_messages import refused_argument
 from ganzoo.errors import InputError
-from ganzoo.explain import refused_argument
-from ganzoo.ranges import (
+from ganzoo.utils.ranges import (
     Checked,
     ClosedUnitInterval,
     FiniteFloat,

@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo import catalogue
 from ganzoo.cli import main
+from ganzoo.cli.configs import config_names
 from ganzoo.data import Digits
 from ganzoo.models import CGAN, GAN, LAPGAN, Pix2Pix
 
@@ -46,7 +46,7 @@ def test_the_variant_of_fifteen_lines_runs(tmp_path, monkeypatch, capsys):
 
 def test_every_config_and_file_that_it_names_is_there():
     for name in re.findall(r"--config ([\w./]+)", TEXT):
-        assert (CHECKOUT / name).is_file() or name in catalogue.names(), name
+        assert (CHECKOUT / name).is_file() or name in config_names(), name
     for path in [
         *re.findall(r"\]\((?!http)([^)]+)\)", TEXT),
         *re.findall(r"`((?:ganzoo|docs|configs|examples|tests)/[\w./]*)`", TEXT),
@@ -135,7 +135,7 @@ def in_a_training_step() -> dict[str, Any]:
 
 def beside_models() -> dict[str, Any]:
     from ganzoo.adversarial import AdversarialModule
-    from ganzoo.ranges import Size
+    from ganzoo.utils.ranges import Size
 
     return {"GAN": GAN, "Pix2Pix": Pix2Pix, "Size": Size, "AdversarialModule": AdversarialModule}
 

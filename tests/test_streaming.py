@@ -532,7 +532,7 @@ def test_a_damaged_shard_is_named(where, root, tmp_path):
 
 
 def test_a_damaged_picture_is_named_by_a_worker(root, tmp_path):
-    from ganzoo.explain import one_line
+    from ganzoo.cli.error_messages import one_line
 
     copy = a_copy(root, tmp_path)
     for shard in copy.glob("train/*.bin"):

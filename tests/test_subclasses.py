@@ -15,7 +15,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.cli import main
 from ganzoo.errors import InputError
 from ganzoo.models import CGAN, DCGAN, GAN, SimultaneousGAN
-from ganzoo.ranges import Size
+from ganzoo.utils.ranges import Size
 
 CHANGED = ("width", "hidden", "latent", "classes")  # the first that a model has is changed
 SOURCE = """

@@ -26,7 +26,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import Checkpoints
 from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.cli import main
-from ganzoo.files import beside, sweep
+from ganzoo.utils.files import atomic_write, remove_stale
 
 KILLS = 50
 
@@ -144,7 +144,7 @@ def train_for_ever(folder: Path, last: Path | None, io: type, pipe: Any) -> None
 def kill_again_and_again(kills: int, io: type) -> tuple[int, int]:
     """Runs, killed at random moments, each going on from the one before: how often a part was left, and the last step."""
     processes = multiprocessing.get_context("forkserver")  # one process imports everything, and forks for each run
-    processes.set_forkserver_preload(["ganzoo.command"])
+    processes.set_forkserver_preload(["ganzoo.cli.lightning"])
     moments = random.Random(4)
     parts, step, last = 0, 0, None
     for n in range(kills):
@@ -162,7 +162,7 @@ def kill_again_and_again(kills: int, io: type) -> tuple[int, int]:
         assert run.exitcode == -signal.SIGKILL
         steps = {path.name: whole(path) for path in folder.glob("*.ckpt")}
         parts += len(list(folder.glob(".*.part")))
-        sweep([folder])
+        remove_stale([folder])
         assert {path.name for path in folder.iterdir()} == steps.keys() if folder.exists() else not steps
         if "last.ckpt" in steps:
             assert steps["last.ckpt"] >= step + 1
@@ -189,7 +189,7 @@ def test_parts_of_the_dead_are_swept_and_those_of_the_living_stay(monkeypatch):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     monkeypatch.setattr(os, "getpid", lambda: dead.pid)
-    with suppress(ZeroDivisionError), beside(Path("failed.ckpt")) as part:
+    with suppress(ZeroDivisionError), atomic_write(Path("failed.ckpt")) as part:
         part.touch()
         raise ZeroDivisionError
     assert not os.listdir()  # one that could not be written leaves nothing
@@ -201,14 +201,14 @@ def test_parts_of_the_dead_are_swept_and_those_of_the_living_stay(monkeypatch):
     elsewhere = Path(f".mine.ckpt.another-host.{dead.pid}.part")
     elsewhere.touch()
     Path("last.ckpt").touch()
-    sweep([Path()])
+    remove_stale([Path()])
     assert set(os.listdir()) == {alive.name, elsewhere.name, "last.ckpt"}
 
 
 def test_the_next_run_sweeps_what_a_killed_one_left():
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    with beside(Path("x")) as part:
+    with atomic_write(Path("x")) as part:
         part.touch()
     left = Path(f"runs/filled_rows/version_0/checkpoints/{part.name.replace(str(os.getpid()), str(dead.pid))}")
     left.parent.mkdir(parents=True)

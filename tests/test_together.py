@@ -14,7 +14,7 @@ import torch
 from test_survival import SMALL, environment, whole
 
 from ganzoo.cli import main
-from ganzoo.processes import MAIN, end_launched, launched_by
+from ganzoo.utils.processes import MAIN, end_launched, launched_by
 
 LIMIT = 100  # seconds to wait for another process
 
@@ -58,9 +58,9 @@ def test_who_is_launched(main_is, rank, launched, monkeypatch):
 
 FIRST = """
 import os, subprocess, sys, time
-from ganzoo.processes import together
+from ganzoo.utils.processes import together
 with together():
-    second = "import time\\nfrom ganzoo.processes import together\\nwith together():\\n    time.sleep(300)"
+    second = "import time\\nfrom ganzoo.utils.processes import together\\nwith together():\\n    time.sleep(300)"
     launched = subprocess.Popen([sys.executable, "-c", second], env={**os.environ, "LOCAL_RANK": "1"})
     print(launched.pid, flush=True)
     time.sleep(300)

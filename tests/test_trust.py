@@ -12,9 +12,9 @@ from test_contract import MODELS, SMALL
 from test_survival import environment
 
 from ganzoo.cli import main
+from ganzoo.cli.trained import load
 from ganzoo.errors import InputError
-from ganzoo.evaluation.trained import load
-from ganzoo.trust import check_trusted, look_here_last, plugins
+from ganzoo.utils.trust import check_trusted, look_here_last, plugins
 
 EVIL = "from pathlib import Path\nPath({!r}).touch()\nfrom ganzoo.models import GAN\nfrom ganzoo.losses import Minimax\n"
 EVIL += "from torch.optim import SGD\nfrom ganzoo.data import Digits\n\n\nclass MyGAN(GAN):\n    pass\n"

@@ -13,16 +13,16 @@ from test_evaluate import evaluate as evaluate_alone
 
 import ganzoo.evaluation.whole as whole
 from ganzoo.cli import main
+from ganzoo.cli.compare import compared
 from ganzoo.data import Digits
 from ganzoo.data.base import InMemory
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.vision import Unlabelled, mirrored_at_random
 from ganzoo.errors import InputError
-from ganzoo.evaluation.compare import compared
 from ganzoo.evaluation.protocol import Result
-from ganzoo.images import to_float
-from ganzoo.sheets import GAP
+from ganzoo.utils.image_grid import GAP
+from ganzoo.utils.images import to_float
 
 DATA = ["--data", "Digits"]
 

@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ganzoo.errors import InputError
-from ganzoo.files import beside
-from ganzoo.say import say
+from ganzoo.utils.files import atomic_write
+from ganzoo.utils.log import log_info
 
 
 class Checkpoints(ModelCheckpoint):
@@ -144,7 +144,7 @@ class Checkpoints(ModelCheckpoint):
         found = {path: score for path, score in scores.items() if isinstance(score, torch.Tensor) and os.path.exists(path)}
         gone = [path for path in scores if path not in found]
         if gone:
-            say(f"the best checkpoint so far is gone, and no longer counts: {', '.join(map(str, gone))}")
+            log_info(f"the best checkpoint so far is gone, and no longer counts: {', '.join(map(str, gone))}")
         ranked = sorted(found, key=lambda path: float(found[path]), reverse=self.mode == "max")
         if self.save_top_k >= 0:
             ranked = ranked[: self.save_top_k]
@@ -175,7 +175,7 @@ class Checkpoints(ModelCheckpoint):
     def _link_checkpoint(trainer: L.Trainer, filepath: str, linkpath: str) -> None:
         # Lightning's symbolic link dangles for a moment at each save, and for ever in a copy of last.ckpt alone
         if trainer.is_global_zero and not (os.path.exists(linkpath) and os.path.samefile(filepath, linkpath)):
-            with beside(Path(linkpath)) as part:
+            with atomic_write(Path(linkpath)) as part:
                 try:
                     os.link(filepath, part)
                 except OSError:  # a file system without hard links

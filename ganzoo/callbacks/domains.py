@@ -15,7 +15,7 @@ from ganzoo.callbacks.samples import log_picture
 from ganzoo.errors import InputError
 from ganzoo.generative import Adapted
 from ganzoo.metrics.domains import gated, information_maximisation, mean_entropy, proxy_a_distance
-from ganzoo.ranges import Checked, ClosedUnitInterval, GridSize, PositiveInt, Seed
+from ganzoo.utils.ranges import Checked, ClosedUnitInterval, GridSize, PositiveInt, Seed
 
 FEWEST = 12  # pictures of a domain that a proxy A-distance can be measured on
 PANEL = 420  # pixels

@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Sampler, field_of, looking_at, own_noise
 from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity
-from ganzoo.ranges import Checked, PositiveInt, SampleCount, Seed
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
+from ganzoo.utils.ranges import Checked, PositiveInt, SampleCount, Seed
 
 MOST_LOSSES = 256  # that wait to be checked
 OF_A_CLASS = 8  # samples, where the model has classes
@@ -222,9 +222,9 @@ class Health(Checked, L.Callback):
         self._logged["health/well"] = 0.0 if self.diagnosis.signs else float(step)
         self._log(trainer, module)
         for sickness in sicknesses:
-            say(f"step {step}: {sickness.words} (docs: Health)")
+            log_info(f"step {step}: {sickness.words} (docs: Health)")
         if sicknesses and self.stop:
-            say(f"the training stops at step {step}, as Health's stop asks")
+            log_info(f"the training stops at step {step}, as Health's stop asks")
             trainer.should_stop = True
 
     def _log(self, trainer: L.Trainer, module: L.LightningModule) -> None:

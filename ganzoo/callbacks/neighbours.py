@@ -12,12 +12,12 @@ from tqdm import tqdm
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
-from ganzoo.images import to_float, to_uint8
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.modes import nearest
-from ganzoo.ranges import GridSize, NonNegativeInt, PositiveInt, Seed
-from ganzoo.say import say
-from ganzoo.sheets import grid
+from ganzoo.utils.image_grid import grid
+from ganzoo.utils.images import to_float, to_uint8
+from ganzoo.utils.log import log_info
+from ganzoo.utils.ranges import GridSize, NonNegativeInt, PositiveInt, Seed
 
 PART = 100  # pictures that an extractor is given at a time
 
@@ -97,7 +97,7 @@ class NearestNeighbours(SampleGrid):
         there = len(dataset)
         chosen = torch.arange(min(self.most, there)) * there // min(self.most, there)
         if len(chosen) < there:
-            say(f"NearestNeighbours looks at {len(chosen)} of {there} training pictures, evenly chosen (see most)")
+            log_info(f"NearestNeighbours looks at {len(chosen)} of {there} training pictures, evenly chosen (see most)")
         bar = tqdm(chosen.tolist(), "training pictures", leave=False, disable=None)
         return torch.stack([_picture(dataset[i]) for i in bar])
 

@@ -11,9 +11,9 @@ from torch.utils.data import DistributedSampler
 
 from ganzoo.errors import InputError
 from ganzoo.generative import Cycled, Translated
-from ganzoo.images import to_uint8
 from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure, Paired, Sums
-from ganzoo.say import say
+from ganzoo.utils.images import to_uint8
+from ganzoo.utils.log import log_info
 
 Way = tuple[int, str]  # data loader, and "" or "back_"
 
@@ -141,7 +141,7 @@ class PairedQuality(L.Callback):
         if min(images.shape[-2:]) < WINDOW:
             del measures["ssim"]
             if not self._said:
-                say(f"PairedQuality: pictures smaller than {WINDOW} x {WINDOW} pixels have no SSIM; it is left out")
+                log_info(f"PairedQuality: pictures smaller than {WINDOW} x {WINDOW} pixels have no SSIM; it is left out")
                 self._said = True
         return measures
 

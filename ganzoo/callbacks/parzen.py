@@ -8,7 +8,7 @@ from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
 from ganzoo.judging import Split, fakes
 from ganzoo.metrics.parzen import SAMPLES, SIGMAS, VALIDATION, log_likelihood
-from ganzoo.ranges import Checked, NonNegativeInt, PositiveInt, Seed
+from ganzoo.utils.ranges import Checked, NonNegativeInt, PositiveInt, Seed
 
 PART = 500  # images made, or read, at a time
 

@@ -12,12 +12,12 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ganzoo.errors import InputError, printable
-from ganzoo.files import beside
 from ganzoo.generative import Sampler
-from ganzoo.images import to_uint8
 from ganzoo.prediction import Inputs, number_name, numbered
-from ganzoo.say import say
-from ganzoo.sheets import as_image
+from ganzoo.utils.files import atomic_write
+from ganzoo.utils.image_grid import as_image
+from ganzoo.utils.images import to_uint8
+from ganzoo.utils.log import log_info
 
 LIST = "predictions.csv"
 _OF_IMAGES = ("number", "input", "output", "class", "error")
@@ -113,7 +113,7 @@ class PredictionWriter(BasePredictionWriter):
             return
         count, header = 0, list(_OF_IMAGES)
         damaged: list[str] = []
-        with beside(self._list) as merged, open(merged, "w", **_TEXT) as file:
+        with atomic_write(self._list) as merged, open(merged, "w", **_TEXT) as file:
             rows = csv.writer(file, lineterminator="\n")
             readers = [_rows(part) for part in parts]
             for reader in readers:
@@ -129,10 +129,10 @@ class PredictionWriter(BasePredictionWriter):
             with suppress(OSError):
                 part.unlink()
         what = "images" if "output" in header else "rows"
-        say(f"{count - self.damaged} {what} are in {printable(self._images if what == 'images' else self._list)}")
+        log_info(f"{count - self.damaged} {what} are in {printable(self._images if what == 'images' else self._list)}")
         if self.damaged:
             told = "; ".join(map(printable, damaged))
-            say(f"{self.damaged} of {count} files could not be read: {told} (all in {printable(self._list)})")
+            log_info(f"{self.damaged} of {count} files could not be read: {told} (all in {printable(self._list)})")
 
     def _part(self, rank: int) -> Path:
         return self._list.with_name(f"predictions.{rank}.csv")
@@ -158,7 +158,7 @@ class PredictionWriter(BasePredictionWriter):
                 )
             path = self._images / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            with beside(path) as part:
+            with atomic_write(path) as part:
                 as_image(to_uint8(image).cpu()).save(part, "PNG")
             label = int(inputs.y[place]) if sampler and sampler.classes and inputs.y is not None else ""
             rows.append([inputs.number[place], "" if sampler else inputs.name[place], f"{name}.png", label, ""])

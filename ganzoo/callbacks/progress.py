@@ -8,7 +8,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import BarColumn
 
-from ganzoo.ranges import Checked, NonNegativeFloat, NonNegativeInt
+from ganzoo.utils.ranges import Checked, NonNegativeFloat, NonNegativeInt
 
 
 class Progress(Checked, RichProgressBar):

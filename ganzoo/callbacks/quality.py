@@ -32,8 +32,8 @@ from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.quality import ByClass, Seen, Settings, figures, figures_by_class
 from ganzoo.metrics.reference import USUAL, Reference, folder_of
 from ganzoo.metrics.statistics import Header
-from ganzoo.ranges import Checked, NonNegativeInt, PositiveInt, SampleCount, Seed, Size
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
+from ganzoo.utils.ranges import Checked, NonNegativeInt, PositiveInt, SampleCount, Seed, Size
 
 SPLITS = ("train", "val", "test")
 USUAL_SIZE = 50  # pictures that a model makes at a time
@@ -239,7 +239,7 @@ class Quality(Checked, L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Says so, where a training was too short for any validation."""
         if self._measured_at is None and not is_rehearsal(trainer):
-            say(f"{type(self).__name__} has measured nothing, as there was no validation in this run")
+            log_info(f"{type(self).__name__} has measured nothing, as there was no validation in this run")
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measures."""
@@ -399,7 +399,7 @@ class Quality(Checked, L.Callback):
             whole = reference.load(for_moments(device))
             classes = reference.load_by_class(task.classes) if task.classes else None
         except InputError as error:
-            say(f"{error}: it is measured anew")
+            log_info(f"{error}: it is measured anew")
             return False
         if whole is None or (task.classes and classes is None):
             return False
@@ -412,7 +412,7 @@ class Quality(Checked, L.Callback):
             if found.classes is not None:
                 reference.save(found.classes)
         except InputError as error:
-            say(f"{error}: the next run measures the real pictures again")
+            log_info(f"{error}: the next run measures the real pictures again")
 
     def _nothing(self, header: Header, device: torch.device, classes: int, fake: bool) -> _Set:
         logits = int(fake and self.settings.score)
@@ -445,7 +445,7 @@ class Quality(Checked, L.Callback):
     def _say_once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            say(line)
+            log_info(line)
 
 
 class FID(Quality):

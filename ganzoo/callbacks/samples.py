@@ -12,9 +12,9 @@ from torch.nn.functional import interpolate
 
 from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator, looking_at, own_noise
-from ganzoo.images import to_float, to_uint8
-from ganzoo.ranges import Checked, GridSize, NonNegativeInt, PositiveInt, Seed
-from ganzoo.sheets import as_image, grid
+from ganzoo.utils.image_grid import as_image, grid
+from ganzoo.utils.images import to_float, to_uint8
+from ganzoo.utils.ranges import Checked, GridSize, NonNegativeInt, PositiveInt, Seed
 
 MOST_CLASSES = 16  # rows of a conditional model's grid
 MOST_CASCADES = 8  # rows of the picture of all levels

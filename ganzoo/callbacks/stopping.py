@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from ganzoo.errors import InputError
-from ganzoo.processes import PATIENCE, end_launched, until_it_trains
+from ganzoo.utils.processes import PATIENCE, end_launched, until_it_trains
 
 
 class StopOnSignal(L.Callback):

@@ -16,9 +16,9 @@ from ganzoo.data.predicting import FromFiles, InputImage, Numbered, collate
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
 from ganzoo.errors import InputError, printable
 from ganzoo.generative import Translator
-from ganzoo.ranges import Checked, PositiveInt, Seed, Workers
 from ganzoo.resume import DAMAGED, beginning, check_changes, within_epoch
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
+from ganzoo.utils.ranges import Checked, PositiveInt, Seed, Workers
 
 # a folder may have moved, and workers make no difference, nor what is for predicting alone
 _ANY = ("root", "root_b", "source_root", "target_root", "photographs", "num_workers", "predict_squares", "predict_halves")
@@ -180,7 +180,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
 
     def _from_files(self, items: Sequence[InputImage], folder: Path, direction: str | None = None) -> Dataset:
         """The dataset of these files; says which they are."""
-        say(f"predicting from {len(items)} image{'s' * (len(items) != 1)}, all of {printable(folder)}")
+        log_info(f"predicting from {len(items)} image{'s' * (len(items) != 1)}, all of {printable(folder)}")
         return FromFiles(items, direction)
 
     def _keeps_sizes(self) -> bool:

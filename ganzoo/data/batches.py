@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from ganzoo.images import to_float
+from ganzoo.utils.images import to_float
 
 Batch = TypeVar("Batch", bound=tuple)
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ganzoo.data.base import ImageDataModule, InMemory, Splits
 from ganzoo.data.pictures import resize
-from ganzoo.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
 
 _NATIVE = 8
 

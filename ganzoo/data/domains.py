@@ -25,7 +25,7 @@ from ganzoo.data.sampling import Augmented, picture_rng, unchanged
 from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders, sub_folders
 from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError, one_line
-from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 UNKNOWN = -1
 """The label of a picture that has none."""

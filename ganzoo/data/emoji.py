@@ -23,9 +23,9 @@ from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import is_held_out
 from ganzoo.data.unpaired import TwoOrders
 from ganzoo.data.vision import mirrored_at_random
-from ganzoo.download import unpack
 from ganzoo.errors import InputError, one_line
-from ganzoo.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.download import unpack
+from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
 
 VERSION = "16.0.0"
 NATIVE = 64

@@ -24,7 +24,7 @@ from ganzoo.data.predicting import cropped, folder_to_predict, whole
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders
 from ganzoo.errors import InputError
-from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 
 class PictureFile(NamedTuple):

@@ -16,9 +16,9 @@ from ganzoo.data.paired import Direction, Paired
 from ganzoo.data.pictures import find_pictures
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.unpaired import TwoOrders
-from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
-from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.download import fetch, unpack
+from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveInt, Seed, Workers
 
 PAPER_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/maps.tar.gz"
 PAPER_TRAINING_PAIRS = 1096

@@ -17,8 +17,8 @@ from ganzoo.data.predicting import folder_to_predict, half, squared, whole
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.errors import InputError
-from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
+from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 Sizes = Mapping[Path, tuple[int, int]]
 """(height, width) of the pictures that can be read."""
@@ -149,7 +149,7 @@ def check_halves(files: Sequence[PairFile], sizes: Sizes) -> None:
     if halves:
         file, half = halves[0]
         others = f", and {len(halves) - 1} more likewise" if len(halves) > 1 else ""
-        say(f"{file.a} is cut in the middle into two pictures of {half}{others}; they become square")
+        log_info(f"{file.a} is cut in the middle into two pictures of {half}{others}; they become square")
 
 
 def check_frames(files: Sequence[PairFile], sizes: Sizes) -> None:
@@ -172,7 +172,7 @@ def check_frames(files: Sequence[PairFile], sizes: Sizes) -> None:
         others = f", and so do {len(wrong) - 1} more pairs" if len(wrong) > 1 else ""
         raise InputError(f"{wrong[0]} differ in proportions{others}: the pictures of a pair must show the same frame")
     if near:
-        say(f"{len(near)} of {len(files)} pairs differ a little in proportions, and are stretched to one: {near[0]}")
+        log_info(f"{len(near)} of {len(files)} pairs differ a little in proportions, and are stretched to one: {near[0]}")
 
 
 def _proportions(height: int, width: int) -> tuple[float, float]:
@@ -292,7 +292,9 @@ class Paired(ImageDataModule):
         items = [whole(file, folder, self.shape_x[0], self.max_value) for file in files]
         if not single and self._are_pairs(files, "" not in layout):
             items = [half(item, side == "B") for item in items]
-            say(f"each file is a pair side by side, of which the {'right' if side == 'B' else 'left'} half is the input")
+            log_info(
+                f"each file is a pair side by side, of which the {'right' if side == 'B' else 'left'} half is the input"
+            )
         if self.predict_squares or not self._keeps_sizes():
             items = [squared(item, self.size) for item in items]
         return self._from_files(items, folder, self.direction)

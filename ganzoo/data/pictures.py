@@ -17,7 +17,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from ganzoo.errors import InputError, one_line, printable
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
 
 Damaged = Literal["refuse", "skip"]
 """What is done about damaged files before training: an error that names them, or training without them."""
@@ -205,7 +205,7 @@ def whole_pictures(
     if errors:
         more = f", and {len(errors) - _EXAMPLES} more" if len(errors) > _EXAMPLES else ""
         names = [printable(path) for path, size in found.items() if isinstance(size, InputError)]
-        say(f"{len(errors)} of {len(files)} pictures are damaged and passed over: {', '.join(names[:_EXAMPLES])}{more}")
+        log_info(f"{len(errors)} of {len(files)} pictures are damaged and passed over: {', '.join(names[:_EXAMPLES])}{more}")
     return whole
 
 
@@ -239,7 +239,7 @@ def say_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
     if deep and 0 < high < _DARK:
         bits = int((high - 0.5) * (max_value or 65535) / 255).bit_length()
         line += f": if their files hold {bits} bits, give max_value: {2**bits - 1}"
-    say(line)
+    log_info(line)
 
 
 @lru_cache(maxsize=1)
@@ -275,7 +275,7 @@ def find_pictures(folder: str | Path) -> list[Path]:
         there = f"; there are {counts}" if counts else ""
         raise InputError(f"there are no pictures in {printable(folder)} (looked for {' '.join(sorted(_readable()))}){there}")
     if counts:
-        say(f"{folder}: {len(found)} pictures; files of other kinds are passed over: {counts}")
+        log_info(f"{folder}: {len(found)} pictures; files of other kinds are passed over: {counts}")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

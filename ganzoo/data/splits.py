@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ganzoo.data.pictures import EXTENSIONS, has_pictures, is_hidden
 from ganzoo.errors import InputError, printable
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
 
 File = TypeVar("File")
 Layout = Mapping[str, Path]
@@ -121,7 +121,7 @@ def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> 
             f"the others, {_ADVICE}"
         )
     if _has_loose(folder):
-        say(f"{folder}: the pictures beside {_listed(named)} are passed over")
+        log_info(f"{folder}: the pictures beside {_listed(named)} are passed over")
     return layout
 
 
@@ -321,7 +321,7 @@ class _RealPaths:
 
 def _say_empty(folder: Path, names: list[str]) -> None:
     if names:
-        say(f"{folder}: there are no pictures in {_listed(names)}")
+        log_info(f"{folder}: there are no pictures in {_listed(names)}")
 
 
 def _has_loose(folder: Path) -> bool:

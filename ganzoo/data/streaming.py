@@ -29,7 +29,7 @@ from ganzoo.data.folder import CentreCropped, PictureFile
 from ganzoo.data.pictures import centre_crop, read_picture, resize_shorter_side
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, order_rng
 from ganzoo.errors import InputError, one_line
-from ganzoo.ranges import Pixels, PositiveFloat, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 # litdata fetches a name of this ending without threads, which must not be there when a loader forks its workers
 ABOUT = "ganzoo-index.json"

@@ -17,9 +17,9 @@ from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, s
 from ganzoo.data.predicting import folder_to_predict, squared, whole
 from ganzoo.data.sampling import Augmented, picture_rng
 from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
-from ganzoo.download import fetch, unpack
 from ganzoo.errors import InputError
-from ganzoo.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
+from ganzoo.utils.download import fetch, unpack
+from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 ARCHIVES_URL = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 ARCHIVES = (

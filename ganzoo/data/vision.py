@@ -15,7 +15,7 @@ from ganzoo.data.batches import Images, LabelledImages
 from ganzoo.data.pictures import resize
 from ganzoo.data.sampling import Augmented
 from ganzoo.errors import InputError, one_line
-from ganzoo.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
 
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 

@@ -20,13 +20,13 @@ from tqdm import tqdm
 from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture
 from ganzoo.data.splits import refuse_splits
 from ganzoo.errors import InputError, one_line
-from ganzoo.evaluation.options import Stops
 from ganzoo.judging import ALONE, Part, Share, Split, as_pictures, field_of
 from ganzoo.metrics.extractors.base import Extractor, Features
 from ganzoo.metrics.paired import Measure, Paired, Sums
 from ganzoo.metrics.quality import ByClass, Seen
 from ganzoo.metrics.statistics import Statistics
-from ganzoo.say import say
+from ganzoo.utils.log import log_info
+from ganzoo.utils.signals import Stops
 
 SAVE_EVERY = 30.0  # seconds between two savings of what has been seen
 SAVING_AT_MOST = 0.05  # of the time
@@ -88,7 +88,7 @@ class Folder:
         sizes = sorted(set(picture_sizes(self.files)))
         if len(sizes) > 1:
             low, high = ("x".join(map(str, size)) for size in (sizes[0], sizes[-1]))
-            say(f"the pictures in {path} have {len(sizes)} sizes, {low} to {high}: the extractor resizes each as it is")
+            log_info(f"the pictures in {path} have {len(sizes)} sizes, {low} to {high}: the extractor resizes each as it is")
 
     def __len__(self) -> int:
         return len(self.files)
@@ -206,7 +206,7 @@ class Looked:
             self.done, self.pictures = about["done"], about["pictures"]
             self.sizes, self.converted = set(about["sizes"]), set(about["converted"])
         except (InputError, OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            say(f"what an interrupted measurement left cannot be used, and it begins anew ({one_line(error)})")
+            log_info(f"what an interrupted measurement left cannot be used, and it begins anew ({one_line(error)})")
             self.forget()
 
 
@@ -235,7 +235,7 @@ class Bar:
         self.done += n
         self.bar.update(n)
         if self.bar.disable and time.monotonic() - self._said >= PLAIN_EVERY:
-            say(f"{self.what}: {self.done} of {self.total} pictures")
+            log_info(f"{self.what}: {self.done} of {self.total} pictures")
             self._said = time.monotonic()
 
 
@@ -267,7 +267,7 @@ def look(
     """
     looked.load(place)
     if looked.done:
-        say(f"{what}: {looked.pictures} of {total} pictures were seen before")
+        log_info(f"{what}: {looked.pictures} of {total} pictures were seen before")
     saved, spent = time.monotonic(), 0.0
     try:
         with Bar(total, looked.pictures, what) as bar:
@@ -289,7 +289,7 @@ def look(
     except KeyboardInterrupt:
         if looked.done:
             looked.save(place)
-        say(f"stopped after {looked.pictures} of {total} pictures ({what}); the same command goes on from here")
+        log_info(f"stopped after {looked.pictures} of {total} pictures ({what}); the same command goes on from here")
         raise
 
 
@@ -304,4 +304,4 @@ def _say_conversion(looked: Looked, images: Tensor, extractor: Extractor | None,
         said = f"colour pictures, turned into grey for {extractor.name}"
     if said and said not in looked.converted:
         looked.converted.add(said)
-        say(f"{what}: {said}")
+        log_info(f"{what}: {said}")

@@ -8,17 +8,17 @@ from typing import Any
 
 from ganzoo.errors import InputError
 from ganzoo.evaluation.looking import Looked, look
-from ganzoo.evaluation.options import Stops
 from ganzoo.evaluation.plan import Plan, Side
 from ganzoo.evaluation.protocol import Figure
 from ganzoo.evaluation.whole import MADE, Whole, samples_of
-from ganzoo.files import beside
 from ganzoo.metrics.agreement import Labelled
 from ganzoo.metrics.extractors import figure_name
 from ganzoo.metrics.quality import ByClass, Seen, Settings, figures, figures_by_class
 from ganzoo.metrics.reference import Reference, folder_of
 from ganzoo.metrics.statistics import Header
-from ganzoo.say import say
+from ganzoo.utils.files import atomic_write
+from ganzoo.utils.log import log_info
+from ganzoo.utils.signals import Stops
 
 SHEET = "neighbours.png"  # in the folder of what an interrupted measurement leaves
 
@@ -82,13 +82,13 @@ class Measuring:
                     samples = samples or self._samples()
                     options = plan.given.seed, plan.given.classifier_epochs, plan.device, work / SHEET
                     made = MADE[kind](Whole(samples, plan.known_splits, plan.can_be_asked, *options))
-                    with beside(kept) as part:
+                    with atomic_write(kept) as part:
                         part.write_text(json.dumps({name: vars(figure) for name, figure in made.items()}))
             except InputError as error:  # what was not seen before: a class of one picture, a file of another size
                 self.left_out[kind] = str(error)
                 continue
             except KeyboardInterrupt:
-                say(f"stopped while making {kind}; the same command goes on with it")
+                log_info(f"stopped while making {kind}; the same command goes on with it")
                 raise
             found |= {name: Figure(**each) for name, each in json.loads(kept.read_text()).items()}
         if not found and plan.whole and plan.extractor is None:
@@ -120,7 +120,7 @@ class Measuring:
                     if self.plan.classes:
                         reference.save(looked.classes[name])
                 except InputError as error:
-                    say(f"{error}: the next measurement looks at the real pictures again")
+                    log_info(f"{error}: the next measurement looks at the real pictures again")
         if self.plan.given.save_statistics is not None:
             try:
                 looked.seen[""].statistics.save(self.plan.given.save_statistics)
@@ -143,7 +143,7 @@ class Measuring:
                 seen = reference.load(looked.seen[name].statistics.mean.device)
                 classes = reference.load_by_class(self.plan.classes) if self.plan.classes else None
             except InputError as error:
-                say(f"{error}: it is measured anew")
+                log_info(f"{error}: it is measured anew")
                 seen = None
             if seen is None or (self.plan.classes and classes is None):
                 looked.forget()

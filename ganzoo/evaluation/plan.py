@@ -10,13 +10,8 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 
-from ganzoo.data.batches import ImagePairs, Unpaired
-from ganzoo.data.pictures import EXTENSIONS
-from ganzoo.data.sampling import unchanged
-from ganzoo.errors import InputError
-from ganzoo.evaluation.arguments import ASKED_FOR, LEAST, OF_FEATURES, kinds, parser
-from ganzoo.evaluation.looking import Folder, Judged, Remembering
-from ganzoo.evaluation.options import (
+from ganzoo.cli.arguments import ASKED_FOR, LEAST, OF_FEATURES, kinds, parser
+from ganzoo.cli.options import (
     MOST,
     Data,
     device,
@@ -30,8 +25,13 @@ from ganzoo.evaluation.options import (
     value_of,
     values_of,
 )
+from ganzoo.cli.trained import Trained, load, run_config, trained_batch_size
+from ganzoo.data.batches import ImagePairs, Unpaired
+from ganzoo.data.pictures import EXTENSIONS
+from ganzoo.data.sampling import unchanged
+from ganzoo.errors import InputError
+from ganzoo.evaluation.looking import Folder, Judged, Remembering
 from ganzoo.evaluation.protocol import FIELDS, Result, commit, versions
-from ganzoo.evaluation.trained import Trained, load, run_config, trained_batch_size
 from ganzoo.evaluation.whole import OF_PICTURES, SPLITS, Known, Need, as_data, needed
 from ganzoo.generative import Sampler
 from ganzoo.judging import Share, Split, as_pictures, fakes, field_of, how_many, sets
@@ -40,8 +40,8 @@ from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure
 from ganzoo.metrics.quality import Settings
 from ganzoo.metrics.statistics import SAME_FEATURES, Statistics
-from ganzoo.say import say
-from ganzoo.trust import check_trusted
+from ganzoo.utils.log import log_info
+from ganzoo.utils.trust import check_trusted
 
 DTYPE = "features float32, statistics float64"
 
@@ -177,7 +177,7 @@ class Plan:
             own = trained_batch_size(Path(self.given.fake))
             found = own or 1
             why = "as in its training" if own else "as no config.yaml of its run says how many there were"
-            say(f"{type(self.module).__name__} normalizes by the statistics of each batch: batches of {found}, {why}")
+            log_info(f"{type(self.module).__name__} normalizes by the statistics of each batch: batches of {found}, {why}")
         self.trained.protocol["batch_norm"] = f"statistics of batches of {found}"
         return found
 
@@ -210,7 +210,7 @@ class Plan:
                 f"{type(self.module).__name__} makes pictures of two kinds: leave out {given.real}, and give --data"
             )
         if self.folder is not None and given.data is not None and self._of_pairs((ImagePairs, Unpaired)):
-            say(f"{self.folder.path} is compared with y, the pictures that a translation aims at")
+            log_info(f"{self.folder.path} is compared with y, the pictures that a translation aims at")
             fields = {"": "y"}
         return fields
 
@@ -362,7 +362,7 @@ class Plan:
             why = str(error).removesuffix(": give another --split")
             raise InputError(f"{kind}: {name} pictures of {self.data.short} are needed: {why}") from error
         if getattr(split.dataset, "draw", unchanged) is not unchanged and name == "train":
-            say(f"{kind}: the training pictures are taken as the first epoch augments them")
+            log_info(f"{kind}: the training pictures are taken as the first epoch augments them")
         return Known(split, field, f"{field} of {self._fingerprint(split)[0]}")
 
     def _fingerprint(self, split: Split) -> tuple[str, bool]:
@@ -371,7 +371,7 @@ class Plan:
         known = split.fingerprint()
         if known is not None:
             return known, True
-        say(f"the {split.name} pictures of {self.data.short} change between two looks: the figures cannot be repeated")
+        log_info(f"the {split.name} pictures of {self.data.short} change between two looks: the figures cannot be repeated")
         arguments = json.dumps(self.data.arguments, sort_keys=True, default=str)
         return f"changing pictures of {self.data.short} {arguments}", False
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import ganzoo
 from ganzoo.errors import InputError
-from ganzoo.files import beside
+from ganzoo.utils.files import atomic_write
 
 FORMAT = 1
 MANY = 40  # letters of a value in an error
@@ -115,7 +115,7 @@ class Result:
             "left_out": self.left_out,
         }
         try:
-            with beside(path) as part:
+            with atomic_write(path) as part:
                 text = json.dumps(_plain(content), indent=2, default=str, allow_nan=False)
                 part.write_text(text + "\n", encoding="utf-8")
         except OSError as error:

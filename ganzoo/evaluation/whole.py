@@ -14,13 +14,13 @@ from torch import Tensor
 from ganzoo.errors import InputError
 from ganzoo.evaluation.looking import Bar, Judged
 from ganzoo.evaluation.protocol import Figure
-from ganzoo.files import beside
-from ganzoo.images import to_float
 from ganzoo.judging import Part, Split
 from ganzoo.metrics.agreement import Labelled, agreement, small_classifier
 from ganzoo.metrics.modes import nearest
 from ganzoo.metrics.parzen import SAMPLES, SIGMAS, TEST, VALIDATION, protocol
-from ganzoo.sheets import as_image, grid
+from ganzoo.utils.files import atomic_write
+from ganzoo.utils.image_grid import as_image, grid
+from ganzoo.utils.images import to_float
 
 OF_PICTURES = ("parzen", "agreement", "neighbours")
 SPLITS = {"parzen": ("val", "test"), "agreement": ("train", "test"), "neighbours": ("train", "test")}
@@ -211,7 +211,7 @@ def neighbours(of: Whole) -> dict[str, Figure]:
     if not usual.distances.any():
         raise InputError("the test pictures are among the training pictures, and there is nothing to compare with")
     rows = torch.cat([samples[:ROWS, None], train[near.indices[:ROWS]]], 1)
-    with beside(of.sheet) as part:
+    with atomic_write(of.sheet) as part:
         as_image(grid(to_float(rows.flatten(0, 1)), rows.shape[1])).save(part, format="png")
     return {"nearest_training": Figure(float(near.distances[:, 0].mean() / usual.distances[:, 0].mean()))}
 

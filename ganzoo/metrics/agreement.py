@@ -201,7 +201,7 @@ def _check(name: str, given: Labelled) -> None:
     if images.ndim != 4 or images.dtype != torch.uint8:
         raise InputError(
             f"{name} are {images.dtype} {list(images.shape)}, not uint8 [N, C, H, W]: turn pictures in [-1, 1] into them "
-            "with ganzoo.images.to_uint8"
+            "with ganzoo.utils.images.to_uint8"
         )
     if not len(images):
         raise InputError(f"{name}: there are none")

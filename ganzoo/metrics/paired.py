@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from ganzoo.download import fetch
 from ganzoo.errors import InputError
+from ganzoo.utils.download import fetch
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """Of outputs and truths, both uint8 [N, C, H, W]: float64 [N]."""
@@ -113,7 +113,7 @@ def _checked(output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         if images.ndim != 4 or images.dtype != torch.uint8:
             raise InputError(
                 f"{name} are {images.dtype} {list(images.shape)}, not uint8 pictures [N, C, H, W]: turn pictures in [-1, 1] "
-                "into them with ganzoo.images.to_uint8"
+                "into them with ganzoo.utils.images.to_uint8"
             )
     if output.shape != truth.shape:
         raise InputError(f"outputs are {list(output.shape)} and truths {list(truth.shape)}: pairs have one shape")

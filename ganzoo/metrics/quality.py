@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.files import beside
 from ganzoo.metrics.extractors import figure_name
 from ganzoo.metrics.extractors.base import Extractor, Features
 from ganzoo.metrics.frechet import frechet_of_statistics
@@ -21,6 +20,7 @@ from ganzoo.metrics.kept import ALL, Kept
 from ganzoo.metrics.kernel import kernel_distance
 from ganzoo.metrics.manifold import manifold
 from ganzoo.metrics.statistics import SAME_SET, Header, Statistics
+from ganzoo.utils.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class ByClass:
         """Writes a file, whole or not at all."""
         settings = self.settings
         about = {"format": self.FORMAT, "header": asdict(self.header), "keep": settings.keep, "seed": settings.seed}
-        with beside(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez(
                 file,
                 about=np.array(json.dumps(about)),

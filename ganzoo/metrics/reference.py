@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from ganzoo.errors import InputError
-from ganzoo.files import sweep
 from ganzoo.metrics.quality import ByClass, Seen, Settings
 from ganzoo.metrics.statistics import Header, Statistics
+from ganzoo.utils.files import remove_stale
 
 USUAL = "default"
 """Stands for the usual folder: ``statistics`` in ``$GANZOO_CACHE``, or in ``~/.cache/ganzoo`` where that is not set."""
@@ -88,7 +88,7 @@ class Reference:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            sweep([self.folder])
+            remove_stale([self.folder])
             if isinstance(seen, Seen):
                 seen.statistics.save(self.path())
             else:

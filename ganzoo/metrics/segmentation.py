@@ -280,7 +280,7 @@ def _checked(name: str, images: Tensor) -> None:
     if images.ndim != 4 or images.dtype != torch.uint8 or not len(images):
         raise InputError(
             f"{name} are {images.dtype} {list(images.shape)}, not uint8 pictures [N, C, H, W]: turn pictures in [-1, 1] "
-            "into them with ganzoo.images.to_uint8"
+            "into them with ganzoo.utils.images.to_uint8"
         )
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.files import beside
 from ganzoo.metrics.kept import ALL, Kept
+from ganzoo.utils.files import atomic_write
 
 FORMAT = 2
 PART = 4096  # features that become float64 at a time
@@ -231,7 +231,7 @@ class Statistics:
         path = Path(path)
         about = {"format": FORMAT, "header": asdict(self.header), "count": self.count, "keep": self.keep}
         about["seed"] = self._kept.seed
-        with beside(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez(
                 file,
                 about=np.array(json.dumps(about)),

@@ -20,8 +20,8 @@ from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGene
 from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
 from ganzoo.prediction import as_inputs, each_sample
-from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
+from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 
 
 class CGAN(AdversarialModule, Sampler):

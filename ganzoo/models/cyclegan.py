@@ -22,7 +22,9 @@ from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.parts import build
 from ganzoo.prediction import Directed, as_inputs, each
-from ganzoo.ranges import (
+from ganzoo.replay import History
+from ganzoo.schedules import LinearDecay
+from ganzoo.utils.ranges import (
     Depth,
     HalfOpenUnitInterval,
     LearningRate,
@@ -32,8 +34,6 @@ from ganzoo.ranges import (
     PositiveInt,
     Size,
 )
-from ganzoo.replay import History
-from ganzoo.schedules import LinearDecay
 
 
 class CycleGAN(Directed, AdversarialModule, CycleTranslator):

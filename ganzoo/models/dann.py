@@ -22,9 +22,9 @@ from ganzoo.networks.dann import DomainNetworks, MNISTFamily
 from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
 from ganzoo.parts import build
 from ganzoo.prediction import as_inputs, expect_inputs
-from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeFloat, Shape, Size
 from ganzoo.reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
+from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeFloat, Shape, Size
 
 
 class DANN(AdversarialModule, Classifier):

@@ -14,7 +14,7 @@ from ganzoo.losses import opinions
 from ganzoo.models.gan import GAN
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganzoo.noises import Noise, Normal
-from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
+from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 
 
 class DCGAN(GAN):

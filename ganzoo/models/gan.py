@@ -21,8 +21,8 @@ from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator,
 from ganzoo.noises import Noise, Normal, Uniform
 from ganzoo.parts import build
 from ganzoo.prediction import as_inputs, each_sample
-from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
+from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
 
 
 class GAN(AdversarialModule, Sampler):

@@ -27,8 +27,8 @@ from ganzoo.noises import Noise, Uniform
 from ganzoo.parts import build
 from ganzoo.prediction import as_inputs, each_sample, expect_inputs
 from ganzoo.pyramid import Operators, Resize, gaussian
-from ganzoo.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeInt, Shape, Size
 from ganzoo.schedules import ExponentialDecay, MomentumClimb
+from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeInt, Shape, Size
 
 ROLES = "discriminator", "generator"  # in the order of their turns
 OF_TRAINING = (

@@ -20,7 +20,7 @@ from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
 from ganzoo.parts import build
 from ganzoo.prediction import Directed, as_inputs, each
-from ganzoo.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
+from ganzoo.utils.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
 class Pix2Pix(Directed, AdversarialModule, Translator):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.norms import per_domain
-from ganzoo.ranges import Checked, FiniteFloat, HalfOpenUnitInterval, PositiveFloat, Size
+from ganzoo.utils.ranges import Checked, FiniteFloat, HalfOpenUnitInterval, PositiveFloat, Size
 
 Networks = tuple[nn.Module, nn.Module, nn.Module]
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo.evaluation import evaluate
+from ganzoo.cli import evaluate
 from ganzoo.metrics.extractors.base import Features
 from ganzoo.metrics.extractors.inception import network
 from ganzoo.metrics.frechet import frechet_distance

@@ -18,7 +18,7 @@ from ganzoo.data import Digits
 from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
 from ganzoo.metrics.extractors.base import Extractor, Features
-from ganzoo.sheets import GAP
+from ganzoo.utils.image_grid import GAP
 
 TILE = 32
 

@@ -17,8 +17,8 @@ from ganzoo.callbacks import pairs
 from ganzoo.callbacks.pairs import PairedQuality, shown_once
 from ganzoo.errors import InputError
 from ganzoo.generative import Cycled, Translated
-from ganzoo.images import to_uint8
 from ganzoo.metrics.paired import MEASURES, Paired
+from ganzoo.utils.images import to_uint8
 
 SIDE = 12
 

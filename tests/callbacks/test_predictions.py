@@ -20,8 +20,8 @@ from ganzoo.callbacks import PredictionWriter
 from ganzoo.cli import main
 from ganzoo.data import ImageFolder
 from ganzoo.errors import InputError
-from ganzoo.images import to_float, to_uint8
 from ganzoo.prediction import Inputs
+from ganzoo.utils.images import to_float, to_uint8
 
 QUIET = ("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false")
 SMALL = ("--model.depth", "3", "--model.width", "4", "--model.patch", "16", "--data.size", "16")

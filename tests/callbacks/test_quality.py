@@ -45,11 +45,11 @@ from ganzoo.callbacks import Checkpoints, Progress
 from ganzoo.callbacks.quality import FID, KID, InceptionScore, PrecisionRecall, Quality
 from ganzoo.cli import main
 from ganzoo.errors import InputError
-from ganzoo.images import to_float, to_uint8
 from ganzoo.judging import Split, fakes
 from ganzoo.metrics.extractors.base import Features
 from ganzoo.metrics.frechet import frechet_distance
 from ganzoo.metrics.manifold import manifold
+from ganzoo.utils.images import to_float, to_uint8
 
 N = 24  # real pictures and samples, unless a test needs more
 LEAN = {"kernel": False, "score": False, "manifold": False, "n": N, "batch_size": 5}

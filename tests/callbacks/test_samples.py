@@ -14,7 +14,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import SampleGrid
 from ganzoo.errors import InputError
 from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator
-from ganzoo.sheets import GAP, grid
+from ganzoo.utils.image_grid import GAP, grid
 
 BATCHES = 4  # in an epoch
 

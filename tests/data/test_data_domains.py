@@ -20,7 +20,7 @@ from ganzoo.data.domains import Domains, Fonts, Places, alike, domain_order, gly
 from ganzoo.data.folder import PictureFile
 from ganzoo.data.pictures import read_picture
 from ganzoo.errors import InputError
-from ganzoo.images import to_float
+from ganzoo.utils.images import to_float
 
 RNG = np.random.default_rng(0)
 TRAIN, TEST = RNG.integers(0, 256, (120, 28, 28), np.uint8), RNG.integers(0, 256, (10, 28, 28), np.uint8)

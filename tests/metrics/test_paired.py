@@ -17,9 +17,9 @@ from torchmetrics.functional.image import (
 )
 
 from ganzoo.errors import InputError
-from ganzoo.images import to_uint8
 from ganzoo.metrics import paired
 from ganzoo.metrics.paired import LPIPS, MEASURES, Paired, Sums, l1, psnr, ssim
+from ganzoo.utils.images import to_uint8
 
 
 def noisy(n: int = 4, channels: int = 3, side: int = 24, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -222,7 +222,7 @@ def hub(tmp_path, monkeypatch) -> Path:
 
 
 def fetch_once(url: str, path: Path) -> Path:
-    from ganzoo.download import fetch
+    from ganzoo.utils.download import fetch
 
     return fetch(url, path, tries=1)
 

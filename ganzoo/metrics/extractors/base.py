@@ -79,7 +79,7 @@ class Extractor(nn.Module, ABC):
         if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
             raise InputError(
                 f"{self.name} takes uint8 pictures [N, 1 or 3, H, W], not {images.dtype} {list(images.shape)}: "
-                "turn pictures in [-1, 1] into them with ganzoo.images.to_uint8"
+                "turn pictures in [-1, 1] into them with ganzoo.utils.images.to_uint8"
             )
         device = next(self.parameters()).device
         with torch.autocast(device.type, enabled=False), _products_in_float32():

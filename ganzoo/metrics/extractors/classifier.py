@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from ganzoo import __version__
 from ganzoo.errors import InputError
-from ganzoo.files import beside
 from ganzoo.metrics.extractors.base import Extractor, Features, digest
 from ganzoo.metrics.extractors.resizing import Antialiased
 from ganzoo.metrics.extractors.weights import plain
+from ganzoo.utils.files import atomic_write
 
 FORMAT = 1
 WIDTHS = (16, 32, 64, 128)
@@ -93,7 +93,7 @@ class SmallClassifier(Extractor):
         what = {"format": FORMAT, "shape": list(self.shape), "classes": self.classes, "data": self.data}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with beside(path) as part:
+            with atomic_write(path) as part:
                 torch.save({**what, "about": self.about, "state": state}, part)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganzoo.download import fetch
 from ganzoo.errors import InputError, one_line
+from ganzoo.utils.download import fetch
 
 
 class Weights(NamedTuple):

@@ -3,15 +3,12 @@
 import argparse
 import os
 import re
-import signal
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 import torch
@@ -20,15 +17,15 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from ganzoo import catalogue
-from ganzoo.command import QUIET, Parser, import_classes
+from ganzoo.cli.configs import find_config
+from ganzoo.cli.error_messages import refused_argument
+from ganzoo.cli.lightning import QUIET, Parser, import_classes
+from ganzoo.cli.lightning_log import filter_log
+from ganzoo.cli.merge import compose, known_of, merge, read_config, refuse_nulls
+from ganzoo.cli.yaml_text import to_yaml
 from ganzoo.errors import InputError, one_line
-from ganzoo.explain import refused_argument
-from ganzoo.files import beside
-from ganzoo.lightning_log import filter_log
-from ganzoo.merge import compose, known_of, merge, read_config, refuse_nulls
-from ganzoo.trust import look_here_last
-from ganzoo.yaml_text import to_yaml
+from ganzoo.utils.files import atomic_write
+from ganzoo.utils.trust import look_here_last
 
 STAGES = {"train": "fit", "val": "validate", "test": "test"}
 MOST = 2**63 - 1  # of a whole number that torch takes
@@ -135,7 +132,7 @@ def section(name: str, *configs: str | Path) -> Any:
 
     merged: dict[str, Any] = {}
     for each in configs:
-        merged = merge(merged, read_config(catalogue.find(str(each))))
+        merged = merge(merged, read_config(find_config(str(each))))
     try:
         found: Any = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
     except OmegaConfBaseException as error:
@@ -241,7 +238,7 @@ def refuse_unwritable(path: Path, option: str) -> None:
         raise InputError(f"{option} {path} is a folder: give the name of a file")
     try:
         path.exists()  # a name too long for the disk
-        with suppress(_EnoughError), beside(path) as part:
+        with suppress(_EnoughError), atomic_write(path) as part:
             part.touch()
             raise _EnoughError  # or it would become the file
     except OSError as error:
@@ -250,46 +247,3 @@ def refuse_unwritable(path: Path, option: str) -> None:
 
 class _EnoughError(Exception):
     pass
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked for the end. ``signum`` is its number."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
-
-
-class Stops:
-    """Inside the block SIGTERM ends the work as Ctrl-C does: at once, but not within :meth:`held`."""
-
-    def __init__(self) -> None:
-        self._before: dict[int, Any] = {}
-        self._holding = False
-        self._waiting: int | None = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {signum: signal.signal(signum, self._note) for signum in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Inside the block a signal waits for its end."""
-        self._holding = True
-        try:
-            yield
-        finally:
-            self._holding = False
-        if self._waiting is not None:
-            signum, self._waiting = self._waiting, None
-            raise Stopped(signum)
-
-    def _note(self, signum: int, frame: FrameType | None) -> None:
-        if not self._holding:
-            raise Stopped(signum)
-        self._waiting = signum

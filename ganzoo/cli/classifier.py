@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
+from ganzoo.cli.options import loader, make_parser, read, refuse_unwritable, section, set_up, values_of
 from ganzoo.errors import InputError
-from ganzoo.evaluation.options import loader, make_parser, read, refuse_unwritable, section, set_up, values_of
 from ganzoo.judging import Split
 from ganzoo.metrics.extractors.classifier import train_and_save
-from ganzoo.ranges import Seed, Size
+from ganzoo.utils.ranges import Seed, Size
 
 BATCH = 500  # pictures read at a time
 

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ganzoo.catalogue import did_you_mean
-from ganzoo.errors import InputError
+from ganzoo.cli.error_messages import refused_argument
+from ganzoo.cli.tables import aligned
+from ganzoo.errors import InputError, did_you_mean
 from ganzoo.evaluation.protocol import FIELDS, MANY, Figure, Result, mentioned, unlike
-from ganzoo.evaluation.tables import aligned
-from ganzoo.explain import refused_argument
 
 NOTHING = "-"
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ganzoo.cli.options import refuse_unwritable
 from ganzoo.errors import InputError
-from ganzoo.evaluation.options import refuse_unwritable
 from ganzoo.evaluation.protocol import Result, key_of
 
 try:

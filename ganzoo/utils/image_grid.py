@@ -1,4 +1,4 @@
-"""Sheets of pictures: tiles side by side, for people to look at."""
+"""Draws image grids: tiles side by side, for people to look at."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ganzoo.images import to_uint8
+from ganzoo.utils.images import to_uint8
 
 SMALLEST_TILE = 32  # pixels; smaller pictures are enlarged by a whole factor
 GAP = 2  # pixels between tiles

@@ -1,12 +1,11 @@
-"""The configs that come with ganzoo, by name, from any folder. Reads text only: imports no torch."""
+"""Finds the configs that come with ganzoo by name. Reads text only and imports no torch."""
 
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 import ganzoo
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, did_you_mean
 
 
 class Entry(NamedTuple):
@@ -19,19 +18,19 @@ class Entry(NamedTuple):
     summary: str
 
 
-def folder() -> Path:
+def configs_folder() -> Path:
     """Where the configs are: inside the package once installed, beside it in a checkout."""
     package = Path(ganzoo.__file__).parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
 
 
-def names() -> list[str]:
+def config_names() -> list[str]:
     """The configs' names, in order."""
-    return sorted(path.stem for path in folder().glob("*.yaml"))
+    return sorted(path.stem for path in configs_folder().glob("*.yaml"))
 
 
-def find(config: str) -> str:
+def find_config(config: str) -> str:
     """The path of a config: a file's own path, or that of the config of this name.
 
     YAML text is given back as it is (``--config '{trainer: {max_epochs: 2}}'``).
@@ -41,24 +40,15 @@ def find(config: str) -> str:
     """
     if Path(config).is_file() or "{" in config or "://" in config:
         return config
-    named = folder() / f"{config}.yaml"
+    named = configs_folder() / f"{config}.yaml"
     if re.fullmatch(r"[\w.-]+", config) and named.is_file():
         return str(named)
-    raise InputError(f"there is no config '{config}'" + did_you_mean(Path(config).stem, names(), "see `ganzoo list`"))
+    raise InputError(f"there is no config '{config}'" + did_you_mean(Path(config).stem, config_names(), "see `ganzoo list`"))
 
 
-def entries() -> list[Entry]:
+def config_entries() -> list[Entry]:
     """Every config with its model, its data, its paper and its first line."""
-    return [_read(folder() / f"{name}.yaml") for name in names()]
-
-
-def did_you_mean(wrong: str, right: list[str], otherwise: str = "") -> str:
-    """The end of an error's line: the nearest of the right names, or ``otherwise``."""
-    lower = {name.lower(): name for name in right}
-    near = get_close_matches(wrong.lower(), lower, n=1)
-    if near:
-        return f": did you mean '{lower[near[0]]}'?"
-    return f": {otherwise}" if otherwise else ""
+    return [_read(configs_folder() / f"{name}.yaml") for name in config_names()]
 
 
 def _read(path: Path) -> Entry:

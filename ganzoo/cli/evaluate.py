@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ganzoo.cli.outputs import UnsavedError, place, workplace
+from ganzoo.cli.tables import aligned
 from ganzoo.errors import InputError
 from ganzoo.evaluation.measuring import SHEET, Measuring
-from ganzoo.evaluation.options import Stopped, Stops
-from ganzoo.evaluation.place import UnsavedError, place, workplace
 from ganzoo.evaluation.plan import Plan
 from ganzoo.evaluation.protocol import Result
-from ganzoo.evaluation.tables import aligned
+from ganzoo.utils.signals import Stopped, Stops
 
 
 def run(args: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""What ganzoo has to say while it works: one line on stderr, from the first process only."""
+"""Prints messages to stderr, one line each, from rank 0 only."""
 
 import sys
 
@@ -8,6 +8,6 @@ from ganzoo.errors import printable
 
 
 @rank_zero_only
-def say(line: str) -> None:
+def log_info(line: str) -> None:
     """Prints ``ganzoo: <line>``."""
     print(f"ganzoo: {printable(line)}", file=sys.stderr, flush=True)

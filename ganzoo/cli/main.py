@@ -1,17 +1,18 @@
 """The command: ``ganzoo fit --config pix2pix_maps``.
 
 What needs no torch (``--help``, ``--version``, ``list``, ``compare``) is answered at once; what trains or runs a model by
-Lightning is ``ganzoo.command``.
+Lightning is ``ganzoo.cli.lightning``.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
-from ganzoo import __version__, catalogue
-from ganzoo.errors import InputError
-from ganzoo.evaluation.tables import aligned
-from ganzoo.processes import wait_for_the_first
+from ganzoo import __version__
+from ganzoo.cli.configs import config_entries
+from ganzoo.cli.tables import aligned
+from ganzoo.errors import InputError, did_you_mean
+from ganzoo.utils.processes import wait_for_the_first
 
 COMMANDS = {
     "fit": "train a model",
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return leaving.code
         raise
     except Exception as error:
-        from ganzoo.explain import one_line
+        from ganzoo.cli.error_messages import one_line
 
         wait_for_the_first()
         line = one_line(error)
@@ -85,29 +86,27 @@ def _run(args: list[str]) -> int:
             raise InputError(f"`ganzoo list` takes no arguments, not {' '.join(rest)}")
         _list()
     elif command == "compare":
-        from ganzoo.evaluation import compare
+        from ganzoo.cli import compare
 
         return compare.run(rest)
     elif command == "evaluate":
-        from ganzoo.evaluation import evaluate
+        from ganzoo.cli import evaluate
 
         return evaluate.run(rest)
     elif command == "classifier":
-        from ganzoo.evaluation import classifier
+        from ganzoo.cli import classifier
 
         return classifier.run(rest)
     elif command in COMMANDS:
-        from ganzoo.command import run
+        from ganzoo.cli.lightning import run
 
         return run(args)
     else:
-        raise InputError(
-            f"there is no command '{command}'" + catalogue.did_you_mean(command, list(COMMANDS), "see `ganzoo --help`")
-        )
+        raise InputError(f"there is no command '{command}'" + did_you_mean(command, list(COMMANDS), "see `ganzoo --help`"))
     return 0
 
 
 def _list() -> None:
-    rows = [("config", "model", "data", "paper", "what it is"), *catalogue.entries()]
+    rows = [("config", "model", "data", "paper", "what it is"), *config_entries()]
     for line in aligned(rows):
         print(line)

@@ -28,16 +28,11 @@ from ganzoo.callbacks import Checkpoints, Compile, PredictionWriter, Progress
 from ganzoo.callbacks.stopping import StopOnSignal
 from ganzoo.callbacks.summary import Summary
 from ganzoo.checkpoint_io import AtomicCheckpointIO, read_checkpoint
-from ganzoo.errors import InputError, one_line
-from ganzoo.explain import built, refused_argument, refused_trainer
-from ganzoo.explain import one_line as explained
-from ganzoo.files import beside, sweep
-from ganzoo.lightning_log import filter_log
-from ganzoo.merge import compose, known_of, refuse_nulls
-from ganzoo.parts import find_class
-from ganzoo.processes import end_launched, together
-from ganzoo.ranges import Seed, check_ranges
-from ganzoo.runs import (
+from ganzoo.cli.error_messages import built, refused_argument, refused_trainer
+from ganzoo.cli.error_messages import one_line as explained
+from ganzoo.cli.lightning_log import filter_log
+from ganzoo.cli.merge import compose, known_of, refuse_nulls
+from ganzoo.cli.runs import (
     came_from_reading,
     check_fits,
     find_checkpoint,
@@ -51,10 +46,15 @@ from ganzoo.runs import (
     wandb_run,
     with_option,
 )
-from ganzoo.say import say
+from ganzoo.cli.trainer_options import OFF_IN_BAREBONES, check_trainer
+from ganzoo.errors import InputError, one_line
+from ganzoo.parts import find_class
 from ganzoo.strategies import refuse_strategy
-from ganzoo.trainer_options import OFF_IN_BAREBONES, check_trainer
-from ganzoo.trust import look_here_last, plugins
+from ganzoo.utils.files import atomic_write, remove_stale
+from ganzoo.utils.log import log_info
+from ganzoo.utils.processes import end_launched, together
+from ganzoo.utils.ranges import Seed, check_ranges
+from ganzoo.utils.trust import look_here_last, plugins
 
 # said of things that ganzoo decides, or that are so on purpose
 QUIET = (
@@ -108,7 +108,7 @@ def _run(args: list[str]) -> int:
             auto_configure_optimizers=False,
         ).exit_code
     except NothingToDo as why:
-        say(str(why))
+        log_info(str(why))
         return 0
     finally:
         if "wandb" in sys.modules:  # or the next run in this process goes on with this one's
@@ -179,7 +179,7 @@ class ZooCLI(LightningCLI):
                 self.exit_code = 128 + self._stopper.signum if self.trainer.is_global_zero else 0
                 return
             if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM and self.subcommand:
-                say("stopped by SIGTERM before the first step")
+                log_info("stopped by SIGTERM before the first step")
             if isinstance(error.__context__, KeyboardInterrupt):  # Lightning has shut down in good order, and leaves with 1
                 self._say_how_to_go_on(signal.SIGINT)
             if isinstance(error, Exception) and explained(error) is None and came_from_reading(error):
@@ -198,7 +198,7 @@ class ZooCLI(LightningCLI):
                 config = str(self.folder / "config.yaml")
                 again = shlex.join(["ganzoo", "fit", "--config", config, "--ckpt_path", str(newest)])
                 line += f"; to go on from its last checkpoint: {again}"
-        say(line)
+        log_info(line)
 
     # -- arguments ----------------------------------------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class ZooCLI(LightningCLI):
             self.checkpoint = self._read(config.ckpt_path, root, config.weights_only)
             self._begins_at = self.checkpoint.get("global_step", 0)
         elif self.subcommand != "fit" and not config.ckpt_path:
-            say("no --ckpt_path is given: the weights are those of an untrained model")
+            log_info("no --ckpt_path is given: the weights are those of an untrained model")
         self.as_given = deepcopy(config)
         # fit_0 would be the better name, but everyone looks for version_0
         word = "version" if self.subcommand == "fit" else str(self.subcommand)
@@ -286,7 +286,7 @@ class ZooCLI(LightningCLI):
             self.folder = make_folder(Path(config.run_dir) if config.run_dir else None, root, word)
             if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
                 self._made = self.folder
-                sweep(root.glob("*/checkpoints"))
+                remove_stale(root.glob("*/checkpoints"))
         config.trainer.default_root_dir = str(self.folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
@@ -321,7 +321,7 @@ class ZooCLI(LightningCLI):
                 args.id, called = before
                 args.resume = args.resume or "allow"
                 args.name = args.name or f"{name}/{called}"
-                say(f"goes on in the W&B run {args.id}; --trainer.logger.id gives another")
+                log_info(f"goes on in the W&B run {args.id}; --trainer.logger.id gives another")
             args.name = args.name or f"{name}/{self.folder.name}"
             args.project = args.project or os.environ.get("WANDB_PROJECT", "ganzoo")
 
@@ -343,7 +343,7 @@ class ZooCLI(LightningCLI):
             callbacks = [each for each in callbacks if not isinstance(each, ModelCheckpoint | ProgressBar | ModelSummary)]
             for name in OFF_IN_BAREBONES:
                 chosen[name] = kwargs[name] = None
-            say("barebones: no logger, no checkpoints, no bar, no summary, no sanity check")
+            log_info("barebones: no logger, no checkpoints, no bar, no summary, no sanity check")
         elif chosen.logger in (None, True):
             kwargs["logger"] = CSVLogger(self.folder, name="", version="")
         own = not chosen.barebones
@@ -396,14 +396,14 @@ class ZooCLI(LightningCLI):
             self.as_given.run_dir = None  # the same config again is another run
             path = self.folder / "config.yaml"
             try:
-                with beside(path) as part:
+                with atomic_write(path) as part:
                     self._parser(self.subcommand).save(self.as_given, part, skip_unset=False, overwrite=True)
             except OSError as error:
                 raise InputError(f"cannot write {path}: {error.strerror}") from error
             for logger in self.trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_hyperparams({"config": self.config_dump})
-            say(f"this run is in {self.folder}")
+            log_info(f"this run is in {self.folder}")
 
     # -- after it has run ---------------------------------------------------------------------------------------------
 
@@ -440,11 +440,11 @@ class ZooCLI(LightningCLI):
 
     def _say_where(self, line: str) -> None:
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            say(f"{line}; fast_dev_run writes nothing")
+            log_info(f"{line}; fast_dev_run writes nothing")
             return
         names = ("checkpoints/last.ckpt", "pictures", "predictions", "predictions.csv", "metrics.csv")
         found = [str(self.folder / name) for name in names if (self.folder / name).exists()]
-        say(f"{line}; results: {', '.join(found) or self.folder}")
+        log_info(f"{line}; results: {', '.join(found) or self.folder}")
 
 
 def seed_everything(seed: Seed | None) -> None:

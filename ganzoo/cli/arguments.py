@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from ganzoo.catalogue import did_you_mean
-from ganzoo.command import Parser
-from ganzoo.errors import InputError
-from ganzoo.evaluation.options import make_parser
+from ganzoo.cli.lightning import Parser
+from ganzoo.cli.options import make_parser
+from ganzoo.errors import InputError, did_you_mean
 from ganzoo.evaluation.whole import OF_PICTURES
 from ganzoo.metrics.quality import Settings
 from ganzoo.metrics.reference import USUAL

@@ -11,13 +11,12 @@ import lightning.pytorch as L
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ganzoo.catalogue import did_you_mean
 from ganzoo.checkpoint_io import read_checkpoint
-from ganzoo.errors import InputError, one_line
-from ganzoo.evaluation.options import section
+from ganzoo.cli.options import section
+from ganzoo.errors import InputError, did_you_mean, one_line
 from ganzoo.generative import Sampler
 from ganzoo.parts import find_class
-from ganzoo.trust import check_trusted, class_paths
+from ganzoo.utils.trust import check_trusted, class_paths
 
 LONGEST = 160  # letters of another library's reason
 
@@ -69,7 +68,7 @@ def load(
         raw: drop the averaged weights, if there are any.
         weights_only: read weights and plain data only.
         config: that the user gave: the classes that it names may be imported. Those that only the checkpoint names, or a
-            config beside it, must be ganzoo's or an installed plug-in's (``ganzoo.trust``).
+            config beside it, must be ganzoo's or an installed plug-in's (``ganzoo.utils.trust``).
 
     Raises:
         InputError: no checkpoint, a class that cannot be found, or one that the checkpoint does not fit.

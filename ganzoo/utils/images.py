@@ -1,6 +1,6 @@
-"""The two pictures of a picture: uint8 in [0, 255] on disk and in the loader, float in [-1, 1] in the networks.
+"""Converts images between uint8 in [0, 255] and float in [-1, 1].
 
-This file is the only place that turns one into the other.
+Files and loaders hold uint8, networks take floats. This file is the only place that turns one into the other.
 """
 
 import torch

@@ -14,8 +14,8 @@ from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.errors import InputError
 from ganzoo.hyperparameters import PlainHyperparameters, check_class
 from ganzoo.parts import find_class
-from ganzoo.say import say
-from ganzoo.trust import is_trusted
+from ganzoo.utils.log import log_info
+from ganzoo.utils.trust import is_trusted
 
 
 def run_name(configs: list[str], config: Namespace) -> str:
@@ -187,7 +187,7 @@ def start_from(model: L.LightningModule, path: str, weights_only: bool) -> None:
             f"--init_from {path} has other weights than the model: {wrong[0]}{more}: give the same model options"
         )
     model.load_state_dict(there, strict=False)
-    say(f"the weights are those of {path}; optimizers, schedules and counts begin anew")
+    log_info(f"the weights are those of {path}; optimizers, schedules and counts begin anew")
 
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:

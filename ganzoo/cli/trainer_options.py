@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ganzoo.ranges import IntOrUnlimited, NonNegativeInt, PositiveInt, check_ranges
+from ganzoo.utils.ranges import IntOrUnlimited, NonNegativeInt, PositiveInt, check_ranges
 
 # that barebones, which is for timing, switches off
 OFF_IN_BAREBONES = (

@@ -8,8 +8,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from ganzoo.catalogue import did_you_mean
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, did_you_mean
 
 # a file system's refusals, which are the user's to mend; other OSErrors may be ours
 _REFUSED = {

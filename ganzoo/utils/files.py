@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Writes files atomically: a reader finds the old file or the new one, never a part."""
 
 import os
 import re
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """A path beside ``target`` to write to; it becomes ``target`` when the block ends, and is gone if the block fails.
 
     A reader finds the old file or the new, never a part. The part's name says which process of which machine writes it,
-    for :func:`sweep`.
+    for :func:`remove_stale`.
     """
     # a part of a long name would be too long
     part = target.with_name(f".{target.name[:40]}{_owner(os.getpid())}")
@@ -26,7 +26,7 @@ def beside(target: Path) -> Iterator[Path]:
             part.unlink()
 
 
-def sweep(folders: Iterable[Path]) -> None:
+def remove_stale(folders: Iterable[Path]) -> None:
     """Removes from the folders what killed processes of this machine left half written.
 
     A part of another machine's (the folder may be shared) stays, because nobody here can know whether it is still being

@@ -18,9 +18,9 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
-from ganzoo import catalogue
+from ganzoo.cli.configs import find_config
+from ganzoo.cli.yaml_text import load_yaml, read_yaml, to_yaml
 from ganzoo.errors import InputError
-from ganzoo.yaml_text import load_yaml, read_yaml, to_yaml
 
 Tree = dict[str, Any]
 SPEC = ("class_path", "init_args", "dict_kwargs")
@@ -69,7 +69,7 @@ def compose(args: Sequence[str], tree: Tree | None = None, only: str | None = No
     made = Composed(tree=dict(tree or {}))
     for name, value, tokens in _options(args):
         if only is None and name == "config" and value is not None:
-            path = catalogue.find(value)
+            path = find_config(value)
             made.files.append(path)
             over = read_config(path)
             made.rest = [group for group in made.rest if not _decided(group, over)]
