@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from ganzoo.errors import InputError
@@ -36,6 +37,7 @@ MADE_FROM = {"": "x", "to_y": "x", "to_x": "y"}
 """The field of the batches that each kind of picture is made from, where it is made from pictures."""
 PROBES = 1000  # pictures by which a set is known again: smaller sets by all of theirs
 REPEATED = 32  # of them, asked for twice
+BATCH_SIZE = 50
 SLACK = 0.01  # a picture in [-1, 1] may leave it by so much
 
 
@@ -223,6 +225,28 @@ def as_pictures(images: Any, whose: str) -> Tensor:
         low, high = images.min().item(), images.max().item()
         raise InputError(f"{whose}: float pictures are in [-1, 1], and these go from {low:.3g} to {high:.3g}")
     return to_uint8(images)
+
+
+def normalizes_by_batch(module: nn.Module) -> bool:
+    """Whether a batch norm of the model has no running statistics: it uses each batch's own, also in evaluation mode."""
+    return any(isinstance(part, _BatchNorm) and part.running_mean is None for part in module.modules())
+
+
+def default_batch_size(module: nn.Module, training: int | None) -> int:
+    """Images that a model makes at a time, where the user does not say.
+
+    Args:
+        module: a model.
+        training: the batch size of its training; None where it is not known.
+
+    Returns:
+        50 for a model that makes images from noise. The batch size of the training for one that translates, and for any that
+        normalizes by each batch's statistics; where it is not known, 50, and 1 with such a normalization.
+    """
+    by_batch = normalizes_by_batch(module)
+    if isinstance(module, Sampler) and not by_batch:
+        return BATCH_SIZE
+    return training or (1 if by_batch else BATCH_SIZE)
 
 
 def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: Context = nullcontext) -> dict[str, str]:

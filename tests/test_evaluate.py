@@ -437,9 +437,9 @@ def test_a_model_of_one_s_own_by_what_its_validation_step_returns(capsys):
     assert own.figures["fd_tiny"].value == pytest.approx(frechet(digits(), shifted), rel=1e-6)
     # from a script, whose checkpoint names no class
     assert "does not say which class it is of: give --model" in error(capsys, "evaluate", path, "--data", "Digits")
-    again = evaluate(path, "--data", "Digits", "--model", "Mine")
+    again = evaluate(path, "--data", "Digits", "--model", "Mine", "--batch_size", "64")
     assert again.figures == own.figures
-    assert evaluate(path, "--data", "Digits", "--model", "test_evaluate.Mine").figures == own.figures
+    assert evaluate(path, "--data", "Digits", "--model", "test_evaluate.Mine", "--batch_size", "64").figures == own.figures
 
 
 def test_each_class_and_their_mean():
@@ -546,6 +546,18 @@ def test_a_model_that_normalizes_by_the_batch(capsys):
     for size in ("8", "10"):
         assert main([*common, size, "--out", f"{size}.json"]) == 0
     assert error(capsys, "compare", "8.json", "10.json").startswith("batch_norm (")
+
+
+def test_what_is_translated_comes_in_the_batches_of_the_training():
+    """As in the callbacks, so that a translator has the same images in both."""
+    Path("run/checkpoints").mkdir(parents=True)
+    alone, path = saved(Brighter()), saved(Brighter(), "run/checkpoints/last.ckpt")
+    config = {"data": {"class_path": "test_evaluate.Pairs", "init_args": {"n": 40, "batch_size": 4}}}
+    Path("run/config.yaml").write_text(json.dumps(config))
+    for checkpoint, size in ((path, 4), (alone, 50)):
+        result = evaluate(checkpoint, "--model", "Brighter", "--data", "test_evaluate.Pairs")
+        assert result.about["batch_size"] == size
+        assert result.protocol["batch_norm"] == "eval"
 
 
 def test_what_a_class_keeps_is_part_of_its_distance():
@@ -718,6 +730,7 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["some", "some", "--raw"], "--raw is of a checkpoint, and some is a folder"),
         (["some", "some", "--n", "31"], "--n is 31, and there are 30 pictures in some"),
         (["some", "some", "--n", "0"], "--n is a number of at least 1, not 0"),
+        (["some", "some", "--keep", "1"], "--keep is a number of at least 2, not 1"),
         (["some", "some", "--n", "1", "--figures", "distance"], "distance: a Frechet distance needs 2 pictures of"),
         (["some", "some", "--figures", "kernel"], "kernel: a kernel distance of subsets of 1000 needs as many of each kind"),
         (["some", "some", "--figures", "manifold", "--k", "30"], "manifold: neighbours k 30 and 5 need more pictures"),

@@ -1,11 +1,15 @@
 """uint8 and float pictures, and the other small leaves."""
 
+import numpy as np
 import pytest
 import torch
+from judged import Tiny
+from PIL import Image
 
+from ganzoo.data.domains import alike
 from ganzoo.errors import InputError
 from ganzoo.generative import expect_shape, noise, own_noise
-from ganzoo.utils.images import to_float, to_uint8
+from ganzoo.utils.images import to_float, to_grey, to_uint8
 
 
 def test_every_byte_survives_the_round_trip():
@@ -25,6 +29,16 @@ def test_rounding_is_to_the_nearest():
 def test_floats_are_not_converted_twice():
     with pytest.raises(TypeError, match="uint8"):
         to_float(torch.zeros(2))
+
+
+def test_grey_is_pillows_for_every_image_whoever_asks():
+    """Files, digits' domains and extractors get one luma: in floats, rounded, one pixel in 1,600 was another."""
+    colour = torch.randint(0, 256, (1100, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    wide = colour.permute(1, 0, 2, 3).reshape(3, -1, 8)
+    pillow = torch.from_numpy(np.array(Image.fromarray(wide.permute(1, 2, 0).numpy()).convert("L")))
+    assert torch.equal(to_grey(colour).view(-1, 8), pillow)
+    assert torch.equal(alike(colour, 1, 8), to_grey(colour))
+    assert torch.equal(Tiny().convert(colour), to_grey(colour))
 
 
 def test_own_noise_leaves_torchs_stream_alone_and_repeats_its_own():

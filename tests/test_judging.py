@@ -24,8 +24,20 @@ from worlds import stream
 
 import ganzoo.models as zoo
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated
-from ganzoo.judging import PROBES, REPEATED, Share, Split, as_pictures, fakes, field_of, how_many, sets
+from ganzoo.generative import Generated, Sampler, Translator
+from ganzoo.judging import (
+    PROBES,
+    REPEATED,
+    Share,
+    Split,
+    as_pictures,
+    default_batch_size,
+    fakes,
+    field_of,
+    how_many,
+    normalizes_by_batch,
+    sets,
+)
 from ganzoo.utils.images import to_float, to_uint8
 
 N = 23
@@ -368,3 +380,32 @@ def test_a_data_module_of_ganzoos_gives_its_pictures():
     data = Data(Pictures(Picture, noise(8, 1)), Pictures(Picture, noise(N, 0)))
     found = Split(data.val_dataloader(), "val", lambda batch: data.on_after_batch_transfer(batch, 0))
     assert torch.equal(together(found.real("x", 5))[1], noise(N, 0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "tracks", "training", "wanted"),
+    [
+        (Sampler, True, 4, 50),
+        (Sampler, True, None, 50),
+        (Sampler, False, 4, 4),
+        (Sampler, False, None, 1),
+        (Translator, True, 4, 4),
+        (Translator, True, None, 50),
+        (Translator, False, 4, 4),
+        (Translator, False, None, 1),
+    ],
+)
+def test_one_rule_says_how_many_images_are_made_at_a_time(kind, tracks, training, wanted):
+    class Model(nn.Module, kind):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1, track_running_stats=tracks)
+
+        def sample(self, n, y=None, generator=None):
+            raise NotImplementedError
+
+        def translate(self, x):
+            raise NotImplementedError
+
+    assert normalizes_by_batch(Model()) is not tracks
+    assert default_batch_size(Model(), training) == wanted

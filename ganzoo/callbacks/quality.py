@@ -26,7 +26,7 @@ from ganzoo.callbacks.aside import (
 )
 from ganzoo.errors import InputError
 from ganzoo.generative import Sampler
-from ganzoo.judging import Part, Share, Split, fakes, how_many, sets
+from ganzoo.judging import Part, Share, Split, default_batch_size, fakes, how_many, normalizes_by_batch, sets
 from ganzoo.metrics.extractors import find
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.quality import ByClass, Seen, Settings, figures, figures_by_class
@@ -36,7 +36,6 @@ from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, NonNegativeInt, PositiveInt, SampleCount, Seed, Size
 
 SPLITS = ("train", "val", "test")
-USUAL_SIZE = 50  # pictures that a model makes at a time
 
 
 class _Set(NamedTuple):
@@ -104,7 +103,8 @@ class Quality(Checked, L.Callback):
         n: pictures that a ``Sampler`` makes, and the most that a translator translates. Figures of unlike n cannot be
             compared.
         batch_size: pictures at a time. The noise is drawn for a batch, and some networks normalise by it, so this belongs to
-            the protocol. Left out: 50; of what is translated, as many as the loader of the split gives.
+            the protocol. Left out: 50; of what is translated, and of a model that normalizes by each batch's statistics, as
+            many as the loader of the split gives.
         split: the real pictures, and what a translator translates: train, val or test. All of it, whatever
             ``limit_val_batches`` is. Under ``ganzoo test`` val stands for test.
         every_n_epochs: measure at the validation of each so many-th epoch, beside the first and the last; 0 for no other.
@@ -297,7 +297,7 @@ class Quality(Checked, L.Callback):
     def _task(self, trainer: L.Trainer, module: L.LightningModule) -> _Task:
         name = "test" if self.split == "val" and trainer.state.fn == "test" else self.split
         split = None
-        if self.settings.needs_real or not isinstance(module, Sampler):
+        if self.settings.needs_real or not isinstance(module, Sampler) or normalizes_by_batch(module):
 
             def prepare(batch: Any) -> Any:
                 return trainer.strategy.batch_to_device(batch)  # with the hooks of the data module
@@ -308,15 +308,15 @@ class Quality(Checked, L.Callback):
                     self._loaders[name] = asked_for(trainer, module, name)
                 loader = self._loaders[name]
             split = Split(loader, name, prepare)
-        size = self.batch_size or (USUAL_SIZE if isinstance(module, Sampler) else split.loader.batch_size if split else None)
+        size = self.batch_size or default_batch_size(module, None if split is None else split.loader.batch_size)
         if self._fields is None:
-            self._fields = sets(module, split, size or USUAL_SIZE, trainer.precision_plugin.forward_context)
+            self._fields = sets(module, split, size, trainer.precision_plugin.forward_context)
         classes = (module.classes or 0) if self.per_class and isinstance(module, Sampler) else 0
         if self.per_class and not classes:
             raise InputError(
                 f"per_class needs a model that is sampled by class, and {type(module).__name__} is none: leave it out"
             )
-        return _Task(name, split, self._fields, classes, size or USUAL_SIZE)
+        return _Task(name, split, self._fields, classes, size)
 
     def _measure(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert self._network is not None
@@ -457,7 +457,7 @@ class FID(Quality):
         extractor: the network that looks at the pictures; FID is a name of Inception's.
         weights: the path of its weights. Left out: the usual place.
         n: pictures that a ``Sampler`` makes, and the most that a translator translates.
-        batch_size: pictures at a time.
+        batch_size: images at a time; left out, as in :class:`Quality`.
         split: the real pictures, train, val or test; published figures are mostly of train.
         every_n_epochs: measure at the validation of each so many-th epoch, beside the first and the last; 0 for no other.
         every_n_steps: also each so many steps.
@@ -471,7 +471,7 @@ class FID(Quality):
         extractor: str = "inception",
         weights: str | None = None,
         n: SampleCount = 5000,
-        batch_size: Size = 50,
+        batch_size: Size | None = None,
         split: Literal["train", "val", "test"] = "val",
         every_n_epochs: NonNegativeInt = 1,
         every_n_steps: PositiveInt | None = None,
@@ -505,7 +505,7 @@ class InceptionScore(Quality):
         extractor: the network that looks at the pictures; it must have a classifier at its end.
         weights: the path of its weights. Left out: the usual place.
         n: pictures that a ``Sampler`` makes, and the most that a translator translates.
-        batch_size: pictures at a time.
+        batch_size: images at a time; left out, as in :class:`Quality`.
         split: what a translator translates, train, val or test; the prefix of the figures' names.
         every_n_epochs: measure at the validation of each so many-th epoch, beside the first and the last; 0 for no other.
         every_n_steps: also each so many steps.
@@ -518,7 +518,7 @@ class InceptionScore(Quality):
         extractor: str = "inception",
         weights: str | None = None,
         n: SampleCount = 5000,
-        batch_size: Size = 50,
+        batch_size: Size | None = None,
         split: Literal["train", "val", "test"] = "val",
         every_n_epochs: NonNegativeInt = 1,
         every_n_steps: PositiveInt | None = None,
@@ -552,7 +552,7 @@ class KID(Quality):
         extractor: the network that looks at the pictures; KID is a name of Inception's.
         weights: the path of its weights. Left out: the usual place.
         n: pictures that a ``Sampler`` makes, and the most that a translator translates.
-        batch_size: pictures at a time.
+        batch_size: images at a time; left out, as in :class:`Quality`.
         split: the real pictures, train, val or test.
         every_n_epochs: measure at the validation of each so many-th epoch, beside the first and the last; 0 for no other.
         every_n_steps: also each so many steps.
@@ -569,7 +569,7 @@ class KID(Quality):
         extractor: str = "inception",
         weights: str | None = None,
         n: SampleCount = 5000,
-        batch_size: Size = 50,
+        batch_size: Size | None = None,
         split: Literal["train", "val", "test"] = "val",
         every_n_epochs: NonNegativeInt = 1,
         every_n_steps: PositiveInt | None = None,
@@ -609,7 +609,7 @@ class PrecisionRecall(Quality):
         extractor: the network that looks at the pictures.
         weights: the path of its weights. Left out: the usual place.
         n: pictures that a ``Sampler`` makes, and the most that a translator translates.
-        batch_size: pictures at a time.
+        batch_size: images at a time; left out, as in :class:`Quality`.
         split: the real pictures, train, val or test.
         every_n_epochs: measure at the validation of each so many-th epoch, beside the first and the last; 0 for no other.
         every_n_steps: also each so many steps.
@@ -626,7 +626,7 @@ class PrecisionRecall(Quality):
         extractor: str = "inception",
         weights: str | None = None,
         n: SampleCount = 5000,
-        batch_size: Size = 50,
+        batch_size: Size | None = None,
         split: Literal["train", "val", "test"] = "val",
         every_n_epochs: NonNegativeInt = 1,
         every_n_steps: PositiveInt | None = None,

@@ -18,7 +18,7 @@ LEAST = {
     "n": 1,
     "batch_size": 1,
     "seed": 0,
-    "keep": 1,
+    "keep": 2,
     "subsets": 1,
     "subset_size": 2,
     "splits": 1,
@@ -52,10 +52,10 @@ def parser(args: Sequence[str] = ()) -> Parser:
         ("split", Literal["train", "val", "test"], "test", "Of the data."),
         (
             "batch_size",
-            int,
-            50,
-            "Pictures at a time; a model draws its noise batch by batch. Of one that normalizes by each batch's statistics "
-            "the default is that of its training, or 1.",
+            int | None,
+            None,
+            "Images at a time; a model draws its noise batch by batch. Default: 50; of a model that translates, or that "
+            "normalizes by each batch's statistics, as in its training.",
         ),
         ("seed", int, 0, "Of the noise, and of all that is drawn for the figures."),
         ("device", Literal["auto", "cpu", "cuda"], "auto", "Where the networks work."),

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.cli.options import section
@@ -28,18 +26,11 @@ class Trained(NamedTuple):
         module: on the processor, in evaluation mode.
         protocol: what it decides of a measurement's protocol.
         about: what it is, plain.
-        by_batch: whether a picture depends on those beside it in a batch (:func:`goes_by_batch`).
     """
 
     module: L.LightningModule
     protocol: dict[str, Any]
     about: dict[str, Any]
-    by_batch: bool
-
-
-def goes_by_batch(module: nn.Module) -> bool:
-    """Whether a batch norm of it has no running statistics, and goes by each batch's own also in evaluation mode."""
-    return any(isinstance(part, _BatchNorm) and part.running_mean is None for part in module.modules())
 
 
 def trained_batch_size(checkpoint: Path) -> int | None:
@@ -127,7 +118,6 @@ def load(
             "trained_by_ganzoo": recorded.get("version"),
             "classes": module.classes if isinstance(module, Sampler) else None,
         },
-        goes_by_batch(module),
     )
 
 

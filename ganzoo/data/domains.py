@@ -25,6 +25,7 @@ from ganzoo.data.sampling import Augmented, picture_rng, unchanged
 from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders, sub_folders
 from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError, one_line
+from ganzoo.utils.images import to_grey
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 UNKNOWN = -1
@@ -89,7 +90,7 @@ class Domain(ABC):
 def alike(x: Tensor, channels: int, size: int) -> Tensor:
     """Pictures of any domain in the common form: the one place where the digits' domains get it.
 
-    Colour becomes grey by its luma (ITU-R 601, Pillow's arithmetic), grey becomes colour by repeating it (without
+    Colour becomes grey (``ganzoo.utils.images.to_grey``), grey becomes colour by repeating it (without
     using more memory), and every other size is resized bilinearly.
 
     Args:
@@ -101,8 +102,7 @@ def alike(x: Tensor, channels: int, size: int) -> Tensor:
         uint8 [N, channels, size, size].
     """
     if x.shape[1] > channels:
-        weights = torch.tensor([19595, 38470, 7471]).view(3, 1, 1)
-        x = torch.cat([(part * weights).sum(1, keepdim=True).add(1 << 15) >> 16 for part in x.split(1000)]).to(torch.uint8)
+        x = to_grey(x)
     if x.shape[-2:] != (size, size):
         # in parts, to keep the resizing's scratch memory small
         x = torch.cat([resize(part, size, size) for part in x.split(1000)])

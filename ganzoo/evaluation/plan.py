@@ -34,7 +34,18 @@ from ganzoo.evaluation.looking import Folder, Judged, Remembering
 from ganzoo.evaluation.protocol import FIELDS, Result, commit, versions
 from ganzoo.evaluation.whole import OF_PICTURES, SPLITS, Known, Need, as_data, needed
 from ganzoo.generative import Sampler
-from ganzoo.judging import Share, Split, as_pictures, fakes, field_of, how_many, sets
+from ganzoo.judging import (
+    BATCH_SIZE,
+    Share,
+    Split,
+    as_pictures,
+    default_batch_size,
+    fakes,
+    field_of,
+    how_many,
+    normalizes_by_batch,
+    sets,
+)
 from ganzoo.metrics.extractors import find
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure
@@ -170,15 +181,18 @@ class Plan:
         return trained, None
 
     def _batch_size(self) -> int:
-        if self.trained is None or not self.trained.by_batch:
-            return self.given.batch_size
-        found: int = self.given.batch_size
-        if value_of(self.args, "--batch_size") is None:
-            own = trained_batch_size(Path(self.given.fake))
-            found = own or 1
+        found: int | None = self.given.batch_size
+        if self.trained is None:
+            return found or BATCH_SIZE
+        own = trained_batch_size(Path(self.given.fake))
+        by_batch = normalizes_by_batch(self.module)
+        if found is None and by_batch:
             why = "as in its training" if own else "as no config.yaml of its run says how many there were"
-            log_info(f"{type(self.module).__name__} normalizes by the statistics of each batch: batches of {found}, {why}")
-        self.trained.protocol["batch_norm"] = f"statistics of batches of {found}"
+            name = type(self.module).__name__
+            log_info(f"{name} normalizes by the statistics of each batch: batches of {own or 1}, {why}")
+        found = found or default_batch_size(self.module, own)
+        if by_batch:
+            self.trained.protocol["batch_norm"] = f"statistics of batches of {found}"
         return found
 
     @property

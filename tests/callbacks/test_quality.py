@@ -920,6 +920,29 @@ def test_the_kernel_distance_is_left_out_where_there_are_too_few_and_a_line_says
         run(Samples(), data(), tmp_path / "asked", quality(kernel=True, subset_size=N + 1))
 
 
+def test_one_name_has_one_value_whichever_callback_measures_it(tmp_path):
+    """Pix2pix normalizes by the batch, so that the batch size decides what it makes: all take the loader's."""
+    everything = {"n": 7, "splits": 2, "subset_size": 4, "subsets": 2, "k": 1, "k_density": 2}
+    makers = [
+        lambda: Quality("tiny", kernel=True, score=True, **everything),
+        lambda: FID("tiny", n=7),
+        lambda: KID("tiny", n=7, subset_size=4, subsets=2),
+        lambda: InceptionScore("tiny", n=7, splits=2),
+        lambda: PrecisionRecall("tiny", n=7, k=1, k_density=2),
+    ]
+    found: list[dict[str, float]] = []
+    for make in makers:
+        torch.manual_seed(0)
+        callback = make()
+        model = zoo.Pix2Pix(**SMALL["Pix2Pix"])
+        run(model, Few(model, n=7, held_out=True), tmp_path, callback, max_epochs=1)
+        found.append(callback.figures)
+    whole, *parts = found
+    assert {name for part in parts for name in part} == whole.keys()
+    for part in parts:
+        assert part == {name: whole[name] for name in part}
+
+
 def test_what_is_translated_comes_in_the_loaders_batches_and_samples_in_fifties(tmp_path):
     """Networks that normalise by the batch, as pix2pix's do, give the same pictures here as in the other callbacks."""
     sizes: list[int] = []

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.metrics.statistics import Header
+from ganzoo.utils.images import to_grey
 
 
 class Features(NamedTuple):
@@ -91,13 +92,10 @@ class Extractor(nn.Module, ABC):
         return super().train(False)
 
     def convert(self, images: Tensor) -> Tensor:
-        """uint8 [N, 1 or 3, H, W] -> [N, channels, H, W]: grey is repeated, colour becomes its luma (ITU-R 601)."""
+        """uint8 [N, 1 or 3, H, W] -> [N, channels, H, W]: grey is repeated, colour becomes its luma (``to_grey``)."""
         if images.shape[1] == self.channels:
             return images
-        if self.channels == 3:
-            return images.expand(-1, 3, -1, -1)
-        weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
-        return (images.float() * weights).sum(1, keepdim=True).round().to(torch.uint8)
+        return images.expand(-1, 3, -1, -1) if self.channels == 3 else to_grey(images)
 
     def header(self, source: str = "", split: str = "") -> Header:
         """What its features are, of pictures of a source and its split."""
