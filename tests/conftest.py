@@ -1,4 +1,4 @@
-"""What all tests share: one random state, one thread, and toys small enough to know the answer.
+"""What all tests share: one random state and one thread.
 
 ``GANZOO_TEST_THREADS`` and ``GANZOO_TEST_SEED`` in the environment change them: no test may depend on either.
 """
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("support")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 OWN_THREADS = torch.get_num_threads()
@@ -24,7 +25,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     torch.set_num_threads(THREADS)  # of fixtures of a module too, which are made before those of a test
     if config.option.margins is not None:
-        from margins import Margins  # patches what it watches
+        from support.tolerance_margins import Margins  # patches what it watches
 
         config.pluginmanager.register(Margins(config.option.margins))
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from bounds import bounded
+from support.toy_distributions import stream, trained
+from support.training_bounds import bounded
 from torch import Tensor
 from torch.optim import Adam
-from worlds import stream, trained
 
 from ganzoo.cli import main
 from ganzoo.data.digits import Digits

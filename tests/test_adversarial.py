@@ -9,12 +9,12 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from plays import OnePass, SimultaneousTug, Together
+from support.games import OnePass, SimultaneousTug, SimultaneousXY, Together, Tug
+from support.training import Batch, Rows, fit, loader
 from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 from torch.optim.lr_scheduler import LambdaLR, StepLR
 from torch.utils.data import DataLoader
-from toys import Batch, Rows, SimultaneousXY, Tug, fit, loader
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
@@ -264,7 +264,7 @@ def test_schedules_survive_a_checkpoint(k, tmp_path):
     fit(Watched(k=k), data(8), tmp_path, max_epochs=2, callbacks=[saver], enable_checkpointing=True)
     resumed = Watched(k=k)
     L.seed_everything(0)
-    from toys import trainer
+    from support.training import trainer
 
     trainer(tmp_path, max_epochs=3).fit(resumed, data(8), ckpt_path=tmp_path / "kept" / "step=8.ckpt")
     assert resumed.rates["discriminator"] == pytest.approx([0.05] * 8 + [0.1 / 3] * 8)
@@ -367,7 +367,7 @@ def test_a_module_can_be_copied_and_pickled_after_a_fit(tmp_path):
 def test_another_kind_of_optimizer_cannot_take_up_a_run(tmp_path):
     first = Keeper()
     fit(first, data(), tmp_path, max_epochs=1).save_checkpoint(tmp_path / "kept.ckpt")
-    from toys import trainer
+    from support.training import trainer
 
     with pytest.raises(InputError, match="optimizers that it began with"):
         trainer(tmp_path, max_epochs=2).fit(Keeper(optimizers=ADAM), data(), ckpt_path=tmp_path / "kept.ckpt")

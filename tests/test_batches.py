@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from test_contract import MODELS, build, pictures
+from support.training import Rows, fit, trainer
+from support.zoo import MODELS, build, pictures
 from torch import Tensor
 from torch.utils.data import DataLoader
-from toys import Rows, fit, trainer
 
 from ganzoo.data import Digits
 from ganzoo.errors import InputError

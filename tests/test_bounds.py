@@ -3,9 +3,9 @@
 import math
 from statistics import median
 
-import bounds
 import pytest
-from bounds import Limit, Training
+import support.training_bounds as bounds
+from support.training_bounds import Limit, Training
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_what_was_measured_keeps_to_its_bounds():
 
 def test_the_page_is_made_from_what_was_measured():
     text = bounds.PAGE.read_text(encoding="utf-8")
-    assert text == bounds.page(text), "python tests/bounds.py --table"
+    assert text == bounds.page(text), "python tests/support/training_bounds.py --table"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import fit, trainer
+from support.training import fit, trainer
 
 from ganzoo.cli import main
 from ganzoo.data import Digits

@@ -1,216 +1,40 @@
 """The command, mostly called in this process, on a toy of two linear players."""
 
-import errno
 import os
 import resource
 import shlex
 import signal
-import subprocess
-import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as L
 import pytest
 import torch
 import yaml
 from lightning.pytorch.strategies import DDPStrategy
+from support.command import (
+    BATCHES,
+    BROKEN,
+    PLAY,
+    UNSAVED,
+    FullFromHere,
+    Toy,
+    checkpoint,
+    error,
+    fill_the_disk,
+    fit,
+    ganzoo_process,
+    saved,
+)
+from support.training import LIMIT, wait_for
 from torch import nn
-from toys import LIMIT, loader, wait_for
 
 import ganzoo
-from ganzoo.adversarial import AdversarialModule
-from ganzoo.cli import configs as config_files
 from ganzoo.cli import main
 from ganzoo.cli.error_messages import one_line
 from ganzoo.cli.lightning import ZooCLI
 from ganzoo.cli.runs import check_fits
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler
 from ganzoo.strategies import refuse_strategy
-
-PACKAGE_PARENT = str(Path(ganzoo.__file__).parent.parent)
-PLAY = {
-    "optimizers": None,
-    "rates": None,
-    "schedules": None,
-    "clip_norm": None,
-    "accumulate": 1,
-    "average": None,
-    "average_ramp": 0.05,
-}
-BATCHES = 3  # in an epoch of ToyData
-
-
-class Toy(AdversarialModule, Sampler):
-    def __init__(self, width: int = 2, weight_l1: float = 1.0, **play: Any) -> None:
-        super().__init__(**play)
-        self.save_hyperparameters()
-        if width < 1:
-            raise InputError(f"width is at least 1, not {width}")
-        self.width, self.weight_l1 = width, weight_l1
-        self.G, self.D = nn.Linear(width, 16), nn.Linear(16, 1)
-
-    def players(self):
-        return {"discriminator": [self.D], "generator": [self.G]}
-
-    def training_step(self, batch, batch_idx):
-        fake = self.G(torch.randn(len(batch.x), self.width))
-        with self.turn("discriminator") as descend:
-            descend({"gan": (self.D(fake.detach()) - self.D(batch.x)).mean()})
-        with self.turn("generator") as descend:
-            descend({"gan": -self.D(fake).mean()})
-
-    @torch.no_grad()
-    def sample(self, n, y=None, generator=None):
-        return self.G(torch.randn(n, self.width, generator=generator)).tanh().view(n, 1, 4, 4)
-
-    def validation_step(self, batch, batch_idx):
-        self.log("weight_l1", self.weight_l1)
-        return Generated(batch.x.view(-1, 1, 4, 4), self.sample(len(batch.x)))
-
-    test_step = validation_step
-
-    def predict_step(self, batch, batch_idx):
-        return self.sample(len(batch.x))
-
-
-class OtherToy(Toy):
-    def __init__(self) -> None:
-        super().__init__()
-        self.extra = nn.Linear(1, 1).requires_grad_(False)
-
-
-class PlainModule(L.LightningModule):
-    """Nothing of ganzoo's: one optimizer, Lightning's own loop."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Linear(16, 1)
-
-    def training_step(self, batch, batch_idx):
-        return self.net(batch.x).square().mean()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class ToyData(L.LightningDataModule):
-    def __init__(self, batch_size: int = 4) -> None:
-        super().__init__()
-        self.batch_size = batch_size
-
-    def train_dataloader(self):
-        x = torch.rand(BATCHES * self.batch_size, 16, generator=torch.Generator().manual_seed(3))
-        return loader(x, batch_size=self.batch_size)
-
-    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
-
-
-class BrokenRows(torch.utils.data.Dataset):
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        raise InputError("photo_7.jpg is no picture: delete it")
-
-
-class BrokenData(ToyData):
-    def train_dataloader(self):
-        return torch.utils.data.DataLoader(BrokenRows(), num_workers=1)
-
-
-class FullDisk(L.Callback):
-    def on_train_epoch_end(self, trainer, pl_module):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.csv")
-
-
-def fill_the_disk():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-
-
-class FullFromHere(L.Callback):
-    now = True
-
-    def on_train_start(self, trainer, pl_module):
-        if self.now:
-            fill_the_disk()
-
-
-class TermInValidation(L.Callback):
-    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        if trainer.global_step == BATCHES and batch_idx == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-class ShowsSlurm(L.Callback):
-    def setup(self, trainer, pl_module, stage):
-        environment = trainer._accelerator_connector.cluster_environment
-        print(type(environment).__name__, getattr(environment, "auto_requeue", None))
-
-
-class Interrupt(L.Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.global_step == 2:
-            raise KeyboardInterrupt
-
-
-class Bug(L.Callback):
-    def on_train_start(self, trainer, pl_module):
-        raise ZeroDivisionError("ours")
-
-
-BROKEN = ["--data", "test_cli.BrokenData"]
-UNSAVED = ["--trainer.logger", "false", "--trainer.enable_checkpointing", "false"]
-
-TOY = """\
-# Two linear players on noise.
-# Paper: Nobody et al. 2014, Adversarial Nothing, table 3
-model: {class_path: test_cli.Toy, init_args: {width: "${data.init_args.batch_size}"}}
-data: {class_path: test_cli.ToyData, init_args: {batch_size: 4}}
-trainer: {max_epochs: 1, enable_model_summary: false, accelerator: cpu}
-"""
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    """A folder to stand in, with a folder of configs elsewhere."""
-    (tmp_path / "packaged").mkdir()
-    (tmp_path / "packaged" / "toy_noise.yaml").write_text(TOY)
-    (tmp_path / "home").mkdir()
-    monkeypatch.chdir(tmp_path / "home")
-    monkeypatch.setattr(config_files, "configs_folder", lambda: tmp_path / "packaged")
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-
-def fit(*args: str, config: str = "toy_noise") -> int:
-    return main(["fit", "--config", config, *args])
-
-
-def error(capsys, *args: str) -> str:
-    """The one line that a refused command writes."""
-    capsys.readouterr()
-    assert main(list(args)) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len([line for line in lines if "error" in line]) == 1
-    assert lines[-1].startswith("ganzoo: error: ")
-    return lines[-1].removeprefix("ganzoo: error: ")
-
-
-def saved(run: str = "runs/toy_noise/version_0") -> dict:
-    return yaml.safe_load(Path(run, "config.yaml").read_text())
-
-
-def checkpoint(run: str = "runs/toy_noise/version_0") -> dict:
-    return torch.load(Path(run, "checkpoints", "last.ckpt"), weights_only=True)
-
-
-def ganzoo_process(*args: str, code: str | None = None) -> subprocess.CompletedProcess:
-    paths = os.pathsep.join([PACKAGE_PARENT, str(Path(__file__).parent)])
-    command = [sys.executable, *(["-c", code] if code else ["-m", "ganzoo", *args])]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=LIMIT)
-
 
 # -- what needs no torch ----------------------------------------------------------------------------------------------
 
@@ -261,14 +85,14 @@ def test_several_configs_merge_and_the_last_one_wins():
 
 def test_class_names_are_enough():
     assert main(["fit", "--model", "Toy", "--data", "ToyData", "--trainer.max_epochs", "1"]) == 0
-    assert saved("runs/toy_toydata/version_0")["model"]["class_path"] == "test_cli.Toy"
+    assert saved("runs/toy_toydata/version_0")["model"]["class_path"] == "support.command.Toy"
 
 
 def test_a_module_from_the_current_folder(tmp_path):
     # the package's whole promise: a file of one's own, and nothing installed
-    Path("my_module.py").write_text("from test_cli import Toy\nclass MyGAN(Toy):\n    pass\n")
+    Path("my_module.py").write_text("from support.command import Toy\nclass MyGAN(Toy):\n    pass\n")
     done = ganzoo_process(
-        *("fit", "--model", "my_module.MyGAN", "--data", "test_cli.ToyData", "--trainer.max_epochs", "1"),
+        *("fit", "--model", "my_module.MyGAN", "--data", "support.command.ToyData", "--trainer.max_epochs", "1"),
     )
     assert done.returncode == 0, done.stderr
     assert Path("runs/mygan_toydata/version_0/checkpoints/last.ckpt").is_file()
@@ -276,7 +100,14 @@ def test_a_module_from_the_current_folder(tmp_path):
 
 
 def test_a_plain_lightning_module_trains_and_may_be_clipped_by_the_trainer():
-    args = ["--model", "test_cli.PlainModule", "--data", "test_cli.ToyData", "--trainer.max_epochs", "1"]
+    args = [
+        "--model",
+        "support.command.PlainModule",
+        "--data",
+        "support.command.ToyData",
+        "--trainer.max_epochs",
+        "1",
+    ]
     assert main(["fit", *args, "--trainer.gradient_clip_val", "1"]) == 0
 
 
@@ -304,16 +135,16 @@ def test_a_recipe_in_the_config_stays_a_recipe():
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--model.wieght_l1", "3"], "test_cli.Toy has no option 'wieght_l1': did you mean 'weight_l1'?"),
+        (["--model.wieght_l1", "3"], "support.command.Toy has no option 'wieght_l1': did you mean 'weight_l1'?"),
         (["--trainer.max_epohcs", "3"], "there is no option 'trainer.max_epohcs': did you mean 'trainer.max_epochs'?"),
         (["--trainer.max_epoch", "3"], "there is no option 'trainer.max_epoch': did you mean 'trainer.max_epochs'?"),
         (["--cofnig", "x"], "there is no option 'cofnig': did you mean 'config'?"),
         (["--config", "{modle: {init_args: {width: 3}}}"],
          "there is no option 'modle.init_args.width': did you mean 'model'?"),
         (["--model", "Toi"], "model: there is no class 'Toi': did you mean 'Toy'?"),
-        (["--model", "test_cli.Toi"], "did you mean 'Toy'?"),
+        (["--model", "support.command.Toi"], "did you mean 'Toy'?"),
         (["--model", "ToyData"], "did you mean"),
-        (["--model", "test_cli.ToyData"], "model: test_cli.ToyData is not a LightningModule"),
+        (["--model", "support.command.ToyData"], "model: support.command.ToyData is not a LightningModule"),
         (["--model", "nowhere.GAN"], "model: there is no class 'nowhere.GAN' (No module named 'nowhere')"),
         (["--data.batch_size", "four"], "data.batch_size: expected int, not four"),
         (["--data", "Maps", "--data.edition", "moon"], "data.edition: expected one of world, paper, not moon"),
@@ -337,8 +168,8 @@ def test_a_recipe_in_the_config_stays_a_recipe():
         (["--model.clip_norm", "{critic: 1.0}"], "clip_norm names a player 'critic'"),
         (["--ckpt_path", "nope.ckpt"], "--ckpt_path nope.ckpt: there is no such file"),
         (["--ckpt_path", "last"], "no run in runs/toy_noise has left a checkpoint"),
-        (["--data", "test_cli.BrokenData"], "photo_7.jpg is no picture: delete it"),
-        (["--trainer.callbacks", "test_cli.FullDisk"], "metrics.csv: No space left on device"),
+        (["--data", "support.command.BrokenData"], "photo_7.jpg is no picture: delete it"),
+        (["--trainer.callbacks", "support.command.FullDisk"], "metrics.csv: No space left on device"),
         (["--trainer.strategy", "fsdp"], "fsdp cannot train several players (FSDP takes no turns"),
         (["--trainer.strategy", "deepspeed_stage_2"], "each player has its own): use --trainer.strategy ddp"),
         (["--trainer.strategy", "lightning.pytorch.strategies.ModelParallelStrategy"], "ModelParallelStrategy cannot train"),
@@ -362,7 +193,7 @@ def test_too_little_memory_is_one_line():
 
 
 def test_the_line_of_a_worker_s_error_is_the_error_s_alone(capsys):
-    line = error(capsys, "fit", "--config", "toy_noise", "--data", "test_cli.BrokenData")
+    line = error(capsys, "fit", "--config", "toy_noise", "--data", "support.command.BrokenData")
     assert line == "photo_7.jpg is no picture: delete it"
 
 
@@ -378,7 +209,7 @@ def test_a_module_of_one_s_own_that_does_not_import(capsys):
 
 
 def test_a_plug_in_is_imported_and_one_that_fails_is_named(capsys, monkeypatch):
-    Path("a_plugin.py").write_text("from test_cli import Toy\nclass PluggedIn(Toy):\n    pass\n")
+    Path("a_plugin.py").write_text("from support.command import Toy\nclass PluggedIn(Toy):\n    pass\n")
     found = [EntryPoint("mine", "a_plugin", "ganzoo.plugins")]
     monkeypatch.setattr("ganzoo.cli.lightning.plugins", lambda: found)
     assert main(["fit", "--model", "PluggedIn", "--data", "ToyData", "--trainer.max_epochs", "1"]) == 0
@@ -403,7 +234,7 @@ def test_the_exit_code_of_an_error_is_2_and_there_is_no_traceback():
 
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
-        fit("--trainer.callbacks", "test_cli.Bug")
+        fit("--trainer.callbacks", "support.command.Bug")
 
 
 def test_the_traceback_of_a_user_s_error_can_be_had(monkeypatch):
@@ -418,8 +249,8 @@ def test_the_traceback_of_a_user_s_error_can_be_had(monkeypatch):
         ["--model.width", "0"],
         ["--trainer.gradient_clip_val", "1"],
         ["--trainer.strategy", "fsdp"],
-        ["--data", "test_cli.BrokenData"],  # found when the first batch is asked for
-        ["--data", "test_cli.BrokenData", "--run_dir", "runs/toy_noise/mine"],
+        ["--data", "support.command.BrokenData"],  # found when the first batch is asked for
+        ["--data", "support.command.BrokenData", "--run_dir", "runs/toy_noise/mine"],
     ],
 )
 def test_an_error_before_the_first_step_leaves_no_folder(capsys, args):
@@ -431,7 +262,7 @@ def test_a_resumed_run_that_takes_no_step_leaves_no_folder_and_one_that_did_stay
     assert fit() == 0
     error(capsys, "fit", "--config", "toy_noise", "--ckpt_path", "last", "--trainer.max_epochs", "2", *BROKEN)
     assert os.listdir("runs/toy_noise") == ["version_0"]
-    error(capsys, "fit", "--config", "toy_noise", "--trainer.callbacks", "test_cli.FullDisk", *UNSAVED)
+    error(capsys, "fit", "--config", "toy_noise", "--trainer.callbacks", "support.command.FullDisk", *UNSAVED)
     assert os.listdir("runs/toy_noise/version_1") == ["config.yaml"]
 
 
@@ -447,7 +278,14 @@ def test_a_strategy_that_players_can_use(strategy):
 
 
 def test_a_strategy_is_the_affair_of_a_module_without_players(capsys):
-    plain = ["--model", "test_cli.PlainModule", "--data", "test_cli.ToyData", "--trainer.accelerator", "cpu"]
+    plain = [
+        "--model",
+        "support.command.PlainModule",
+        "--data",
+        "support.command.ToyData",
+        "--trainer.accelerator",
+        "cpu",
+    ]
     assert "cannot train several players" not in error(capsys, "fit", *plain, "--trainer.strategy", "fsdp")
 
 
@@ -467,7 +305,7 @@ def test_a_file_that_cannot_be_written_is_one_line(capsys, monkeypatch, options,
     try:
         if not begun:
             fill_the_disk()
-        args = ["--trainer.callbacks", "test_cli.FullFromHere", *options]
+        args = ["--trainer.callbacks", "support.command.FullFromHere", *options]
         line = error(capsys, "fit", "--config", "toy_noise", *args)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -484,7 +322,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_training(capsys, args, m
 
 
 def test_an_interrupted_run_leaves_its_last_state_and_130():
-    assert fit("--trainer.callbacks", "test_cli.Interrupt") == 130
+    assert fit("--trainer.callbacks", "support.command.Interrupt") == 130
     assert checkpoint()["global_step"] == 2
 
 
@@ -492,7 +330,7 @@ def test_sigterm_leaves_a_validation_at_once_and_the_run_goes_on_exactly(capsys)
     two = ["--trainer.max_epochs", "2"]
     assert fit(*two) == 0
     before = signal.getsignal(signal.SIGTERM)
-    assert fit(*two, "--trainer.callbacks", "test_cli.TermInValidation") == 143
+    assert fit(*two, "--trainer.callbacks", "support.command.TermInValidation") == 143
     assert signal.getsignal(signal.SIGTERM) == before
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f"ganzoo: stopped by SIGTERM after step {BATCHES}; to go on from its last checkpoint: ")
@@ -515,12 +353,12 @@ SLURM = {"NTASKS": "1", "JOB_NAME": "train", "JOB_ID": "12", "PROCID": "0", "LOC
 def test_slurm_s_requeueing_is_off_unless_asked_for(capsys, monkeypatch, args, seen):
     for name, value in SLURM.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    assert fit("--trainer.callbacks", "test_cli.ShowsSlurm", *args) == 0
+    assert fit("--trainer.callbacks", "support.command.ShowsSlurm", *args) == 0
     assert seen in capsys.readouterr().out
 
 
 def test_outside_slurm_nothing_is_chosen(capsys):
-    assert fit("--trainer.callbacks", "test_cli.ShowsSlurm") == 0
+    assert fit("--trainer.callbacks", "support.command.ShowsSlurm") == 0
     assert "LightningEnvironment None" in capsys.readouterr().out
 
 
@@ -658,7 +496,7 @@ def test_wandb_offline_twice(monkeypatch):
 def test_wandb_is_imported_only_when_asked_for():
     code = (
         "import sys; sys.argv = ['ganzoo']; from ganzoo.cli import main;"
-        "assert main('fit --model test_cli.Toy --data test_cli.ToyData --trainer.max_epochs 1'.split()) == 0;"
+        "assert main('fit --model support.command.Toy --data support.command.ToyData --trainer.max_epochs 1'.split()) == 0;"
         "assert 'wandb' not in sys.modules"
     )
     done = ganzoo_process(code=code)
@@ -705,7 +543,9 @@ def test_evaluating_without_a_checkpoint_says_so(capsys):
 def test_a_checkpoint_of_another_model(capsys):
     assert fit() == 0
     last = ("fit", "--config", "toy_noise", "--ckpt_path", "last")
-    assert "is of test_cli.Toy, and the model is OtherToy" in error(capsys, *last, "--model", "test_cli.OtherToy")
+    assert "is of support.command.Toy, and the model is OtherToy" in error(
+        capsys, *last, "--model", "support.command.OtherToy"
+    )
     assert error(capsys, *last, "--model.width", "6").endswith("is of another Toy: width 4 there and 6 here")
     assert not Path("runs/toy_noise/version_1").exists()
 
@@ -747,7 +587,7 @@ def test_a_checkpoint_s_own_code_does_not_run(capsys):
 
 def test_averaged_weights_are_optional():
     model = Toy()
-    weights = {"state_dict": model.state_dict(), "hyper_parameters": {"_class_path": "test_cli.Toy"}}
+    weights = {"state_dict": model.state_dict(), "hyper_parameters": {"_class_path": "support.command.Toy"}}
     model.averaged = nn.Linear(3, 3)
     check_fits(weights, model, "here")
     check_fits({**weights, "state_dict": model.state_dict()}, Toy(), "here")

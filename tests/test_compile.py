@@ -7,10 +7,11 @@ import lightning.pytorch as L
 import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
-from test_contract import MODELS, Two, build, data, every_model, pictures
+from support.games import Tug
+from support.training import loader, trainer
+from support.zoo import MODELS, Two, build, data, every_model, pictures
 from torch import nn
 from torch._dynamo.utils import counters
-from toys import Tug, loader, trainer
 
 from ganzoo.callbacks import Compile
 from ganzoo.errors import InputError

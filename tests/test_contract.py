@@ -3,14 +3,14 @@
 import inspect
 import math
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 import torch
+from support.training import Labelled, fit, loader, trainer
+from support.zoo import MODELS, SMALL, build, data, every_model
 from torch import Tensor
-from toys import Labelled, fit, loader, trainer
 
-import ganzoo.models as zoo
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
 from ganzoo.generative import (
@@ -26,66 +26,7 @@ from ganzoo.generative import (
 )
 from ganzoo.parts import plain
 
-MODELS = {name: cls for name, cls in vars(zoo).items() if isinstance(cls, type) and issubclass(cls, AdversarialModule)}
-# sizes at which a model trains in a moment; one that is not named here is built with its defaults
-SMALL = {
-    "GAN": {"shape": (1, 8, 8), "hidden": 16, "latent": 4},
-    "SimultaneousGAN": {"shape": (1, 8, 8), "hidden": 16, "latent": 4},
-    "ConvolutionalGAN": {"shape": (1, 32, 32), "hidden": 4, "latent": 4},
-    "DCGAN": {"shape": (3, 8, 8), "width": 4, "latent": 4},
-    "CGAN": {"shape": (1, 8, 8), "classes": 3, "latent": 4},
-    "Pix2Pix": {"inputs": 3, "outputs": 1, "depth": 4, "width": 4, "patch": 16},
-    "CycleGAN": {"channels_x": 3, "channels_y": 1, "blocks": 1, "width": 4, "patch": 16, "pool": 3},
-    "LAPGAN": {
-        "shape": (3, 16, 16),
-        "sizes": (4, 8, 16),
-        "classes": 3,
-        "width": 2,
-        "latent": 4,
-        "hidden_G": 8,
-        "hidden_D": 8,
-    },
-    "DANN": {"shape": (3, 16, 16), "classes": 3},
-}
 CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-def build(name: str) -> AdversarialModule:
-    torch.manual_seed(0)
-    return MODELS[name](**SMALL.get(name, {}))
-
-
-class Two(NamedTuple):
-    x: Tensor
-    y: Tensor
-    target: Tensor
-
-
-def pictures(n: int, channels: int, *size: int) -> Tensor:
-    return torch.rand(n, channels, *size) * 2 - 1
-
-
-def data(model: AdversarialModule, n: int = 8, held_out: bool = False):
-    """Batches of two of the kind that the model takes."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        h, labels = model.hparams, torch.arange(n) % 3
-        if isinstance(model, CycleTranslator):
-            x, y = pictures(n, h["channels_x"], 16, 16), pictures(n, h["channels_y"], 16, 16)
-        elif isinstance(model, Translator):
-            x, y = pictures(n, h["inputs"], 16, 16), pictures(n, h["outputs"], 16, 16)
-        elif isinstance(model, Classifier):
-            x, y = pictures(n, *h["shape"]), labels
-            target = pictures(n, *h["shape"])
-            if held_out:
-                return [loader(x, y, batch_size=2, kind=Labelled), loader(target, y, batch_size=2, kind=Labelled)]
-            return loader(x, y, target, batch_size=2, kind=Two)
-        else:
-            x, y = pictures(n, *h["shape"]), labels
-    return loader(x, y, batch_size=2, kind=Labelled)
-
-
-every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def test_the_zoo_is_not_empty():

@@ -6,13 +6,13 @@ import warnings
 import lightning.pytorch as L
 import pytest
 import torch
-from bounds import bounded
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from support.toy_distributions import stream, trained
+from support.training import Labelled, fit, loader, trainer
+from support.training_bounds import bounded
 from torch import nn
 from torch.nn import functional
-from toys import Labelled, fit, loader, trainer
-from worlds import stream, trained
 
 from ganzoo.errors import InputError
 from ganzoo.generative import Cycled

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_resume import Few, build, run
+from support.resuming import Few, build, run
 
 import ganzoo
 from ganzoo.cli import main

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import lightning.pytorch as L
 import pytest
 import torch
+from support.training import Labelled, fit, loader, trainer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 from torch.optim import SGD
-from toys import Labelled, fit, loader, trainer
 
 from ganzoo.errors import InputError
 from ganzoo.generative import Adapted

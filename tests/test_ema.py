@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_contract import MODELS, SMALL
-from test_contract import data as data_for
+from support.training import Batch, fit, loader, trainer
+from support.zoo import MODELS, SMALL
+from support.zoo import data as data_for
 from torch import nn
 from torch.optim import SGD
-from toys import Batch, fit, loader, trainer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.ema import Average, decay

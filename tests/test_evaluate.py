@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
@@ -16,8 +15,22 @@ import torch
 from PIL import Image
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
+from support.evaluate import (
+    SMALL,
+    Brighter,
+    Pairs,
+    Rows,
+    Seven,
+    Tiny,
+    digits,
+    error,
+    evaluate,
+    folder,
+    greys,
+    saved,
+)
+from support.training import LIMIT
 from torch import Tensor, nn
-from toys import LIMIT
 
 import ganzoo.cli.outputs
 import ganzoo.evaluation.looking
@@ -25,72 +38,16 @@ import ganzoo.evaluation.plan
 from ganzoo.cli import main
 from ganzoo.cli.trained import selection
 from ganzoo.data import Digits
-from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.errors import InputError
 from ganzoo.evaluation.protocol import FIELDS, Result
-from ganzoo.generative import CycleTranslator, Generated, Sampler, Translator
-from ganzoo.metrics.extractors.base import Extractor, Features
+from ganzoo.generative import CycleTranslator, Generated
 from ganzoo.models import GAN, CycleGAN, Pix2Pix
 from ganzoo.noise import step_seed
 from ganzoo.utils.images import to_uint8
 from ganzoo.utils.signals import Stopped, Stops
 
 FIGURES = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
-SMALL = ["--subset_size", "50", "--subsets", "5"]
-
-
-class Tiny(Extractor):
-    """A fixed random projection of 8 x 8 grey pictures, and class scores from it."""
-
-    name, dimension, channels = "tiny", 6, 1
-    resize, preprocessing, weights, known, has_logits = "mean of blocks, 8 x 8", "x / 255", "0123456789abcdef", True, True
-    calls = 0
-    interrupt_at: int | None = None
-    by: Any = KeyboardInterrupt
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(7)
-        self.project = nn.Parameter(torch.randn(64, 6, generator=generator))
-        self.score = nn.Parameter(torch.randn(6, 4, generator=generator))
-
-    def features(self, images: Tensor) -> Features:
-        Tiny.calls += 1
-        if Tiny.calls == Tiny.interrupt_at:
-            if isinstance(Tiny.by, int):
-                os.kill(os.getpid(), Tiny.by)
-            else:
-                raise Tiny.by
-        x = nn.functional.adaptive_avg_pool2d(images.float() / 255, 8).flatten(1)
-        return Features(x @ self.project, x @ self.project @ self.score)
-
-
-class Colourful(Tiny):
-    name, channels, has_logits = "colourful", 3, False
-
-    def features(self, images: Tensor) -> Features:
-        return Features(super().features(images[:, 1:2]).pool, None)
-
-
-class Seven(L.LightningModule, Sampler):
-    """Pictures of one grey each, drawn from the generator."""
-
-    grey = 0.7
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor(self.grey))
-
-    def training_step(self, batch, batch_idx):
-        return self.weight.square()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.0)
-
-    @torch.no_grad()
-    def sample(self, n, y=None, generator=None):
-        return torch.rand(n, 1, 1, 1, generator=generator).expand(n, 1, 8, 8) * self.weight
 
 
 class Nothing(Seven):
@@ -127,54 +84,10 @@ class Mine(L.LightningModule):
         return Generated(batch.x, (batch.x + self.offset).clamp(-1, 1))
 
 
-class Brighter(L.LightningModule, Translator):
-    def __init__(self) -> None:
-        super().__init__()
-        self.by = nn.Parameter(torch.tensor(20 / 127.5))
-
-    def training_step(self, batch, batch_idx):
-        return self.by.square()
-
-    configure_optimizers = Seven.configure_optimizers
-
-    @torch.no_grad()
-    def translate(self, x):
-        return (x + self.by).clamp(-1, 1)
-
-
 class Cycle(Brighter, CycleTranslator):
     @torch.no_grad()
     def translate_back(self, y):
         return (y - self.by).clamp(-1, 1)
-
-
-class Rows(torch.utils.data.Dataset):
-    def __init__(self, kind: type, *values: Tensor, sizes: dict[str, int] | None = None) -> None:
-        self.kind, self.values = kind, values
-        self.sizes = sizes or {}
-
-    def __len__(self):
-        return max(map(len, self.values))
-
-    def __getitem__(self, index):
-        return self.kind(*(value[index % len(value)] for value in self.values))
-
-
-def greys(n: int, seed: int, size: int = 12) -> Tensor:
-    """uint8 [n, 1, size, size] in 40..200."""
-    return torch.randint(40, 200, (n, 1, size, size), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
-
-
-class Pairs(ImageDataModule):
-    """y is x, brighter by 26 of 255."""
-
-    def __init__(self, n: int = 40) -> None:
-        super().__init__((1, 12, 12), None, batch_size=4, num_workers=0, seed=0)
-        self.n = n
-
-    def splits(self):
-        x = greys(self.n, 1)
-        return (Rows(ImagePairs, x, x + 26),) * 3
 
 
 class Strangers(Pairs):
@@ -247,23 +160,6 @@ class AskingDigits(Digits):
         return batch._replace(x=-batch.x) if self.trainer.training else batch
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    """A folder to stand in, a cache of its own, and the tiny extractor by its name."""
-    (tmp_path / "home").mkdir()
-    monkeypatch.chdir(tmp_path / "home")
-    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("ganzoo.evaluation.plan.commit", lambda: "c" * 40)  # asking git takes longer than measuring
-    found = ganzoo.evaluation.plan.find
-    own = {"tiny": Tiny, "colourful": Colourful}
-    monkeypatch.setattr(
-        "ganzoo.evaluation.plan.find", lambda name, weights: own[name]() if name in own else found(name, weights)
-    )
-    Tiny.calls, Tiny.interrupt_at, Tiny.by = 0, None, KeyboardInterrupt
-    Tiny.weights, Tiny.resize = "0123456789abcdef", "mean of blocks, 8 x 8"
-
-
 @pytest.fixture(scope="session")
 def run_(tmp_path_factory) -> Path:
     """A run of the GAN on digits, with averaged weights."""
@@ -283,51 +179,6 @@ def run(run_, tmp_path) -> Path:
 @pytest.fixture
 def last(run) -> str:
     return str(run / "checkpoints" / "last.ckpt")
-
-
-def saved(model: L.LightningModule, name: str = "model.ckpt", **more: Any) -> str:
-    """A checkpoint as a script of one's own leaves it."""
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=0)
-    trainer.strategy.connect(model)
-    trainer.save_checkpoint(name)
-    torch.save({**torch.load(name, weights_only=True), **more}, name)
-    return name
-
-
-def evaluate(*args: str, figures: str | None = "distance") -> Result:
-    """The result that the command writes."""
-    chosen = ["--figures", figures] if figures else []
-    assert main(["evaluate", *map(str, args), "--extractor", "tiny", "--out", "out.json", *SMALL, *chosen]) == 0
-    result = Result.load(Path("out.json"))
-    Path("out.json").unlink()
-    return result
-
-
-def error(capsys, *args: str) -> str:
-    """The one line that a refused command writes."""
-    capsys.readouterr()
-    assert main([*map(str, args)]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len([line for line in lines if "error" in line]) == 1
-    assert lines[-1].startswith("ganzoo: error: ")
-    return lines[-1].removeprefix("ganzoo: error: ")
-
-
-def folder(name: str | Path, images: Tensor) -> str:
-    """Pictures uint8 [N, 1 or 3, H, W] as files."""
-    Path(name).mkdir(exist_ok=True)
-    for i, image in enumerate(images):
-        values = image[0].numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
-        Image.fromarray(values).save(f"{name}/{i:04d}.png")
-    return str(name)
-
-
-def digits(split: str = "test") -> Tensor:
-    """From scikit-learn, without ganzoo."""
-    images, y = load_digits().images, load_digits().target
-    place = np.array([(y[:i] == y[i]).sum() % 10 for i in range(len(y))])
-    chosen = images[place > 7] if split == "test" else images[place < 7]
-    return torch.from_numpy(np.round(chosen * 255 / 16).astype(np.uint8))[:, None]
 
 
 def frechet(x: Tensor, y: Tensor) -> float:
@@ -476,7 +327,7 @@ def test_each_class_and_their_mean():
 def test_a_translation_of_pairs():
     """Brighter by 20 where the truth is by 26: the L1 is 6 of 255 in [-1, 1] units."""
     path = saved(Brighter())
-    data = ["--data", "test_evaluate.Pairs", "--model", "Brighter"]
+    data = ["--data", "support.evaluate.Pairs", "--model", "Brighter"]
     result = evaluate(path, *data, figures="distance,paired")
     assert set(result.figures) == {"fd_tiny", "l1", "psnr", "ssim"}
     assert result.figures["l1"].value == pytest.approx(12 / 255)
@@ -523,9 +374,9 @@ def test_a_model_that_normalizes_by_the_batch(capsys):
     """Its batch size belongs to the protocol, and is that of its training unless another is given."""
     Path("run/checkpoints").mkdir(parents=True)
     alone, path = saved(ByBatch()), saved(ByBatch(), "run/checkpoints/last.ckpt")
-    config = {"data": {"class_path": "test_evaluate.Pairs", "init_args": {"n": 40, "batch_size": 4}}}
+    config = {"data": {"class_path": "support.evaluate.Pairs", "init_args": {"n": 40, "batch_size": 4}}}
     Path("run/config.yaml").write_text(json.dumps(config))
-    data = ["--model", "ByBatch", "--data", "test_evaluate.Pairs"]
+    data = ["--model", "ByBatch", "--data", "support.evaluate.Pairs"]
     x = greys(40, 1).float() / 127.5 - 1
     for args, size, said in (
         ([path], 4, "batches of 4, as in its training"),
@@ -588,7 +439,7 @@ def test_a_model_and_data_that_ask_their_trainer(capsys):
     ],
 )
 def test_data_that_do_not_fit_the_model_get_its_own_line(capsys, model, line):
-    found = error(capsys, "evaluate", saved(model), "--model", type(model).__name__, "--data", "test_evaluate.Pairs",
+    found = error(capsys, "evaluate", saved(model), "--model", type(model).__name__, "--data", "support.evaluate.Pairs",
                   "--extractor", "tiny")  # fmt: skip
     assert line in found
     assert "Sizes of tensors" not in found
@@ -596,7 +447,7 @@ def test_data_that_do_not_fit_the_model_get_its_own_line(capsys, model, line):
 
 def test_small_pairs_have_no_ssim_which_is_said(monkeypatch):
     monkeypatch.setattr("ganzoo.evaluation.plan.WINDOW", 13)
-    result = evaluate(saved(Brighter()), "--data", "test_evaluate.Pairs", "--model", "Brighter", figures="paired")
+    result = evaluate(saved(Brighter()), "--data", "support.evaluate.Pairs", "--model", "Brighter", figures="paired")
     assert set(result.figures) == {"l1", "psnr"}
     assert "13 x 13 pixels" in result.left_out["ssim"]
 
@@ -659,7 +510,7 @@ def test_a_folder_against_data():
     assert abs(evaluate("a", "--data", "Digits").figures["fd_tiny"].value) < 1e-9
     # of pairs, against what a translation aims at
     folder("b", greys(40, 1) + 26)
-    assert abs(evaluate("b", "--data", "test_evaluate.Pairs").figures["fd_tiny"].value) < 1e-9
+    assert abs(evaluate("b", "--data", "support.evaluate.Pairs").figures["fd_tiny"].value) < 1e-9
 
 
 def test_a_folder_may_have_any_name():
@@ -756,7 +607,8 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["some", "some", "--save_statistics", "x.txt"], "--save_statistics x.txt: give the name of a new file, .npz"),
         (["run", "some"], "run is a run's folder, and no folder of pictures: give a file in run/checkpoints"),
         (["trans.ckpt", "--model", "Brighter"], "trans.ckpt needs data, and no config.yaml of its run is there"),
-        (["trans.ckpt", "some", "--model", "Cycle", "--data", "test_evaluate.Pairs"], "Cycle makes pictures of two kinds"),
+        (["trans.ckpt", "some", "--model", "Cycle", "--data", "support.evaluate.Pairs"],
+         "Cycle makes pictures of two kinds"),
         (["trans.ckpt", "--model", "Brighter", "--data", "test_evaluate.Strangers", "--figures", "paired"],
          "paired: the data are no pairs"),
         ([], "fake must be given"),
@@ -1083,7 +935,7 @@ def test_folders_go_on_and_another_file_in_one_does_not():
 
 
 def test_pairs_and_classes_and_both_directions_go_on_too():
-    both = ["evaluate", saved(Cycle()), "--data", "test_evaluate.Pairs", "--model", "Cycle", "--batch_size", "7"]
+    both = ["evaluate", saved(Cycle()), "--data", "support.evaluate.Pairs", "--model", "Cycle", "--batch_size", "7"]
     classes = ["evaluate", saved(OfClasses(), "classes.ckpt"), "--data", "Digits", "--model", "OfClasses", "--per_class"]
     for args in (both, classes):
         args += ["--extractor", "tiny", "--out", "out.json", "--cache", "none", *SMALL]
@@ -1136,7 +988,7 @@ KILL = """
 import signal, sys
 import ganzoo.evaluation.plan, ganzoo.evaluation.looking
 from ganzoo.cli import main
-from test_evaluate import Tiny
+from support.evaluate import Tiny
 ganzoo.evaluation.plan.find = lambda name, weights: Tiny()
 ganzoo.evaluation.plan.commit = lambda: "c" * 40
 ganzoo.evaluation.looking.SAVE_EVERY, ganzoo.evaluation.looking.SAVING_AT_MOST = 0, 1e9
@@ -1228,7 +1080,7 @@ def test_the_small_classifier(capsys, last):
         (["--data", "Digits", "--out", "there.pt"], "--out there.pt is there already"),
         (["--data", "Digits"], "out must be given"),
         (["--out", "new.pt"], "--data says what is classified"),
-        (["--data", "test_evaluate.Pairs", "--out", "new.pt"], "Pairs has no classes, and a classifier needs"),
+        (["--data", "support.evaluate.Pairs", "--out", "new.pt"], "Pairs has no classes, and a classifier needs"),
         (["--data", "test_evaluate.Claims", "--out", "new.pt"], "pictures of Claims have no labels"),
         (["--data", "Digits", "--out", "new.pt", "--epochs", "0"], "epochs: give an int in [1, 2**20], not 0"),
         (["--data", "Digits", "--out", "new.pt", "--seed", "9" * 20], "seed: give an int in [0, 2**32)"),

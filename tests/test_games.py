@@ -5,7 +5,8 @@ from math import atan, pi, sqrt
 import numpy as np
 import pytest
 import torch
-from toys import XY, SimultaneousXY, fit, loader
+from support.games import XY, SimultaneousXY
+from support.training import fit, loader
 
 ETA, T = 0.1, 1000
 

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from bounds import Training, bounded
-from test_contract import MODELS, data
-from test_contract import build as small
+from support.games import Tug
+from support.toy_distributions import VectorGAN, draw_ring, stream
+from support.training import Batch, fit, loader
+from support.training import trainer as quiet
+from support.training_bounds import Training, bounded
+from support.zoo import MODELS, data
+from support.zoo import build as small
 from torch import nn
 from torch.optim import SGD, Adam
 from torch.utils.data import DataLoader, Dataset
-from toys import Batch, Tug, fit, loader
-from toys import trainer as quiet
-from worlds import VectorGAN, draw_ring, stream
 
 from ganzoo.callbacks import Checkpoints, Health
 from ganzoo.cli import main

@@ -1,27 +1,15 @@
 """Optimizers and schedules of each player from YAML: stepped as said, kept, taken up again; by Python and command alike."""
 
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as L
 import pytest
 import torch
 import yaml
-from torch import nn
-from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
-from toys import Tug, loader, trainer
+from support.player_schedules import BATCHES, EPOCHS, OURS, TORCHS, Game, by_hand, data, play, recipe, same
 
 from ganzoo.cli import main
 from ganzoo.errors import InputError
-from ganzoo.parts import build
-
-TORCHS, OURS = "torch.optim.lr_scheduler.", "ganzoo.schedules."
-
-
-def recipe(path: str, **arguments: Any) -> dict[str, Any]:
-    return {"class_path": path, "init_args": arguments}
-
 
 SCHEDULES = [
     recipe(OURS + "ExponentialDecay", factor=1.3, floor=0.03),
@@ -51,61 +39,6 @@ each_schedule = pytest.mark.parametrize(
     "schedule", SCHEDULES, ids=lambda schedule: schedule["class_path"].rpartition(".")[2]
 )
 each_interval = pytest.mark.parametrize("interval", ["step", "epoch"])
-EPOCHS, BATCHES = 5, 3
-
-
-class Game(Tug):
-    """Keeps the rate and the momentum in force at each step of each player."""
-
-    def __init__(self, k: int = 1, **play: Any) -> None:
-        super().__init__(k, **play)
-        self.save_hyperparameters()
-        self.rates: dict[str, list[tuple[float, ...]]] = {"discriminator": [], "generator": []}
-
-    def player_optimizer(self, player, parameters):
-        return SGD(parameters, lr=0.1, momentum=0.5)
-
-    def on_before_optimizer_step(self, optimizer):
-        super().on_before_optimizer_step(optimizer)
-        player = "discriminator" if optimizer.param_groups[0]["params"][0] is self.D.weight else "generator"
-        self.rates[player].append(in_force(optimizer))
-
-
-def in_force(optimizer: Optimizer) -> tuple[float, ...]:
-    (group,) = optimizer.param_groups
-    return float(group["lr"]), group.get("momentum", 0.0)
-
-
-def by_hand(schedule: dict[str, Any], interval: str, k: int = 1) -> list[tuple[float, ...]]:
-    """The same in a loop of its own, without the grammar."""
-    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.5)
-    stepped: Any = build(schedule, LRScheduler, optimizer)  # type: ignore[type-abstract]
-    seen = []
-    for batch in range(EPOCHS * BATCHES):
-        if (batch + 1) % k == 0:
-            seen.append(in_force(optimizer))
-            optimizer.step()
-            if interval == "step":
-                stepped.step()
-        if interval == "epoch" and (batch + 1) % BATCHES == 0:
-            stepped.step()
-    return seen
-
-
-def data():
-    return loader(torch.randn(BATCHES, 3, generator=torch.Generator().manual_seed(1)), batch_size=1)
-
-
-def play(game, tmp_path, epochs=EPOCHS, **options):
-    played = trainer(tmp_path, max_epochs=epochs)
-    played.fit(game, data(), **options)
-    return played
-
-
-def same(found, wanted):
-    assert len(found) == len(wanted)
-    for mine, its in zip(found, wanted, strict=True):
-        assert mine == pytest.approx(its, rel=1e-9, abs=1e-12)
 
 
 def given(schedule, interval):

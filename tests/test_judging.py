@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from judged import (
+from support.known_metrics import (
     Data,
     Jittered,
     Labelled,
@@ -17,10 +17,10 @@ from judged import (
     Turns,
     noise,
 )
-from test_contract import SMALL
+from support.toy_distributions import stream
+from support.zoo import SMALL
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
-from worlds import stream
 
 import ganzoo.models as zoo
 from ganzoo.errors import InputError

@@ -6,14 +6,14 @@ from math import exp, log
 import numpy as np
 import pytest
 import torch
-from bounds import bounded
 from scipy.linalg import sqrtm
+from support.toy_distributions import stream, trained
+from support.training import Batch, Labelled, fit, loader, trainer
+from support.training_bounds import bounded
 from torch import nn
 from torch.nn.functional import avg_pool2d
 from torch.optim import SGD, Adam
 from torch.utils.flop_counter import FlopCounterMode
-from toys import Batch, Labelled, fit, loader, trainer
-from worlds import stream, trained
 
 from ganzoo.ema import in_place
 from ganzoo.errors import InputError

@@ -1,6 +1,7 @@
 """Tasks that must be learned past a bound, each beside a broken variant that must not reach it.
 
-The bounds hold for any seed and CPU: what was measured is in docs/tests.md, and ``tests/bounds.py`` measures it again.
+The bounds hold for any seed and CPU: docs/tests.md has what was measured, and
+``tests/support/training_bounds.py`` measures it again.
 """
 
 import warnings
@@ -11,11 +12,9 @@ from tempfile import gettempdir
 import pytest
 import torch
 import yaml
-from bounds import CHECKOUT, bounded
 from lightning.pytorch import seed_everything
 from scipy import stats
-from toys import Batch, Labelled, trainer
-from worlds import (
+from support.toy_distributions import (
     ORACLE_QUALITY,
     SIGMA,
     VectorGAN,
@@ -30,6 +29,8 @@ from worlds import (
     stream,
     trained,
 )
+from support.training import Batch, Labelled, trainer
+from support.training_bounds import CHECKOUT, bounded
 
 import ganzoo.data
 import ganzoo.models

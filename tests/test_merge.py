@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_cli import _home, checkpoint, error, fit, saved  # noqa: F401  # a folder to stand in
+from support.command import _home, checkpoint, error, fit, saved  # noqa: F401  # a folder to stand in
 
 import ganzoo.callbacks
 import ganzoo.losses

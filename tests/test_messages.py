@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.utilities import rank_zero_info
-from test_cli import BATCHES, Toy, _home, error, fit  # noqa: F401  # a folder to stand in
+from support.command import BATCHES, Toy, _home, error, fit  # noqa: F401  # a folder to stand in
 
 from ganzoo.cli import main
 from ganzoo.cli.lightning_log import filter_log
@@ -97,7 +97,7 @@ GROWING = ["--trainer.callbacks", "GradientAccumulationScheduler", "--trainer.ca
 TWO = ["--trainer.callbacks+", "Checkpoints", "--trainer.callbacks+", "Checkpoints"]
 RANGE = "--trainer.callbacks.n"
 MINE = """
-from test_cli import Toy
+from support.command import Toy
 class Odd(Toy):
     def __init__(self, **kw):
         super().__init__(**kw)

@@ -7,8 +7,8 @@ from math import log
 
 import pytest
 import torch
+from support.training import Labelled, fit, loader
 from torch import nn
-from toys import Labelled, fit, loader
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.models import CGAN, DCGAN, GAN, ConvolutionalGAN, Pix2Pix, SimultaneousGAN

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from mutations import cases, draw, make_home, run
+from support.command_mutations import cases, draw, make_home, run
 
 NUMBER, SEED = 300, 0
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_hyperparameters import BATCHES, OURS, TORCHS, Game, by_hand, play, recipe, same
+from support.player_schedules import BATCHES, OURS, TORCHS, Game, by_hand, play, recipe, same
 from torch.optim import SGD
 
 from ganzoo.cli import main

@@ -6,12 +6,13 @@ import warnings
 import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from test_contract import MODELS, SMALL, build, data, every_model
+from support.games import Tug
+from support.training import fit, loader, trainer
+from support.zoo import MODELS, SMALL, build, data, every_model
 from torch import Tensor
 from torch.nn.functional import softplus
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
-from toys import Tug, fit, loader, trainer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError

@@ -4,8 +4,9 @@ import copy
 
 import pytest
 import torch
+from support.training import Batch, Labelled, loader, trainer
+from support.zoo import cyclegan, pix2pix
 from torch.nn import functional
-from toys import Batch, Labelled, loader, trainer
 
 from ganzoo.data.batches import Unpaired
 from ganzoo.errors import InputError
@@ -23,16 +24,6 @@ def images(*sizes: tuple[int, int], channels: int = 3) -> list[torch.Tensor]:
 def inputs(x, names=None, direction=None) -> Inputs:
     names = names or [f"{i}.png" for i in range(len(x))]
     return Inputs(x, None, list(range(len(x))), names, [name[:-4] for name in names], direction)
-
-
-def pix2pix() -> Pix2Pix:
-    torch.manual_seed(0)
-    return Pix2Pix(depth=3, width=4, patch=16).eval()
-
-
-def cyclegan() -> CycleGAN:
-    torch.manual_seed(0)
-    return CycleGAN(blocks=1, width=4, patch=16).eval()
 
 
 # -- sizes ----------------------------------------------------------------------------------------------------------------

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+import support.two_processes as two
 import torch
-import two
-from plays import Noted, OnePass, Penalised, SimultaneousTug, Together
-from test_contract import MODELS
-from test_resume import same
+from support.games import Noted, OnePass, Penalised, SimultaneousTug, Together, Tug
+from support.resuming import same
+from support.training import Batch, fit
+from support.zoo import MODELS
 from torch.utils.data import DataLoader, Dataset
-from toys import Batch, Tug, fit
 
 
 class Numbered(Dataset):

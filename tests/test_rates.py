@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from toys import Tug, fit, loader, trainer
+from support.games import Tug
+from support.training import fit, loader, trainer
 
 from ganzoo.cli import main
 from ganzoo.errors import InputError

@@ -8,8 +8,8 @@ from typing import Any
 import lightning.pytorch as L
 import pytest
 import torch
-from test_contract import MODELS, SMALL
-from test_resume import EveryMoment, Few, SignalAt, Validated, build, everything, run, same
+from support.resuming import EveryMoment, Few, SignalAt, Validated, build, everything, run, same
+from support.zoo import MODELS, SMALL
 from torch.optim.lr_scheduler import LambdaLR
 
 from ganzoo.callbacks import Checkpoints, SampleGrid

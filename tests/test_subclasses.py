@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_contract import MODELS, SMALL, build, data
-from toys import fit
+from support.training import fit
+from support.zoo import MODELS, SMALL, build, data
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.cli import main
@@ -21,7 +21,7 @@ CHANGED = ("width", "hidden", "latent", "classes")  # the first that a model has
 SOURCE = """
 import lightning.pytorch as L
 import ganzoo.models as zoo
-from test_contract import build, data
+from support.zoo import build, data
 
 class Fixed(zoo.{name}):
     def __init__(self):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_survival import SMALL, environment, whole
+from support.interrupted_runs import SMALL, environment, whole
 
 from ganzoo.cli import main
 from ganzoo.utils.processes import MAIN, end_launched, launched_by

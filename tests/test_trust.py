@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_contract import MODELS, SMALL
-from test_survival import environment
+from support.interrupted_runs import environment
+from support.zoo import MODELS, SMALL
 
 from ganzoo.cli import main
 from ganzoo.cli.trained import load

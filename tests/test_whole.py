@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 from scipy.special import logsumexp
-from test_evaluate import Brighter, Pairs, Rows, Seven, _home, digits, error, folder, greys, saved  # noqa: F401
-from test_evaluate import evaluate as evaluate_alone
+from support.evaluate import Brighter, Pairs, Rows, Seven, _home, digits, error, folder, greys, saved  # noqa: F401
+from support.evaluate import evaluate as evaluate_alone
 
 import ganzoo.evaluation.whole as whole
 from ganzoo.cli import main
@@ -207,7 +207,7 @@ def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkey
     ("args", "says"),
     [
         (
-            ["model.ckpt", "--model", "Brighter", "--data", "test_evaluate.Pairs", "--figures", "parzen"],
+            ["model.ckpt", "--model", "Brighter", "--data", "support.evaluate.Pairs", "--figures", "parzen"],
             "Brighter makes none",
         ),
         (["seven.ckpt", "--model", "Seven", *DATA, "--figures", "agreement"], "seven.ckpt cannot be asked for a class"),

@@ -14,7 +14,7 @@ import time
 
 import pytest
 import torch
-from test_step_cost import Pair, seconds_a_step
+from support.step_cost import Pair, seconds_a_step
 
 from ganzoo.callbacks import Compile
 from ganzoo.models import DCGAN, GAN

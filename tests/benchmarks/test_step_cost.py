@@ -10,7 +10,6 @@ import logging
 import platform
 import statistics
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NamedTuple
@@ -18,10 +17,10 @@ from typing import NamedTuple
 import lightning.pytorch as L
 import pytest
 import torch
+from support.step_cost import WARM_UP, Pair, seconds_a_step
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss, softplus
 from torch.optim import SGD, Adam
-from torch.utils.data import DataLoader, IterableDataset
 
 from ganzoo.models import DANN, DCGAN, GAN, LAPGAN, CycleGAN, Pix2Pix
 from ganzoo.networks.dann import NormedFamily
@@ -30,50 +29,7 @@ from ganzoo.replay import History
 from ganzoo.reversal import reverse
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-WARM_UP = 3
 Loop = Callable[[int], float]
-
-
-class Pair(NamedTuple):
-    x: Tensor
-    y: Tensor
-
-
-class Same(IterableDataset):
-    """One batch, again and again."""
-
-    def __init__(self, batch: Pair, n: int) -> None:
-        self.batch, self.n = batch, n
-
-    def __iter__(self):
-        return iter([self.batch] * self.n)
-
-    def __len__(self) -> int:
-        return self.n
-
-
-class Clock(L.Callback):
-    """Time from the end of the warm-up to the last batch: on the wall, or whatever ``now`` tells."""
-
-    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
-        self.now = now
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if batch_idx == WARM_UP - 1:
-            self.start = self.now()
-        self.stop = self.now()
-
-
-def seconds_a_step(model, batch, n, tmp_path, *callbacks, now=time.perf_counter, precision="32-true", logs=False) -> float:
-    clock = Clock(now)
-    trainer = L.Trainer(
-        max_epochs=1, accelerator="cpu", logger=logs, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[clock, *callbacks], precision=precision, default_root_dir=tmp_path,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(model, DataLoader(Same(batch, n + WARM_UP), batch_size=None))
-    return (clock.stop - clock.start) / n
 
 
 def ganzoo_loop(model: L.LightningModule, batch: Pair, precision: str, tmp_path, logs: bool = False) -> Loop:

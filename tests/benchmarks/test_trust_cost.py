@@ -13,7 +13,7 @@ import warnings
 import lightning.pytorch as L
 import pytest
 import torch
-from test_step_cost import Pair, Same, seconds_a_step
+from support.step_cost import Pair, Same, seconds_a_step
 from torch.utils.data import DataLoader
 
 from ganzoo.callbacks import Health

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import Tug, fit, loader
+from support.games import Tug
+from support.training import fit, loader
 
 from ganzoo.callbacks import Checkpoints
 from ganzoo.checkpoint_io import AtomicCheckpointIO

@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
+from support.training import Rows, trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from toys import Rows, trainer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks.domains import COLOURS, PANEL, DomainAdaptation, projected, side_by_side

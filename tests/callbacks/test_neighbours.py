@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.training import Batch, Rows, trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
-from toys import Batch, Rows, trainer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks.neighbours import NearestNeighbours

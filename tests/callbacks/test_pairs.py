@@ -8,9 +8,9 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from support.training import Rows, trainer
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, SequentialSampler
-from toys import Rows, trainer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import pairs

@@ -5,8 +5,8 @@ from math import log, pi, sqrt
 import numpy as np
 import pytest
 import torch
-from judged import Data, Improves, Picture, Pictures, Same, Samples, noise, run
 from scipy.special import logsumexp
+from support.known_metrics import Data, Improves, Picture, Pictures, Same, Samples, noise, run
 
 from ganzoo.callbacks import Checkpoints, ParzenLikelihood
 from ganzoo.errors import InputError

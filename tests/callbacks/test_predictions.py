@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_prediction import cyclegan, pix2pix
+from support.training import loader, trainer
+from support.zoo import cyclegan, pix2pix
 from torch.utils.data import DataLoader
-from toys import loader, trainer
 
 from ganzoo.callbacks import PredictionWriter
 from ganzoo.cli import main

@@ -3,7 +3,8 @@
 import sys
 
 import torch
-from toys import LIMIT, Tug, fit, loader
+from support.games import Tug
+from support.training import LIMIT, fit, loader
 
 from ganzoo.callbacks import Progress
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from judged import (
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from support.known_metrics import (
     Careless,
     Data,
     Improves,
@@ -33,12 +35,10 @@ from judged import (
     stand_still,
     two_processes,
 )
-from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from test_contract import SMALL
-from test_resume import Few
+from support.resuming import Few
+from support.training import trainer
+from support.zoo import SMALL
 from torch.utils.data import DataLoader
-from toys import trainer
 
 import ganzoo.models as zoo
 from ganzoo.callbacks import Checkpoints, Progress

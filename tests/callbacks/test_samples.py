@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.training import fit, loader
 from torch import Tensor, nn
-from toys import fit, loader
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import SampleGrid

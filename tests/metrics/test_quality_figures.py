@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from judged import Pixels, Tiny
+from support.known_metrics import Pixels, Tiny
 from torch import Tensor
 
 from ganzoo.errors import InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from judged import Tiny
+from support.known_metrics import Tiny
 
 from ganzoo.errors import InputError
 from ganzoo.metrics.extractors.base import Features

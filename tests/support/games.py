@@ -1,90 +1,12 @@
-"""Games and data small enough to know the answer."""
+"""Games of two players, small enough to know the answer."""
 
-import time
-import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
-from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.adversarial import AdversarialModule
-
-
-class Batch(NamedTuple):
-    x: Tensor
-
-
-class Labelled(NamedTuple):
-    x: Tensor
-    y: Tensor
-
-
-class Rows(Dataset):
-    """A list of samples."""
-
-    def __init__(self, samples: list[Any]) -> None:
-        self.samples = samples
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.samples[index]
-
-
-def loader(*tensors: Tensor, batch_size: int, kind: Any = None, shuffle: bool = False) -> DataLoader:
-    """Rows of tensors as NamedTuples."""
-    kind = kind or (Batch if len(tensors) == 1 else Labelled)
-    rows = Rows([kind(*row) for row in zip(*tensors, strict=True)])
-    return DataLoader(rows, batch_size=batch_size, shuffle=shuffle, generator=torch.Generator().manual_seed(0))
-
-
-def trainer(tmp_path: Any, **options: Any) -> L.Trainer:
-    """A trainer that says and writes nothing."""
-    quiet = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-        "default_root_dir": tmp_path,
-    }
-    return L.Trainer(**{**quiet, **options})
-
-
-def fit(module: L.LightningModule, data: DataLoader, tmp_path: Any, **options: Any) -> L.Trainer:
-    """Trains quietly and returns the trainer."""
-    played = trainer(tmp_path, **options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        played.fit(module, data)
-    return played
-
-
-LIMIT = 600  # seconds for another process: a broken one is ended, and a slow machine with much else to do is not called so
-
-
-def wait_for(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
-    """The first true value of a condition that another process makes true.
-
-    Args:
-        condition: asked again and again.
-        what: for the error.
-        limit: seconds.
-
-    Raises:
-        AssertionError: it is still not true after that time.
-    """
-    give_up = time.monotonic() + limit
-    while not (found := condition()):
-        assert time.monotonic() < give_up, f"{what}: not within {limit} s"
-        time.sleep(0.02)
-    return found
 
 
 class Number(nn.Module):
@@ -169,3 +91,69 @@ class Tug(AdversarialModule):
         self.play("discriminator", batch.x)
         if self.every(self.k):
             self.play("generator", batch.x)
+
+
+class SimultaneousTug(Tug):
+    """Both players of each player's own graph at the same point."""
+
+    def training_step(self, batch, batch_idx):
+        x = batch.x
+        with self.turn("discriminator", "generator") as descend:
+            descend(generator=self.losses("generator", x), discriminator=self.losses("discriminator", x))
+        if self.accumulate == 1:
+            assert all(p.grad is None for p in self.parameters()), "a gradient was left behind"
+
+
+class OnePass(Tug):
+    """One graph for both players, as the released GAN code has it."""
+
+    def training_step(self, batch, batch_idx):
+        x = batch.x
+        with self.turn("discriminator", "generator") as descend:
+            fake = self.G(x)
+            real, judged = self.D(x), self.D(fake)
+            descend(
+                discriminator={"tell": judged.mean() - real.mean(), "small": real.square().mean()},
+                generator={"fool": -judged.mean(), "stay": (fake - x).square().mean()},
+            )
+
+
+class Together(Tug):
+    """Both players descend one sum, as DANN's three networks do."""
+
+    def training_step(self, batch, batch_idx):
+        with self.turn("generator", "discriminator") as descend:
+            descend({"both": self.D(self.G(batch.x)).square().mean()})
+
+
+class Noted(Together):
+    """Writes down a random number a step, to see whether two processes draw the same ones."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def training_step(self, batch, batch_idx):
+        super().training_step(batch, batch_idx)
+        with open(f"{self.folder}/noise_{self.trainer.global_rank}", "a") as file:
+            file.write(f"{torch.rand(()).item()} ")
+
+
+class Penalised(Tug):
+    """A critic with a gradient penalty, whose gradient is taken through a gradient."""
+
+    def __init__(self, **play):
+        super().__init__(**play)
+        self.D = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+
+    def losses(self, player, x):
+        terms = super().losses(player, x)
+        if player == "discriminator":
+            x = x.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(self.D(x).sum(), x, create_graph=True)
+            terms["penalty"] = 10 * (slope.norm(dim=1) - 1).square().mean()
+        return terms
+
+    def play(self, player, x):
+        with self.turn(player) as descend:
+            descend(self.losses(player, x))

@@ -83,7 +83,7 @@ ORACLE_QUALITY = 1 - exp(-4.5)  # a two-dimensional normal within three sigma: 9
 
 def trained(model: L.LightningModule, data: DataLoader) -> L.LightningModule:
     """The model after one pass over the data; nothing is written."""
-    from toys import fit
+    from support.training import fit
 
     fit(model, data, gettempdir(), max_epochs=1, log_every_n_steps=100_000)
     return model.eval()

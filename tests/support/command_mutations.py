@@ -1,6 +1,7 @@
 """Command lines that work, and the same with one thing wrong: each runs in a process of its own, forked from this one.
 
-``python tests/mutations.py 300 0`` runs 300 of them, drawn with seed 0, and prints those that the command answers wrongly.
+``python tests/support/command_mutations.py 300 0`` runs 300 of them, drawn with seed 0, and prints those that the
+command answers wrongly.
 """
 
 import io

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from toys import trainer
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.generative import Cycled, CycleTranslator, Generated, Sampler, Translated, Translator
 from ganzoo.metrics.extractors.base import Extractor, Features
+from support.training import trainer
 
 SIDE = 4  # of a picture
 

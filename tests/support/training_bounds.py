@@ -1,8 +1,8 @@
 """Numbers that a training comes to, and the bounds that tests ask of them, measured over seeds and instruction sets.
 
-    python tests/bounds.py --record                                 # measures everything, into tests/bounds.csv
-    python tests/bounds.py a_ring --seeds 20 --settings avx2:1      # one training; writes nothing
-    python tests/bounds.py --table                                  # docs/tests.md again, from tests/bounds.csv
+    python tests/support/training_bounds.py --record                              # measures everything, into the .csv here
+    python tests/support/training_bounds.py a_ring --seeds 20 --settings avx2:1   # one training; writes nothing
+    python tests/support/training_bounds.py --table                               # docs/tests.md again, from the .csv
 
 A training is chaotic: another order of a sum, which is what another CPU or thread count is, and after a few hundred steps it
 is another training, as with another seed. So one that passes with one seed here may fail there, and a bound is a statement
@@ -25,8 +25,9 @@ from pathlib import Path
 from statistics import mean, median, stdev
 
 HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parent
-RECORD, PAGE = HERE / "bounds.csv", CHECKOUT / "docs" / "tests.md"
+TESTS = HERE.parent
+CHECKOUT = TESTS.parent
+RECORD, PAGE = HERE / "training_bounds.csv", CHECKOUT / "docs" / "tests.md"
 MODULES = ("test_learning", "test_lapgan", "test_cyclegan", "test_adaptation", "test_health")
 # the environment of each instruction set: of torch's own kernels, and of oneDNN's convolutions and products
 INSTRUCTIONS = {
@@ -108,7 +109,7 @@ def bounded(median_of: int = 1, **limits: str) -> Callable[[Callable[[int], Valu
 
 def load() -> dict[str, Training]:
     """All trainings of the tests, by name."""
-    sys.path.insert(0, str(HERE))
+    sys.path.insert(0, str(TESTS))
     for module in MODULES:
         importlib.import_module(module)
     return TRAININGS
@@ -150,7 +151,7 @@ def measured(names: list[str], setting: str, seeds: list[int]) -> Iterator[list[
 
 
 def recorded() -> list[dict[str, str]]:
-    """Rows of bounds.csv."""
+    """Rows of training_bounds.csv."""
     return list(csv.DictReader(RECORD.open(encoding="utf-8"))) if RECORD.exists() else []
 
 
@@ -210,8 +211,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="how many; as docs/tests.md has it")
     parser.add_argument("--first", type=int, default=0, help="the first seed; 0")
     parser.add_argument("--settings", help="such as native:1,avx2:1,sse41:4; as docs/tests.md has it")
-    parser.add_argument("--record", action="store_true", help="write them to bounds.csv")
-    parser.add_argument("--table", action="store_true", help="measure nothing, make docs/tests.md from bounds.csv")
+    parser.add_argument("--record", action="store_true", help="write them to training_bounds.csv")
+    parser.add_argument("--table", action="store_true", help="measure nothing, make docs/tests.md from training_bounds.csv")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--list", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -238,6 +239,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from bounds import main as command  # the module that the tests import, whose registry they fill
+    sys.path.insert(0, str(TESTS))
+    from support.training_bounds import main as command  # the module that the tests import, whose registry they fill
 
     command()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parent.parent
 ApproxScalar = type(pytest.approx(1.0))  # has no public name
 
 
@@ -34,8 +34,8 @@ class Margins:
             share = np.where(error == 0, 0.0, error / tolerance)
         for frame in inspect.stack()[2:]:
             path = Path(frame.filename)
-            if HERE in path.parents and path != Path(__file__):
-                where = f"{path.relative_to(HERE)}:{frame.lineno}"
+            if TESTS in path.parents and path != Path(__file__):
+                where = f"{path.relative_to(TESTS)}:{frame.lineno}"
                 self.shares[where] = max(self.shares[where], float(np.max(share, initial=0.0)))
                 return
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from test_contract import MODELS, SMALL
-from test_resume import EveryMoment, Few, build, everything
 from torch import nn
-from toys import trainer
+
+from support.resuming import EveryMoment, Few, build, everything
+from support.training import trainer
+from support.zoo import MODELS, SMALL
 
 # norm-free networks, whose gradients of a batch are means over its pictures; without dropout, which is noise
 EXACT: dict[str, dict[str, Any]] = {
