@@ -63,7 +63,7 @@ from ganzoo.resume import (
     say_standing_still,
     written,
 )
-from ganzoo.strategies import refuse_strategy
+from ganzoo.strategies import end_group_at_exit, refuse_strategy
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -476,6 +476,7 @@ class AdversarialModule(PlainHyperparameters):
     def setup(self, stage: str) -> None:
         """Lets processes train without the user knowing of unused parameters: in a turn only one player's are used."""
         self._leave_table()
+        end_group_at_exit()
         if self.trainer.precision == "16-true":
             raise InputError(
                 "trainer.precision 16-true has no loss scale, and gradients vanish in it: use 16-mixed, bf16-mixed, "

@@ -4,6 +4,7 @@ Callbacks, the command and a user's script use only these methods and the record
 work with any module of these kinds. Images are float in [-1, 1], [N, C, H, W].
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -181,15 +182,20 @@ def as_input(images: Any, dtype: Any) -> Tensor:
 
     Raises:
         InputError: they are neither.
+
+    Warns:
+        UserWarning: no pixel is below 0, as in images in [0, 1].
     """
     if not isinstance(images, Tensor) or images.ndim != 4:
         shape = f"[{', '.join(map(str, images.shape))}]" if isinstance(images, Tensor) else type(images).__name__
         raise InputError(f"images are a tensor [N, C, H, W], not {shape}")
     if images.dtype == torch.uint8:
-        images = to_float(images)
+        return to_float(images).to(dtype)
     if not images.is_floating_point():
         raise InputError(f"images are floats in [-1, 1] or uint8 in [0, 255], not {images.dtype}")
     expect_range(images, "the images")
+    if images.numel() and images.min() >= 0:
+        warnings.warn(f"the images: {IN_UNIT_RANGE.format(len(images))}", stacklevel=3)
     return images.to(dtype)
 
 
@@ -204,13 +210,13 @@ def expect_range(images: Tensor, whose: str) -> None:
     raise InputError(f"{whose} go from {low:.3g} to {high:.3g}, and a model needs [-1, 1]: {advice}")
 
 
+IN_UNIT_RANGE = "no pixel of the first {} images is below 0; are they in [0, 1] and not in [-1, 1]? Then give images * 2 - 1"
+
+
 def doubt_range(images: Any, whose: str) -> None:
     """Says a line on floats that reach from 0 to 1: some pixel of a whole batch in [-1, 1] is below 0."""
     if isinstance(images, Tensor) and images.is_floating_point() and images.numel() and images.min() >= 0:
-        log_info(
-            f"{whose}: no pixel of the first {len(images)} pictures is below 0; are they in [0, 1] and not in [-1, 1]? "
-            "Then give images * 2 - 1"
-        )
+        log_info(f"{whose}: {IN_UNIT_RANGE.format(len(images))}")
 
 
 def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:

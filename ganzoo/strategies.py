@@ -1,6 +1,9 @@
-"""Lightning's strategies that several players cannot use."""
+"""Lightning's strategies that several players cannot use, and the end of a process group."""
+
+import atexit
 
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from torch import distributed
 
 from ganzoo.errors import InputError
 
@@ -26,3 +29,19 @@ def refuse_strategy(strategy: object | str) -> None:
     for kind, why in _REASONS.items():
         if kind in short or isinstance(strategy, _CLASSES[kind]):
             raise InputError(f"--trainer.strategy {given} cannot train several players ({why}): use --trainer.strategy ddp")
+
+
+def end_group_at_exit() -> None:
+    """Destroys the process group, if there is one, before the interpreter shuts down.
+
+    Lightning 2.6 does so for NCCL only. A Gloo thread that frees its last tensor while the interpreter shuts down aborts the
+    process ("terminate called without an active exception"), and a finished training counts as failed.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        atexit.unregister(_end_group)
+        atexit.register(_end_group)
+
+
+def _end_group() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -1,5 +1,6 @@
 """Batches of every kind, models that fit their data, ranges of images, true precisions."""
 
+import warnings
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -205,6 +206,17 @@ def test_uint8_to_a_translator_or_a_classifier_is_what_floats_are(name):
         ask(x[0])
     with pytest.raises(InputError, match="not list"):
         as_input([x], torch.float32)
+
+
+def test_images_that_look_like_the_unit_range_are_doubted():
+    images = torch.rand(2, 1, 4, 4)
+    with pytest.warns(UserWarning, match=r"no pixel of the first 2 images is below 0.*images \* 2 - 1"):
+        as_input(images, torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_input(images * 2 - 1, torch.float32)
+        as_input((images * 255).to(torch.uint8), torch.float32)  # says by its type what it is
+        as_input(images[:0], torch.float32)
 
 
 # -- true precisions --

@@ -421,6 +421,12 @@ def test_a_checkpoint_callback_of_one_s_own_replaces_the_default():
     assert names == [*(f"epoch=0-step={step}.ckpt" for step in (1, 2, 3)), "last.ckpt"]
 
 
+def test_a_loggers_own_folder_is_not_used_and_that_is_said(capsys):
+    assert fit("--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "mine") == 0
+    assert "CSVLogger writes into the run's folder, and not into mine: --trainer.default_root_dir" in capsys.readouterr().err
+    assert os.listdir() == ["runs"]
+
+
 def test_tensorboard_writes_into_the_run():
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

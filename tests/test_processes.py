@@ -1,5 +1,6 @@
 """Two processes with half of the batch each give the weights of one process with the whole of it, and go on exactly."""
 
+import atexit
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,29 @@ def test_two_processes_are_one(play, accumulate, tmp_path):
     fit(shared, DataLoader(Numbered(), batch_size=4 // accumulate), tmp_path, **TWO)
     for name, p in alone.named_parameters():
         assert torch.allclose(p, shared.get_parameter(name), atol=1e-6), name
+
+
+class Ended(Tug):
+    """Writes down, last of all that a process does at its exit, whether its process group is still there."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def setup(self, stage: str) -> None:
+        atexit.register(note_group, f"{self.folder}/group_{self.global_rank}")  # the first to be registered runs last
+        super().setup(stage)
+
+
+def note_group(path: str) -> None:
+    Path(path).write_text(str(torch.distributed.is_initialized()))
+
+
+@pytest.mark.slow
+def test_a_process_group_ends_before_its_process(tmp_path):
+    """A Gloo thread that outlives the interpreter aborts a process that has finished its training."""
+    fit(Ended(str(tmp_path)), DataLoader(Numbered(), batch_size=4), tmp_path, **TWO)
+    assert [Path(tmp_path, f"group_{rank}").read_text() for rank in (0, 1)] == ["False", "False"]
 
 
 @pytest.mark.slow

@@ -308,6 +308,11 @@ class ZooCLI(LightningCLI):
     def _place(self, logger: Namespace, name: str, ckpt_path: str | None) -> None:
         cls, args = find_class(logger.class_path, Logger), logger.init_args  # type: ignore[type-abstract]
         if "save_dir" in args:
+            if args.save_dir not in (None, "."):
+                log_info(
+                    f"{cls.__name__} writes into the run's folder, and not into {args.save_dir}: "
+                    "--trainer.default_root_dir or --run_dir says where runs are"
+                )
             args.save_dir = str(self.folder)
         if issubclass(cls, TensorBoardLogger) and not (find_spec("tensorboard") or find_spec("tensorboardX")):
             raise InputError(
