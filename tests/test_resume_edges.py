@@ -232,6 +232,18 @@ def test_a_finished_run_says_how_it_goes_on_and_leaves_no_folder(finished, capsy
     assert [path.name for path in Path("runs/gan_digits").iterdir()] == ["version_0"]
 
 
+def test_a_run_whose_time_is_used_up_says_how_it_goes_on(finished, capsys):
+    content = torch.load(CKPT, weights_only=True)
+    content["callbacks"]["Timer"] = {"time_elapsed": {"train": 5.0}}
+    torch.save(content, CKPT)
+    more = [*QUICK, "--trainer.max_epochs", "3", "--ckpt_path", "last", "--trainer.max_time"]
+    assert main([*more, "00:00:00:05"]) == 0
+    assert "ganzoo: all 5 seconds are used up in this checkpoint: a greater --trainer.max_time" in capsys.readouterr().err
+    assert [path.name for path in Path("runs/gan_digits").iterdir()] == ["version_0"]
+    assert main([*more, "00:00:10:00"]) == 0
+    assert torch.load("runs/gan_digits/version_1/checkpoints/last.ckpt", weights_only=True)["global_step"] == 9
+
+
 @pytest.mark.parametrize("given", ["last", "file"])
 def test_a_damaged_checkpoint_is_refused_with_the_newest_whole_one(given, finished, capsys):
     whole = CKPT.with_name("epoch=0-step=3.ckpt")

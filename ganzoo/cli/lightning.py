@@ -17,7 +17,14 @@ from jsonargparse import ActionConfigFile, ActionYesNo, Namespace, set_parsing_s
 from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.fabric.utilities.enums import LightningEnum
-from lightning.pytorch.callbacks import BasePredictionWriter, EarlyStopping, ModelCheckpoint, ModelSummary, ProgressBar
+from lightning.pytorch.callbacks import (
+    BasePredictionWriter,
+    EarlyStopping,
+    ModelCheckpoint,
+    ModelSummary,
+    ProgressBar,
+    Timer,
+)
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -390,7 +397,10 @@ class ZooCLI(LightningCLI):
                 raise InputError("rounds are accumulated: give model.accumulate, not trainer.accumulate_grad_batches")
         if self.checkpoint is not None:
             check_fits(self.checkpoint, self.model, self._get(self.config, "ckpt_path"))
-            finished = is_finished(self.checkpoint, trainer.max_epochs, trainer.max_steps)
+            callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+            limits = [each.time_remaining() for each in callbacks if isinstance(each, Timer)]
+            seconds = min((limit for limit in limits if limit is not None), default=None)
+            finished = is_finished(self.checkpoint, trainer.max_epochs, trainer.max_steps, seconds)
             if self.subcommand == "fit" and finished is not None:
                 raise NothingToDo(finished)
             self.checkpoint = None

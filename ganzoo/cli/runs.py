@@ -127,8 +127,17 @@ def with_option(args: Sequence[str], option: str, value: str) -> list[str]:
     return [*kept, option, value]
 
 
-def is_finished(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int) -> str | None:
-    """Why a run from this checkpoint would do nothing, and which option changes that; None if it goes on."""
+def is_finished(
+    checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int, seconds: float | None = None
+) -> str | None:
+    """Why a run from this checkpoint would do nothing, and which option changes that; None if it trains.
+
+    Args:
+        checkpoint: as it was read.
+        max_epochs: the trainer's.
+        max_steps: the trainer's; -1 for no limit.
+        seconds: the trainer's ``max_time``; None for no limit.
+    """
     fit = _within(checkpoint, "loops", "fit_loop")
     epochs = _within(fit, "epoch_progress", "current")
     batches = _within(fit, "epoch_loop.batch_progress")
@@ -140,6 +149,9 @@ def is_finished(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps
         return f"all {max_epochs} epochs are done in this checkpoint: a greater --trainer.max_epochs goes on"
     if max_steps >= 0 and checkpoint.get("global_step", 0) >= max_steps:
         return f"all {max_steps} steps are done in this checkpoint: a greater --trainer.max_steps goes on"
+    elapsed = _within(checkpoint, "callbacks", "Timer", "time_elapsed").get("train")
+    if seconds is not None and isinstance(elapsed, int | float) and elapsed >= seconds:
+        return f"all {seconds:.0f} seconds are used up in this checkpoint: a greater --trainer.max_time goes on"
     return None
 
 
