@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.data import Maps
-from ganzoo.generative import CycleTranslator, Translator
+from ganzoo.interfaces import CycleTranslator, Translator
 from ganzoo.models import Pix2Pix
 from ganzoo.models.cyclegan import CycleGAN
 from ganzoo.utils.image_grid import as_image, grid

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.generative import Generated, Sampler, noise
+from ganzoo.interfaces import Generated, Sampler, randn
 
 
 class MyGAN(AdversarialModule, Sampler):
@@ -37,7 +37,7 @@ class MyGAN(AdversarialModule, Sampler):
     # -- that is the variant; what follows lets callbacks and scripts ask it for pictures --
 
     def z(self, n, generator=None):
-        return noise(n, self.latent, next(self.parameters()), generator)
+        return randn(n, self.latent, next(self.parameters()), generator)
 
     @torch.no_grad()
     def sample(self, n, y=None, generator=None):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from ganzoo import models
-from ganzoo.generative import Sampler
+from ganzoo.interfaces import Sampler
 from ganzoo.utils.image_grid import grid
 
 parser = argparse.ArgumentParser(description=__doc__)

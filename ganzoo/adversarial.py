@@ -43,29 +43,37 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, ReduceLROnPlateau
 
-from ganzoo.ema import Average
 from ganzoo.errors import InputError
-from ganzoo.generative import NAMES, doubt_range, field_of
-from ganzoo.hyperparameters import PlainHyperparameters, check_class, class_name
-from ganzoo.noise import begin_step
-from ganzoo.optimizers import Settings, check_kinds, check_optimizer, check_scheduler, follow_changes, recorded, settings
-from ganzoo.parts import build, find_class, only_keys
-from ganzoo.rates import check_rates, check_ratio, split_by_rate
-from ganzoo.replay import History
-from ganzoo.resume import (
-    check_changes,
+from ganzoo.interfaces import NAMES, doubt_range, field_of
+from ganzoo.ops.image_pool import ImagePool
+from ganzoo.training.ema import EMA
+from ganzoo.training.hyperparameters import PlainHyperparameters, check_class, class_name
+from ganzoo.training.optimizers import (
+    Settings,
+    check_kinds,
+    check_optimizer,
+    check_scheduler,
+    follow_changes,
+    recorded,
+    settings,
+)
+from ganzoo.training.rates import check_rates, check_ratio, split_by_rate
+from ganzoo.training.recipes import check_keys, find_class, instantiate
+from ganzoo.training.resume import (
     check_inside,
     check_optimizers,
     check_version,
-    mend,
-    record,
-    say_other_length,
-    say_standing_still,
-    written,
+    fix_loop_state,
+    format_metadata,
+    report_changes,
+    report_length,
+    report_zero_rates,
+    run_metadata,
 )
-from ganzoo.strategies import end_group_at_exit, refuse_strategy
+from ganzoo.training.strategies import end_group_at_exit, refuse_strategy
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
+from ganzoo.utils.rng import seed_step
 
 CHAINED = "ChainedScheduler does not count its epochs: give its schedules as a list"
 Terms = Mapping[str, Tensor]
@@ -116,8 +124,8 @@ class AdversarialModule(PlainHyperparameters):
     """The base of every system in the zoo: players, turns, descend.
 
     To override: ``players`` and ``training_step`` (both required), ``player_optimizer`` and ``player_schedules`` (the
-    paper's own), ``check_batch``, ``averages``. The rest is final; Lightning's own hooks are yours, but call ``super()`` in
-    them.
+    paper's own), ``check_batch``, ``ema_networks``. The rest is final; Lightning's own hooks are yours, but call
+    ``super()`` in them.
 
     Random numbers in ``training_step`` are a function of (seed, process, batch), whichever of torch's, numpy's or Python's
     they are: a resumed run draws what the straight run would have drawn.
@@ -134,13 +142,13 @@ class AdversarialModule(PlainHyperparameters):
         accumulate: small batches to one effective batch, whose loss is the mean of theirs. In simultaneous play that is
             exactly the large batch. In alternating play the second player sees the first before its step in all
             but the last small batch: its gradient is collected while the first stands still.
-        average: keep a moving average of the networks in ``averages``, with this half-life in pictures; what the model is
-            asked for outside of its training then comes from the average. Left out: none.
-        average_ramp: the half-life is at most this share of the pictures seen so far, 0.05 as in StyleGAN2's code.
+        ema_half_life: keep a moving average of the networks in ``ema_networks``, with this half-life in pictures; what the
+            model is asked for outside of its training then comes from the average. Left out: none.
+        ema_ramp: the half-life is at most this share of the pictures seen so far, 0.05 as in StyleGAN2's code.
 
     Attributes:
-        averages: names of the attributes that hold the networks to average: those whose pictures a user wants.
-        averaged: their averages, by the same names; None without.
+        ema_networks: names of the attributes that hold the networks to average: those whose pictures a user wants.
+        ema: their averages, by the same names; None without.
         optimizer_arguments: names of the constructor's arguments that ``player_optimizer`` alone uses. Given beside
             ``optimizers`` for every player they would be recorded and not used, so that is refused.
         schedule_arguments: likewise those that ``player_schedules`` alone uses.
@@ -149,8 +157,8 @@ class AdversarialModule(PlainHyperparameters):
         InputError: when a player is not one of ``players()``, or a number is out of range.
     """
 
-    averages: tuple[str, ...] = ("G",)
-    averaged: Average | None
+    ema_networks: tuple[str, ...] = ("G",)
+    ema: EMA | None
     optimizer_arguments: tuple[str, ...] = ("lr", "beta1", "momentum")
     schedule_arguments: tuple[str, ...] = ()
 
@@ -167,14 +175,14 @@ class AdversarialModule(PlainHyperparameters):
         rates: dict[str, PositiveFloat] | None = None,
         clip_norm: dict[str, PositiveFloat] | None = None,
         accumulate: PositiveInt = 1,
-        average: PositiveFloat | None = None,
-        average_ramp: NonNegativeFloat = 0.05,
+        ema_half_life: PositiveFloat | None = None,
+        ema_ramp: NonNegativeFloat = 0.05,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.averaged = None
+        self.ema = None
         self.accumulate = accumulate
-        self.average, self.average_ramp = average, average_ramp
+        self.ema_half_life, self.ema_ramp = ema_half_life, ema_ramp
         self._optimizer_recipes = optimizers or {}
         self._schedule_recipes = schedules or {}
         self._clip_norm = clip_norm or {}
@@ -240,7 +248,7 @@ class AdversarialModule(PlainHyperparameters):
         return {name: value for name, value in told.items() if name in taken}
 
     def field(self, batch: Any, name: str) -> Any:
-        """A field of a batch of any kind (:func:`ganzoo.generative.field_of`), floats in the type of the weights.
+        """A field of a batch of any kind (:func:`ganzoo.interfaces.field_of`), floats in the type of the weights.
 
         They differ where ``trainer.precision`` is ``bf16-true`` or ``64-true``: a batch comes in float32.
         """
@@ -258,7 +266,9 @@ class AdversarialModule(PlainHyperparameters):
         """
         found = next((len(tensor) for tensor in _tensors(batch) if tensor.dim() > 1), 0)
         if not found:
-            raise InputError(f"average counts pictures, and a batch of {type(batch).__name__} has none: override pictures()")
+            raise InputError(
+                f"ema_half_life counts pictures, and a batch of {type(batch).__name__} has none: override pictures()"
+            )
         return found
 
     # -- the ritual ---------------------------------------------------------------------------------------------------
@@ -367,8 +377,8 @@ class AdversarialModule(PlainHyperparameters):
         # where a loss scaler finds an overflow it takes no step and scales down. The batch is a step all the same, and the
         # schedules go on with the training; the average, which is of steps that were taken, waits for the next
         moved = self._scaler is None or self._scaler.get_scale() >= scale
-        if self.averaged is not None and moved:
-            self.averaged.follow(seat.name, self._to_average(), {id(parameter) for parameter in seat.parameters})
+        if self.ema is not None and moved:
+            self.ema.update_parameters(seat.name, self._to_average(), {id(parameter) for parameter in seat.parameters})
         with nullcontext() if moved else _standing_still():
             for schedule in seat.every_step:
                 schedule.step()
@@ -488,12 +498,12 @@ class AdversarialModule(PlainHyperparameters):
             self._recalled = self._still = False
             self._length = self._length_before = None
             self._states = None
-            if self.average is None:
-                self.averaged = None
-            elif self.averaged is None:
-                self.averaged = self._new_average()
+            if self.ema_half_life is None:
+                self.ema = None
+            elif self.ema is None:
+                self.ema = self._new_average()
             else:
-                self.averaged.requires_grad_(False)
+                self.ema.requires_grad_(False)
         if isinstance(self.trainer.strategy, DDPStrategy):
             self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
@@ -512,13 +522,13 @@ class AdversarialModule(PlainHyperparameters):
         self._round = _NO_ROUND  # a trial of Lightning's tuner had a first batch too
         if self._seed is None:
             self._seed = self.trainer.strategy.broadcast(torch.initial_seed() % 2**63)
-        if self.averaged is not None:
-            self.averaged.begin(self._to_average())
+        if self.ema is not None:
+            self.ema.initialize(self._to_average())
         if self.trainer.ckpt_path and not self._recalled:
             raise RuntimeError(f"on_load_checkpoint of {type(self).__name__} does not call super().on_load_checkpoint")
         self._follow_changes()
         if self._length_before is not None:
-            say_other_length(self._length_before, self.total_steps)
+            report_length(self._length_before, self.total_steps)
         self._watch_rates()
         for name, gradient in self._gradients.items():
             parameter = self.get_parameter(name)
@@ -534,16 +544,16 @@ class AdversarialModule(PlainHyperparameters):
             rates = {
                 name: [float(group["lr"]) for group in seat.optimizer.param_groups] for name, seat in self._seats().items()
             }
-            self._still = say_standing_still(rates, self.current_epoch)
+            self._still = report_zero_rates(rates, self.current_epoch)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Starts the batch's random numbers. Checks the first batch."""
         self._check_first(batch)
         self._begun = self.trainer.fit_loop.total_batch_idx
         assert self._seed is not None
-        begin_step(self._seed, self.trainer.global_rank, self._begun, self.device)
-        if self.averaged is not None:
-            self.averaged.seen += self.pictures(batch) * self.trainer.world_size
+        seed_step(self._seed, self.trainer.global_rank, self._begun, self.device)
+        if self.ema is not None:
+            self.ema.seen += self.pictures(batch) * self.trainer.world_size
 
     def on_validation_model_zero_grad(self) -> None:
         """Lightning's, but not within an accumulation window, whose gradients are still wanted."""
@@ -555,19 +565,19 @@ class AdversarialModule(PlainHyperparameters):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the seed, how the run was made, and what each process has of its own."""
         if self._trainer is None:  # a model that is written without having been trained
-            checkpoint["ganzoo"] = {**written(), "class": class_name(type(self))}
+            checkpoint["ganzoo"] = {**format_metadata(), "class": class_name(type(self))}
             return
-        own: dict[str, Any] = {"histories": {}, "gradients": {}}
+        own: dict[str, Any] = {"image_pools": {}, "gradients": {}}
         if self.accumulate > 1:
             own["gradients"] = {n: p.grad.cpu() for n, p in self.named_parameters() if p.grad is not None}
         everyone = [own]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            own["histories"] = {n: part.kept.cpu() for n, part in self.named_modules() if isinstance(part, History)}
+            own["image_pools"] = {n: part.kept.cpu() for n, part in self.named_modules() if isinstance(part, ImagePool)}
             everyone = [own] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(everyone, own)
         seed = torch.initial_seed() if self._seed is None else self._seed
         checkpoint["ganzoo"] = {
-            **record(self, seed),
+            **run_metadata(self, seed),
             "class": class_name(type(self)),
             "accumulate": self.accumulate,
             "total_steps": self._length,
@@ -598,7 +608,7 @@ class AdversarialModule(PlainHyperparameters):
         self._length_before = remembered.get("total_steps")
         if getattr(self.trainer, "overfit_batches", 0) and remembered.get("within_epoch"):
             raise InputError("with trainer.overfit_batches a run goes on from an epoch's end only, not from within one")
-        mend(
+        fix_loop_state(
             checkpoint.get("loops", {}),
             self.trainer,
             remembered.get("validation_due", False),
@@ -624,47 +634,47 @@ class AdversarialModule(PlainHyperparameters):
             log_info("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
             return
         self._seed = remembered["seed"]
-        here = record(self, self._seed)
+        here = run_metadata(self, self._seed)
         for what in ("data", "processes"):
-            check_changes(
+            report_changes(
                 "trainer" if what == "processes" else "run",
                 {what: remembered[what]},
                 {what: here[what]},
                 remembered["within_epoch"],
             )
-        check_changes("model", {k: v for k, v in trained.items() if k[0] != "_"}, dict(self.hparams), False, order=False)
+        report_changes("model", {k: v for k, v in trained.items() if k[0] != "_"}, dict(self.hparams), False, order=False)
         own = remembered["own"]
         rank = self.trainer.global_rank
         if rank < len(own):
             self._gradients = own[rank]["gradients"] if self.accumulate == remembered["accumulate"] else {}
-            for name, kept in own[rank]["histories"].items():
+            for name, kept in own[rank]["image_pools"].items():
                 checkpoint["state_dict"][f"{name}._extra_state"] = kept
 
-    def _new_average(self) -> Average:
-        missing = [name for name in self.averages if not isinstance(getattr(self, name, None), nn.Module)]
+    def _new_average(self) -> EMA:
+        missing = [name for name in self.ema_networks if not isinstance(getattr(self, name, None), nn.Module)]
         if missing:
             raise InputError(
-                f"{type(self).__name__} has no network '{missing[0]}' to average: name those that it has in `averages`"
+                f"{type(self).__name__} has no network '{missing[0]}' to average: name those that it has in `ema_networks`"
             )
-        return Average(self._to_average(), self.average or math.inf, self.average_ramp)
+        return EMA(self._to_average(), self.ema_half_life or math.inf, self.ema_ramp)
 
     def _to_average(self) -> dict[str, nn.Module]:
-        return {name: getattr(self, name) for name in self.averages}
+        return {name: getattr(self, name) for name in self.ema_networks}
 
     def _load_average(self, weights: dict[str, Any], fitting: bool) -> None:
-        there = [name for name in weights if name.startswith("averaged.")]
-        if there and self.averaged is None and not fitting:
-            self.averaged = self._new_average()
-        elif there and self.averaged is None:
-            log_info("the checkpoint has averaged weights, and model.average is not given: the run goes on without")
+        there = [name for name in weights if name.startswith("ema.")]
+        if there and self.ema is None and not fitting:
+            self.ema = self._new_average()
+        elif there and self.ema is None:
+            log_info("the checkpoint has averaged weights, and model.ema_half_life is not given: the run goes on without")
             for name in there:
                 del weights[name]
-        elif self.averaged is not None and not there:
+        elif self.ema is not None and not there:
             if fitting:
                 log_info("the checkpoint has no averaged weights: the average begins at the checkpoint's")
-            own = [name for name in weights if name.startswith(tuple(f"{network}." for network in self.averages))]
-            weights.update({f"averaged.{name}": weights[name] for name in own})
-            weights["averaged._extra_state"] = {"seen": 0, "updated": {}}
+            own = [name for name in weights if name.startswith(tuple(f"{network}." for network in self.ema_networks))]
+            weights.update({f"ema.{name}": weights[name] for name in own})
+            weights["ema._extra_state"] = {"seen": 0, "updated": {}}
 
     def _leave_table(self) -> None:
         self._table, self._round, self._intervals, self._checked = _Table([]), _NO_ROUND, {}, False
@@ -731,7 +741,7 @@ class AdversarialModule(PlainHyperparameters):
 
     def _optimizer(self, name: str, parameters: list[nn.Parameter]) -> Optimizer:
         if name in self._optimizer_recipes:
-            return build(self._optimizer_recipes[name], Optimizer, parameters)  # type: ignore[type-abstract]
+            return instantiate(self._optimizer_recipes[name], Optimizer, parameters)  # type: ignore[type-abstract]
         return self.player_optimizer(name, parameters)
 
     def _schedules(self, name: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
@@ -740,7 +750,7 @@ class AdversarialModule(PlainHyperparameters):
             return [] if name in self._optimizer_recipes else self.player_schedules(name, optimizer)
         recipes, rates = self._schedule_recipes[name], [float(group["lr"]) for group in optimizer.param_groups]
         for spec in recipes:
-            only_keys(spec, "class_path", "init_args", "interval")
+            check_keys(spec, "class_path", "init_args", "interval")
             if spec.get("interval", "epoch") not in ("step", "epoch"):
                 raise InputError(f"a schedule's interval is step or epoch, not '{spec['interval']}'")
             kind = find_class(spec.get("class_path", ""), LRScheduler)
@@ -753,7 +763,7 @@ class AdversarialModule(PlainHyperparameters):
         built = []
         for part, when in zip(parts, intervals, strict=True):
             check_scheduler(f"schedules of '{name}'", part, optimizer)
-            built.append((build(part, LRScheduler, optimizer), when))
+            built.append((instantiate(part, LRScheduler, optimizer), when))
             check_ratio(optimizer, rates, part["class_path"])
         return built
 

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from ganzoo.errors import InputError
-from ganzoo.generative import (
+from ganzoo.interfaces import (
     Cycled,
     CycleTranslator,
     Generated,
@@ -25,12 +25,12 @@ from ganzoo.generative import (
     Translated,
     Translator,
     doubt_range,
-    looking_at,
-    own_noise,
+    eval_mode,
+    isolated_rng,
 )
-from ganzoo.generative import field_of as field_of
-from ganzoo.noise import step_seed
+from ganzoo.interfaces import field_of as field_of
 from ganzoo.utils.images import to_float, to_uint8
+from ganzoo.utils.rng import step_seed
 
 Context = Callable[[], AbstractContextManager]
 MADE_FROM = {"": "x", "to_y": "x", "to_x": "y"}
@@ -273,7 +273,7 @@ def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: C
     # its kind is known by asking
     assert split is not None
     _, batch = next(split.batches(batch_size))
-    with own_noise(0, _device(module)), looking_at(module), torch.no_grad(), context():
+    with isolated_rng(0, _device(module)), eval_mode(module), torch.no_grad(), context():
         record = _validated(module, batch, 0)
     kinds: dict[type, dict[str, str]] = {Generated: {"": "x"}, Translated: {"": "y"}, Cycled: {"to_y": "y", "to_x": "x"}}
     if type(record) not in kinds:
@@ -317,7 +317,7 @@ def fakes(
     for places, batch in work:
         number = int(places[0]) // batch_size
         noise = step_seed(seed, 0, number)
-        with own_noise(noise, device), looking_at(module), torch.no_grad(), context():
+        with isolated_rng(noise, device), eval_mode(module), torch.no_grad(), context():
             made = _made(module, places, batch, torch.Generator().manual_seed(noise), number)
         for name, images, y in made:
             made_of = as_pictures(images, whose)

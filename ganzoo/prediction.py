@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.generative import Translator, expect_shape, field_of, own_noise
+from ganzoo.interfaces import Translator, expect_shape, field_of, isolated_rng
 
 
 class Inputs(NamedTuple):
@@ -133,7 +133,7 @@ def each(inputs: Inputs, translate: Callable[[Tensor], Tensor], model: Translato
     for image, name, output in zip(inputs.x, inputs.name, inputs.output, strict=True):
         expect_shape(argument, (channels, *image.shape[1:]), image[None])
         padded, rows, columns = padded_to(image[None], model.size_multiple, model.least_size)
-        with own_noise(noise_seed(name or output), image.device):
+        with isolated_rng(noise_seed(name or output), image.device):
             outputs.append(translate(padded.to(weights.dtype))[0, :, rows, columns])
     if len({image.shape for image in outputs}) == 1:
         return torch.stack(outputs)

@@ -412,9 +412,9 @@ class Keeper(Tug):
         super().__init__(**play)
         self.save_hyperparameters()
         from ganzoo.losses import AdversarialLoss
-        from ganzoo.parts import build
+        from ganzoo.training.recipes import instantiate
 
-        self.loss = build(loss or LeastSquares(), AdversarialLoss)
+        self.loss = instantiate(loss or LeastSquares(), AdversarialLoss)
 
 
 def test_a_checkpoint_loads_with_weights_only_and_gives_the_same_object(tmp_path):

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ganzoo.data import Digits
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted, Classifier, CycleTranslator, Translator, as_input, field_of
+from ganzoo.interfaces import Adapted, Classifier, CycleTranslator, Translator, as_input, field_of
 from ganzoo.models import CGAN, DANN, DCGAN, GAN, LAPGAN, CycleGAN, Pix2Pix
 
 every_model = pytest.mark.parametrize("name", MODELS)

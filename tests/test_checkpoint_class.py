@@ -9,8 +9,8 @@ from support.training import fit, trainer
 from ganzoo.cli import main
 from ganzoo.data import Digits
 from ganzoo.errors import InputError
-from ganzoo.hyperparameters import check_class
 from ganzoo.models import DCGAN, GAN, SimultaneousGAN
+from ganzoo.training.hyperparameters import check_class
 
 SMALL = {"shape": (1, 8, 8), "hidden": 4, "latent": 2}
 QUIET = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]

@@ -34,7 +34,7 @@ from ganzoo.cli.error_messages import one_line
 from ganzoo.cli.lightning import ZooCLI
 from ganzoo.cli.runs import check_fits
 from ganzoo.errors import InputError
-from ganzoo.strategies import refuse_strategy
+from ganzoo.training.strategies import refuse_strategy
 
 # -- what needs no torch ----------------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ def test_a_recipe_in_the_config_stays_a_recipe():
         (["--model.width", "0"], "width is at least 1, not 0"),
         (["--model.accumulate", "0"], "model.accumulate: give an int in [1, 2**31), not 0"),
         (["--model.accumulate", "null"], "model.accumulate: expected int in [1, 2**31), not null"),
-        (["--model.average", "nan"], "model.average: give a float in (0, inf), not nan"),
+        (["--model.ema_half_life", "nan"], "model.ema_half_life: give a float in (0, inf), not nan"),
         (["--trainer.gradient_clip_val", "1"], "model.clip_norm"),
         (["--trainer.accumulate_grad_batches", "2"], "model.accumulate"),
         (["--model.clip_norm", "{critic: 1.0}"], "clip_norm names a player 'critic'"),
@@ -594,7 +594,7 @@ def test_a_checkpoint_s_own_code_does_not_run(capsys):
 def test_averaged_weights_are_optional():
     model = Toy()
     weights = {"state_dict": model.state_dict(), "hyper_parameters": {"_class_path": "support.command.Toy"}}
-    model.averaged = nn.Linear(3, 3)
+    model.ema = nn.Linear(3, 3)
     check_fits(weights, model, "here")
     check_fits({**weights, "state_dict": model.state_dict()}, Toy(), "here")
     model.other = nn.Linear(3, 3)

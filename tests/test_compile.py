@@ -146,13 +146,13 @@ def marked(module) -> set[nn.Module]:
 @pytest.mark.parametrize("name", ["DCGAN", "CycleGAN", "LAPGAN"])
 def test_the_players_networks_are_compiled_and_nothing_else(name, tmp_path):
     model = build(name)
-    model.average = 100.0
+    model.ema_half_life = 100.0
     before = list(model.state_dict())
     played = trainer(tmp_path, max_epochs=1, limit_train_batches=0, callbacks=[Compile(backend="eager")])
     played.fit(model, data(model))
     assert marked(model) == set(networks(model))
-    assert model.averaged is not None
-    assert not marked(model.averaged)
+    assert model.ema is not None
+    assert not marked(model.ema)
     assert list(model.state_dict())[: len(before)] == before
     assert not marked(copy.deepcopy(model))
 
@@ -181,9 +181,9 @@ def test_what_only_holds_networks_is_looked_into(tmp_path):
 
 
 def test_checkpoints_do_not_know_of_it_and_a_run_goes_on_exactly_with_or_without(tmp_path):
-    """Dropout, batch norm, averages; the straight run is compiled throughout."""
+    """Dropout, batch norm, ema_networks; the straight run is compiled throughout."""
     torch.manual_seed(0)
-    whole = build("Pix2Pix").__class__(inputs=3, outputs=1, depth=2, width=4, patch=16, average=8.0)
+    whole = build("Pix2Pix").__class__(inputs=3, outputs=1, depth=2, width=4, patch=16, ema_half_life=8.0)
     options = {"batches": data(whole, 8), "held_out": data(whole, 2, held_out=True)}
 
     def compiling():

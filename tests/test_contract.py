@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
-from ganzoo.generative import (
+from ganzoo.interfaces import (
     Adapted,
     CascadeSampler,
     Classifier,
@@ -24,7 +24,7 @@ from ganzoo.generative import (
     Translated,
     Translator,
 )
-from ganzoo.parts import plain
+from ganzoo.training.recipes import to_plain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -77,7 +77,7 @@ def test_a_checkpoint_gives_the_same_model_back(name, tmp_path):
     played = fit(model, data(model), tmp_path, max_epochs=1)
     played.save_checkpoint(tmp_path / "kept.ckpt")
     saved = torch.load(tmp_path / "kept.ckpt", weights_only=True)
-    assert plain(saved["hyper_parameters"]) == saved["hyper_parameters"]
+    assert to_plain(saved["hyper_parameters"]) == saved["hyper_parameters"]
     again = MODELS[name].load_from_checkpoint(tmp_path / "kept.ckpt")
     assert dict(again.hparams) == dict(model.hparams)
     for key, value in model.state_dict().items():
@@ -195,7 +195,7 @@ def test_no_number_is_taken_from_outside_of_its_range(name):
     numbers = numbers_of(MODELS[name])
     assert len(numbers) > 4
     for argument, hint in numbers.items():
-        if hint is bool or (argument not in taken and argument not in ("accumulate", "average_ramp")):
+        if hint is bool or (argument not in taken and argument not in ("accumulate", "ema_ramp")):
             continue
         for wrong in (math.nan, math.inf, -math.inf, -1, None, "1", True):
             with pytest.raises(InputError, match=rf"{name}: {argument} is {wrong!r}: give an? (int|float) in"):

@@ -15,13 +15,13 @@ from torch import nn
 from torch.nn import functional
 
 from ganzoo.errors import InputError
-from ganzoo.generative import Cycled
+from ganzoo.interfaces import Cycled
 from ganzoo.losses import NonSaturating, WholeSquares
 from ganzoo.models import CycleGAN
 from ganzoo.networks.pix2pix import PatchGAN
 from ganzoo.networks.resnet import Residual, ResNet, instance_norm
-from ganzoo.noise import step_seed
-from ganzoo.parts import plain
+from ganzoo.training.recipes import to_plain
+from ganzoo.utils.rng import step_seed
 
 TINY = {"blocks": 1, "width": 4, "patch": 16}
 
@@ -220,7 +220,7 @@ def test_whole_squares_have_no_factor():
     assert loss.discriminator(torch.tensor([3.0]), torch.tensor([2.0])).item() == 4 + 4
     assert loss.generator(torch.tensor([3.0])).item() == 4
     assert loss.output(torch.tensor([3.0])).item() == 3
-    assert CycleGAN(**TINY, loss=plain(NonSaturating())).discriminator_losses(*[torch.zeros(2, 1)] * 2)[
+    assert CycleGAN(**TINY, loss=to_plain(NonSaturating())).discriminator_losses(*[torch.zeros(2, 1)] * 2)[
         "gan_x"
     ].item() == pytest.approx(0.693147)
 

@@ -15,7 +15,7 @@ from ganzoo.cli import main
 from ganzoo.errors import InputError
 
 STEPS = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 5}}
-OPTIONS = ["--model.hidden", "8", "--model.latent", "4", "--model.average", "100"]
+OPTIONS = ["--model.hidden", "8", "--model.latent", "4", "--model.ema_half_life", "100"]
 OPTIONS += ["--model.schedules", json.dumps({"discriminator": [STEPS]})]
 QUICK = ["--config", "gan_digits", *OPTIONS, "--trainer.accelerator", "cpu", "--trainer.limit_train_batches", "2"]
 QUICK += ["--trainer.limit_val_batches", "1", "--trainer.enable_model_summary", "false"]
@@ -46,7 +46,7 @@ ANYWHERE = {
     ("hyper_parameters", "hidden"): "null text list nan minus",
     ("hyper_parameters", "loss"): "list number dictionary",
     ("hyper_parameters", "optimizers"): "text number dictionary",
-    ("hyper_parameters", "average"): "text nan minus list",
+    ("hyper_parameters", "ema_half_life"): "text nan minus list",
     ("ganzoo",): "null text list",
     ("ganzoo", "format"): "null text list",
 }

@@ -12,11 +12,11 @@ from torch.nn.functional import cross_entropy, softplus
 from torch.optim import SGD
 
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted
+from ganzoo.interfaces import Adapted
 from ganzoo.models import DANN
 from ganzoo.networks import dann as families
 from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
-from ganzoo.reversal import lambda_p, reverse
+from ganzoo.ops.gradient_reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
 
 SHAPE, CLASSES = (1, 16, 16), 3

@@ -1,4 +1,4 @@
-"""The averaged generator: what it is, when it moves, who is served by it."""
+"""The averaged generator: what it is, when it moves, which methods use it."""
 
 import copy
 import math
@@ -15,9 +15,9 @@ from torch import nn
 from torch.optim import SGD
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.ema import Average, decay
 from ganzoo.errors import InputError
-from ganzoo.generative import Classifier, CycleTranslator, Sampler, Translator
+from ganzoo.interfaces import Classifier, CycleTranslator, Sampler, Translator
+from ganzoo.training.ema import EMA, decay
 
 
 def test_an_old_weight_counts_half_after_the_half_life():
@@ -70,7 +70,7 @@ def walked(tmp_path, batch_size=4, epochs=2, **options):
 @pytest.mark.parametrize("ramp", [0.0, 0.05, 1.0])
 @pytest.mark.parametrize(("k", "accumulate"), [(1, 1), (3, 1), (1, 2), (2, 2)])
 def test_the_average_is_the_recursion_by_hand(k, accumulate, ramp, tmp_path):
-    model, first = walked(tmp_path, k=k, accumulate=accumulate, average=20.0, average_ramp=ramp)
+    model, first = walked(tmp_path, k=k, accumulate=accumulate, ema_half_life=20.0, ema_ramp=ramp)
     average = {name: value.double() for name, value in first.items()}
     last, before = 0, first
     for seen, now in model.path:
@@ -79,11 +79,11 @@ def test_the_average_is_the_recursion_by_hand(k, accumulate, ramp, tmp_path):
             for name in ("0.weight", "0.bias", "1.weight", "1.bias"):
                 average[name] = left * average[name] + (1 - left) * now[name].double()
             copied, last, before = now, seen, now
-    for name, value in model.averaged["G"].state_dict().items():
+    for name, value in model.ema["G"].state_dict().items():
         expected = average[name] if "running" not in name and "num" not in name else copied[name].double()
         assert torch.allclose(value.double(), expected, atol=1e-6), name
-    assert not any(p.requires_grad for p in model.averaged.parameters())
-    assert list(model.averaged) == ["G"]
+    assert not any(p.requires_grad for p in model.ema.parameters())
+    assert list(model.ema) == ["G"]
 
 
 def test_the_half_life_is_in_pictures_whatever_the_batch(tmp_path, monkeypatch):
@@ -92,27 +92,27 @@ def test_the_half_life_is_in_pictures_whatever_the_batch(tmp_path, monkeypatch):
     def left(batch_size):
         live = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(live.weight)
-        average = Average({"G": live}, half_life=64, ramp=0)
+        average = EMA({"G": live}, half_life=64, ramp=0)
         nn.init.ones_(live.weight)
         for _ in range(128 // batch_size):
             average.seen += batch_size
-            average.follow("generator", {"G": live}, {id(live.weight)})
+            average.update_parameters("generator", {"G": live}, {id(live.weight)})
         return average["G"].weight.item()
 
     assert left(1) == pytest.approx(0.75)
     assert left(32) == pytest.approx(0.75)
     # one that counts its steps would say otherwise
-    monkeypatch.setattr("ganzoo.ema.decay", lambda images, half_life, ramp, seen: 0.5 ** (1 / half_life))
+    monkeypatch.setattr("ganzoo.training.ema.decay", lambda images, half_life, ramp, seen: 0.5 ** (1 / half_life))
     assert left(1) != pytest.approx(left(32), rel=0.1)
 
 
 def test_without_it_nothing_is_there(tmp_path):
     model, _ = walked(tmp_path)
-    assert model.averaged is None
-    assert not any(name.startswith("averaged") for name in model.state_dict())
+    assert model.ema is None
+    assert not any(name.startswith("ema") for name in model.state_dict())
 
 
-# -- who is served -------------------------------------------------------------------------------------------------------
+# -- which methods use it -----------------------------------------------------------------------------------------------
 
 
 def asked(model):
@@ -135,38 +135,38 @@ def asked(model):
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "ConvolutionalGAN"])
 def test_every_model_serves_its_average(name, tmp_path):
     torch.manual_seed(0)
-    model = MODELS[name](**SMALL.get(name, {}), average=1e9, average_ramp=0.0)  # so slow that it stands at the start
+    model = MODELS[name](**SMALL.get(name, {}), ema_half_life=1e9, ema_ramp=0.0)  # so slow that it stands at the start
     untrained = copy.deepcopy(model).eval()
     played = fit(model, data_for(model), tmp_path, max_epochs=1)
     played.save_checkpoint(tmp_path / "a.ckpt")
-    live = {name: copy.deepcopy(getattr(model, name)).eval() for name in model.averages}
+    live = {name: copy.deepcopy(getattr(model, name)).eval() for name in model.ema_networks}
     model.eval()
-    assert set(model.averaged) == set(model.averages)
-    served = asked(model)
+    assert set(model.ema) == set(model.ema_networks)
+    with_ema = asked(model)
     # buffers are the live ones', so the untrained model gets them before it is compared
-    for network in model.averages:
-        getattr(untrained, network).load_state_dict(dict(model.averaged[network].state_dict()))
+    for network in model.ema_networks:
+        getattr(untrained, network).load_state_dict(dict(model.ema[network].state_dict()))
     if isinstance(model, Classifier):
         untrained.adapts.copy_(model.adapts)
-    assert torch.allclose(served, asked(untrained), atol=1e-6)
+    assert torch.allclose(with_ema, asked(untrained), atol=1e-6)
     for network, mine in live.items():
-        assert not torch.equal(*(next(n.parameters()) for n in (mine, model.averaged[network])))
+        assert not torch.equal(*(next(n.parameters()) for n in (mine, model.ema[network])))
         assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), getattr(model, network).parameters(), strict=True))
     again = MODELS[name].load_from_checkpoint(tmp_path / "a.ckpt").eval()
-    assert torch.equal(served, asked(again))
-    again.averaged = None
-    assert not torch.equal(served, asked(again))
+    assert torch.equal(with_ema, asked(again))
+    again.ema = None
+    assert not torch.equal(with_ema, asked(again))
 
 
 def test_validation_looks_at_the_average_and_training_does_not(tmp_path):
     torch.manual_seed(0)
-    model = MODELS["GAN"](**SMALL["GAN"], average=1e9, average_ramp=0.0)
+    model = MODELS["GAN"](**SMALL["GAN"], ema_half_life=1e9, ema_ramp=0.0)
     batches = data_for(model)
     fit(model, batches, tmp_path, max_epochs=1)
     batch = next(iter(batches))
     model.eval()
     from_average = model.validation_step(batch, 0).fake
-    assert torch.equal(from_average, model.averaged["G"](model.z(2, torch.Generator().manual_seed(0))))
+    assert torch.equal(from_average, model.ema["G"](model.z(2, torch.Generator().manual_seed(0))))
     assert not torch.equal(from_average, model.G(model.z(2, torch.Generator().manual_seed(0))))
     plain = MODELS["GAN"](**SMALL["GAN"])
     torch.manual_seed(0)
@@ -176,16 +176,16 @@ def test_validation_looks_at_the_average_and_training_does_not(tmp_path):
 
 
 def test_an_error_inside_gives_the_live_networks_back(tmp_path):
-    model, _ = walked(tmp_path, average=10.0)
+    model, _ = walked(tmp_path, ema_half_life=10.0)
     live = model.G
-    from ganzoo.ema import served
+    from ganzoo.training.ema import with_ema
 
     class Breaks(Exception):
         pass
 
-    @served
+    @with_ema
     def look(module):
-        assert module.G is module.averaged["G"]
+        assert module.G is module.ema["G"]
         raise Breaks
 
     with pytest.raises(Breaks):
@@ -201,34 +201,34 @@ def saved(model: AdversarialModule, tmp_path: Path, **options) -> Path:
 
 
 def test_a_run_may_go_on_without_its_average_or_begin_one(tmp_path, capsys):
-    with_it = saved(Walk(average=10.0), tmp_path)
+    with_it = saved(Walk(ema_half_life=10.0), tmp_path)
     without = Walk()
     played = trainer(tmp_path, max_epochs=2)
     played.fit(without, loader(torch.randn(16, 3), batch_size=4, kind=Batch), ckpt_path=with_it, weights_only=True)
-    assert "model.average is not given: the run goes on without" in capsys.readouterr().err
-    assert without.averaged is None
+    assert "model.ema_half_life is not given: the run goes on without" in capsys.readouterr().err
+    assert without.ema is None
     path = saved(Walk(), tmp_path)
     weights = torch.load(path, weights_only=True)["state_dict"]
-    begins = Walk(average=1e9, average_ramp=0.0)
+    begins = Walk(ema_half_life=1e9, ema_ramp=0.0)
     played = trainer(tmp_path, max_epochs=2)
     played.fit(begins, loader(torch.randn(16, 3), batch_size=4, kind=Batch), ckpt_path=path, weights_only=True)
     assert "the average begins at the checkpoint's" in capsys.readouterr().err
-    assert torch.allclose(begins.averaged["G"][0].weight, weights["G.0.weight"], atol=1e-6)
+    assert torch.allclose(begins.ema["G"][0].weight, weights["G.0.weight"], atol=1e-6)
     assert not torch.allclose(begins.G[0].weight, weights["G.0.weight"], atol=1e-3)
 
 
 @pytest.mark.parametrize(("half_life", "ramp"), [(0.0, 0.05), (-1.0, 0.05), (10.0, -0.1)])
 def test_numbers_out_of_range(half_life, ramp):
-    with pytest.raises(InputError, match=r"Walk: average(_ramp)? is .*: give a float in"):
-        Walk(average=half_life, average_ramp=ramp)
+    with pytest.raises(InputError, match=r"Walk: ema_(half_life|ramp) is .*: give a float in"):
+        Walk(ema_half_life=half_life, ema_ramp=ramp)
 
 
 def test_a_module_without_such_a_network_is_told(tmp_path):
     class Other(Walk):
-        averages = ("generator",)
+        ema_networks = ("generator",)
 
-    with pytest.raises(InputError, match=r"Other has no network 'generator' to average: name those .* in `averages`"):
-        fit(Other(average=10.0), loader(torch.randn(16, 3), batch_size=4, kind=Batch), tmp_path, max_epochs=1)
+    with pytest.raises(InputError, match=r"Other has no network 'generator' to average: name those .* in `ema_networks`"):
+        fit(Other(ema_half_life=10.0), loader(torch.randn(16, 3), batch_size=4, kind=Batch), tmp_path, max_epochs=1)
 
 
 @dataclass
@@ -246,9 +246,9 @@ class Record:
     ],
 )
 def test_pictures_are_counted_in_batches_of_any_kind(wrapped):
-    assert Walk(average=10.0).pictures(wrapped(torch.zeros(8, 3))) == 8
+    assert Walk(ema_half_life=10.0).pictures(wrapped(torch.zeros(8, 3))) == 8
     with pytest.raises(InputError, match=r"counts pictures, and a batch of .* has none: override pictures\(\)"):
-        Walk(average=10.0).pictures(wrapped(torch.tensor(1.0)))
+        Walk(ema_half_life=10.0).pictures(wrapped(torch.tensor(1.0)))
 
 
 def test_weights_that_come_when_the_fit_starts_are_in_the_average(tmp_path):
@@ -257,16 +257,16 @@ def test_weights_that_come_when_the_fit_starts_are_in_the_average(tmp_path):
             super().on_fit_start()
             nn.init.ones_(self.G[0].bias)
 
-    model = Pretrained(average=1e9, average_ramp=0.0)
+    model = Pretrained(ema_half_life=1e9, ema_ramp=0.0)
     model.G[0].requires_grad_(False)
     fit(model, loader(torch.randn(16, 3), batch_size=4, kind=Batch), tmp_path, max_epochs=1)
-    assert torch.equal(model.averaged["G"][0].bias, torch.ones(3))
+    assert torch.equal(model.ema["G"][0].bias, torch.ones(3))
 
 
 def test_half_precision_weights_are_refused(tmp_path):
     with pytest.raises(InputError, match="needs weights in float32"):
         fit(
-            Walk(average=10.0),
+            Walk(ema_half_life=10.0),
             loader(torch.randn(16, 3), batch_size=4, kind=Batch),
             tmp_path,
             max_epochs=1,
@@ -275,7 +275,7 @@ def test_half_precision_weights_are_refused(tmp_path):
 
 
 def test_weights_computed_by_a_hook_are_refused_with_advice(tmp_path):
-    model = Walk(average=10.0)
+    model = Walk(ema_half_life=10.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.nn.utils.weight_norm(model.G[0])
@@ -284,12 +284,12 @@ def test_weights_computed_by_a_hook_are_refused_with_advice(tmp_path):
 
 
 def test_thawing_a_model_leaves_its_average_frozen_and_another_fit_may_do_without(tmp_path):
-    model, _ = walked(tmp_path, average=10.0)
+    model, _ = walked(tmp_path, ema_half_life=10.0)
     model.freeze()
     model.unfreeze()
     batches = loader(torch.randn(16, 3), batch_size=4, kind=Batch)
     fit(model, batches, tmp_path, max_epochs=1)
-    assert not any(p.requires_grad for p in model.averaged.parameters())
-    model.average = None
+    assert not any(p.requires_grad for p in model.ema.parameters())
+    model.ema_half_life = None
     fit(model, batches, tmp_path, max_epochs=1)
-    assert model.averaged is None
+    assert model.ema is None

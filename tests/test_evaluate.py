@@ -41,10 +41,10 @@ from ganzoo.data import Digits
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.errors import InputError
 from ganzoo.evaluation.protocol import FIELDS, Result
-from ganzoo.generative import CycleTranslator, Generated
+from ganzoo.interfaces import CycleTranslator, Generated
 from ganzoo.models import GAN, CycleGAN, Pix2Pix
-from ganzoo.noise import step_seed
 from ganzoo.utils.images import to_uint8
+from ganzoo.utils.rng import step_seed
 from ganzoo.utils.signals import Stopped, Stops
 
 FIGURES = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
@@ -164,7 +164,7 @@ class AskingDigits(Digits):
 def run_(tmp_path_factory) -> Path:
     """A run of the GAN on digits, with averaged weights."""
     folder = tmp_path_factory.mktemp("run") / "mine"
-    args = ["--trainer.max_epochs", "2", "--model.average", "500", "--trainer.accelerator", "cpu"]
+    args = ["--trainer.max_epochs", "2", "--model.ema_half_life", "500", "--trainer.accelerator", "cpu"]
     quiet = ["--trainer.callbacks", "null", "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"]
     assert main(["fit", "--config", "gan_digits", *args, *quiet, "--run_dir", str(folder)]) == 0
     return folder
@@ -247,7 +247,7 @@ def test_averaged_and_raw_weights_differ_and_are_told_apart(last):
     assert (averaged.protocol["model_weights"], raw.protocol["model_weights"]) == ("averaged", "raw")
     assert averaged.figures["fd_tiny"].value != pytest.approx(raw.figures["fd_tiny"].value, rel=1e-3)
     model = GAN.load_from_checkpoint(last).eval()
-    model.averaged = None
+    model.ema = None
     samples = model.sample(20, generator=torch.Generator().manual_seed(step_seed(0, 0, 0)))
     few = evaluate(last, "--raw", "--n", "20").figures["fd_tiny"].value
     assert few == pytest.approx(frechet(digits(), to_uint8(samples)), rel=1e-6)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ganzoo.data.domains import alike
 from ganzoo.errors import InputError
-from ganzoo.generative import expect_shape, noise, own_noise
+from ganzoo.interfaces import expect_shape, isolated_rng, randn
 from ganzoo.utils.images import to_float, to_grey, to_uint8
 
 
@@ -47,18 +47,18 @@ def test_own_noise_leaves_torchs_stream_alone_and_repeats_its_own():
     torch.manual_seed(1)
     seen = []
     for _ in range(2):
-        with own_noise(5, torch.device("cpu")):
+        with isolated_rng(5, torch.device("cpu")):
             seen.append(torch.rand(4))
     assert torch.equal(*seen)
     assert torch.equal(torch.rand(3), wanted)
 
 
 def test_noise_is_standard_normal_and_follows_its_generator():
-    z = noise(50_000, 2, torch.zeros(1))
+    z = randn(50_000, 2, torch.zeros(1))
     assert z.mean().abs() < 0.02
     assert z.std().item() == pytest.approx(1, abs=0.02)
     g = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
-    a, b, c = (noise(4, 3, torch.zeros(1), each) for each in g)
+    a, b, c = (randn(4, 3, torch.zeros(1), each) for each in g)
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
 

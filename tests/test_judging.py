@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import ganzoo.models as zoo
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler, Translator
+from ganzoo.interfaces import Generated, Sampler, Translator
 from ganzoo.judging import (
     PROBES,
     REPEATED,

@@ -15,14 +15,14 @@ from torch.nn.functional import avg_pool2d
 from torch.optim import SGD, Adam
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganzoo.ema import in_place
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated
+from ganzoo.interfaces import Generated
 from ganzoo.metrics.frechet import frechet_distance as frechet
 from ganzoo.models.lapgan import LAPGAN
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
-from ganzoo.pyramid import BurtAdelson, Operators, Resize, collapse
+from ganzoo.ops.laplacian_pyramid import BurtAdelson, Operators, Resize, collapse
 from ganzoo.schedules import MomentumClimb
+from ganzoo.training.ema import swap_weights
 
 TINY = {"shape": (2, 12, 12), "sizes": (3, 6, 12), "width": 4, "latent": 5, "hidden_G": 8, "hidden_D": 8}
 
@@ -577,7 +577,7 @@ class Twice(LAPGAN):
 def finer(model):
     """The distance of samples from held-out digits' true coarse pictures, over that of those pictures enlarged."""
     low, y = model.low_pass(digits().held_out)[1][1], model.code(digits().truth, len(digits().truth))
-    with torch.no_grad(), in_place(model, model.averaged):
+    with torch.no_grad(), swap_weights(model, model.ema):
         sample = model.climb([1], low, y, torch.Generator().manual_seed(0))[0]  # a clamp would hide a doubled picture
     return {"left": digits().distance(sample) / digits().distance(low)}
 
@@ -594,7 +594,7 @@ def learned(cls, source, steps, seed=0, lr=1e-3, batch=64, **options):
 @bounded(left="< 0.5")
 def a_level(seed):
     """By the averaged generator, half-life 62 steps. The last weights leave 0.23 to 1.07, for a GAN has bad moments."""
-    return finer(learned(LAPGAN, digits(), 800, seed, only=1, average=4000.0))
+    return finer(learned(LAPGAN, digits(), 800, seed, only=1, ema_half_life=4000.0))
 
 
 def test_a_level_beats_enlarging_on_held_out_pictures():
@@ -603,12 +603,12 @@ def test_a_level_beats_enlarging_on_held_out_pictures():
 
 @bounded(left="> 0.8")
 def a_level_of_whole_pictures(seed):
-    return finer(learned(OnPictures, digits(), 800, seed, only=1, average=4000.0))
+    return finer(learned(OnPictures, digits(), 800, seed, only=1, ema_half_life=4000.0))
 
 
 @bounded(left="> 0.8")
 def a_level_added_twice(seed):
-    return finer(learned(Twice, digits(), 800, seed, only=1, average=4000.0))
+    return finer(learned(Twice, digits(), 800, seed, only=1, ema_half_life=4000.0))
 
 
 @pytest.mark.slow

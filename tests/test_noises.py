@@ -8,7 +8,7 @@ import torch
 from ganzoo.errors import InputError
 from ganzoo.models import CGAN, DCGAN, GAN, LAPGAN, ConvolutionalGAN, SimultaneousGAN
 from ganzoo.noises import Noise, Normal, Uniform
-from ganzoo.parts import build, recipe
+from ganzoo.training.recipes import instantiate, to_recipe
 
 N = 200_000
 LIKE = torch.zeros(1)
@@ -121,7 +121,7 @@ def test_each_model_draws_what_its_source_draws_unless_told(model, noise):
     g = [torch.Generator().manual_seed(3) for _ in range(3)]
     z = z_of(default, 6, g[0])
     assert torch.equal(z, noise.sample(z.shape, LIKE, g[1]))
-    assert recipe(default.noise) == recipe(noise)
+    assert to_recipe(default.noise) == to_recipe(noise)
     assert abs(z_of(other, 6, g[2]).mean().item() - 5) < 0.3
 
 
@@ -133,5 +133,5 @@ def test_a_checkpoint_keeps_the_noise(tmp_path):
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "one.ckpt")
     again = GAN.load_from_checkpoint(tmp_path / "one.ckpt")
-    assert recipe(again.noise) == recipe(Normal(2.0, 0.5))
-    assert recipe(build(recipe(Uniform(0, 3)), Noise)) == recipe(Uniform(0, 3))
+    assert to_recipe(again.noise) == to_recipe(Normal(2.0, 0.5))
+    assert to_recipe(instantiate(to_recipe(Uniform(0, 3)), Noise)) == to_recipe(Uniform(0, 3))

@@ -5,7 +5,7 @@ import torch
 
 from ganzoo.errors import InputError
 from ganzoo.losses import AdversarialLoss, LeastSquares, NonSaturating
-from ganzoo.parts import build, find_class, plain, recipe
+from ganzoo.training.recipes import find_class, instantiate, to_plain, to_recipe
 
 RECIPE = {
     "class_path": "ganzoo.losses.LeastSquares",
@@ -14,21 +14,21 @@ RECIPE = {
 
 
 def test_there_and_back():
-    assert recipe(LeastSquares(0.1, 0.9)) == RECIPE
-    assert vars(build(RECIPE, AdversarialLoss)) == vars(LeastSquares(0.1, 0.9))
+    assert to_recipe(LeastSquares(0.1, 0.9)) == RECIPE
+    assert vars(instantiate(RECIPE, AdversarialLoss)) == vars(LeastSquares(0.1, 0.9))
     loss = NonSaturating()
-    assert build(loss, AdversarialLoss) is loss
+    assert instantiate(loss, AdversarialLoss) is loss
 
 
 def test_plain_reaches_into_containers():
-    got = plain({"a": [LeastSquares(0.1, 0.9)], "b": (1, None, "x")})
+    got = to_plain({"a": [LeastSquares(0.1, 0.9)], "b": (1, None, "x")})
     assert got == {"a": [RECIPE], "b": (1, None, "x")}
 
 
 @pytest.mark.parametrize("value", [torch.zeros(2), torch.nn.Linear(1, 1), print, LeastSquares])
 def test_what_a_checkpoint_cannot_write_down_is_refused(value):
     with pytest.raises(InputError, match="cannot be a hyperparameter"):
-        plain(value)
+        to_plain(value)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_a_checkpoint_cannot_write_down_is_refused(value):
 )
 def test_a_recipe_that_names_nothing_of_the_kind(part, message):
     with pytest.raises(InputError, match=message):
-        build(part, AdversarialLoss)
+        instantiate(part, AdversarialLoss)
 
 
 def test_find_class_gives_the_class():

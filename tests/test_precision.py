@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted, Classifier, CycleTranslator, Sampler, Translator
+from ganzoo.interfaces import Adapted, Classifier, CycleTranslator, Sampler, Translator
 from ganzoo.losses import NonSaturating
 from ganzoo.models import GAN
 
@@ -196,8 +196,8 @@ class Seen(Tug):
         grader = getattr(self.trainer.precision_plugin, "scaler", None)
         self.scales.append(grader.get_scale() if grader else 1.0)
         self.weights.append(self.snapshot())
-        if self.averaged is not None:
-            self.averages_seen.append(self.averaged["G"].weight.clone())
+        if self.ema is not None:
+            self.averages_seen.append(self.ema["G"].weight.clone())
 
 
 def twins(**options):
@@ -357,7 +357,7 @@ def test_clipping_does_not_hide_an_overflow(tmp_path):
 
 def test_a_step_that_was_skipped_does_not_move_the_average(tmp_path):
     """It waits for the next, which then counts the pictures of both."""
-    one = Overflows(overflow=(3,), average=4.0, average_ramp=0.0)
+    one = Overflows(overflow=(3,), ema_half_life=4.0, ema_ramp=0.0)
     fit(one, rows(), tmp_path, max_epochs=1, plugins=[ScaledOnly()])
     wanted, since = one.first["G.weight"].clone(), 0
     for batch, (weights, seen) in enumerate(zip(one.weights, one.averages_seen, strict=True)):

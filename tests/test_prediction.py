@@ -217,14 +217,14 @@ def test_a_batch_of_damaged_files_gives_nothing():
 
 
 def test_predictions_are_the_averaged_weights():
-    model, (x,) = CycleGAN(blocks=1, width=4, patch=16, average=100.0).eval(), images((16, 16))
-    model.averaged = model._new_average()
+    model, (x,) = CycleGAN(blocks=1, width=4, patch=16, ema_half_life=100.0).eval(), images((16, 16))
+    model.ema = model._new_average()
     with torch.no_grad():
-        for part in model.averaged.parameters():
+        for part in model.ema.parameters():
             part.add_(0.05)
     for direction, network in (("AtoB", "G"), ("BtoA", "F")):
         (made,) = model.predict_step(inputs([x], direction=direction), 0)
-        assert torch.allclose(made, model.averaged[network](x[None])[0], atol=1e-5)
+        assert torch.allclose(made, model.ema[network](x[None])[0], atol=1e-5)
 
 
 # -- what a checkpoint remembers ------------------------------------------------------------------------------------------

@@ -104,14 +104,14 @@ OTHERS = [name for name in MODELS if name != "ConvolutionalGAN"]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", two.EXACT)
 def test_two_processes_of_the_zoos_own_models_are_one(name, both, tmp_path):
-    """Half of the batch each: weights, averages, and what is logged."""
+    """Half of the batch each: weights, ema_networks, and what is logged."""
     alone = two.result(*two.fitted(two.exact(name), tmp_path, 4, max_steps=two.FEW))
     for rank, mine in enumerate(of(both, "exact", name)):
         for key, value in alone["weights"].items():
             if isinstance(value, torch.Tensor) and not key.endswith("_extra_state"):
                 assert torch.allclose(value, mine["weights"][key], atol=1e-6), (rank, key)
-        if "averaged._extra_state" in alone["weights"]:
-            assert alone["weights"]["averaged._extra_state"] == mine["weights"]["averaged._extra_state"]
+        if "ema._extra_state" in alone["weights"]:
+            assert alone["weights"]["ema._extra_state"] == mine["weights"]["ema._extra_state"]
         assert len(mine["logged"]) == len(alone["logged"]) == two.FEW
         for here, there in zip(alone["logged"], mine["logged"], strict=True):
             means = {key: value for key, value in here.items() if not key.endswith("/js")}  # js is clamped, and no mean
@@ -142,7 +142,7 @@ def test_two_processes_go_on_exactly(name, moment, both):
     for straight, resumed in zip(of(both, "straight", name), of(both, moment, name), strict=True):
         for what in ("weights", "optimizers", "schedules", "step"):
             differing = same(straight[what], resumed[what])
-            # each rank's batch norm has running averages of its own until the next step, and the first's are kept
+            # each rank's batch norm has running ema_networks of its own until the next step, and the first's are kept
             own = ("running_mean", "running_var")
             assert [key for key in differing if straight["rank"] == 0 or not key.endswith(own)] == []
         assert straight["drawn"][-len(resumed["drawn"]) :] == resumed["drawn"]

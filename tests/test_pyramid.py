@@ -9,7 +9,7 @@ from scipy.ndimage import convolve1d
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from ganzoo.errors import InputError
-from ganzoo.pyramid import BurtAdelson, Operators, Resize, build, collapse, gaussian
+from ganzoo.ops.laplacian_pyramid import BurtAdelson, Operators, Resize, build, collapse, gaussian
 
 PYRAMIDS = [(8, 14, 28), (7, 14, 28), (8, 16, 32, 64, 96), (4, 8, 16, 32, 64), (1, 3, 10)]
 

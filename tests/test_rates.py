@@ -1,4 +1,4 @@
-"""Learning rates of parts of a player: steps by hand, schedules, clipping, averages, resuming, and what is refused."""
+"""Learning rates of parts of a player: steps by hand, schedules, clipping, ema_networks, resuming, and what is refused."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from support.training import fit, loader, trainer
 from ganzoo.cli import main
 from ganzoo.errors import InputError
 from ganzoo.models import DANN, GAN
-from ganzoo.rates import factor_of
+from ganzoo.training.rates import factor_of
 
 X = torch.tensor([[1.0, -2.0, 0.5], [0.3, 0.7, -1.1]])
 SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1, "momentum": 0.5}}
@@ -130,11 +130,11 @@ def test_the_other_players_parts_stand_still_in_a_turn(tmp_path):
 
 
 def test_the_average_follows_all_parts(tmp_path):
-    module = tug(rates={"G.weight": 0.1}, average=2.0, average_ramp=0.0)
+    module = tug(rates={"G.weight": 0.1}, ema_half_life=2.0, ema_ramp=0.0)
     before = {name: value.clone() for name, value in module.G.state_dict().items()}
     fit(module, once(), tmp_path, max_epochs=1)  # two pictures: half of the way
     for name, value in module.G.state_dict().items():
-        assert torch.allclose(module.averaged["G"].state_dict()[name], (before[name] + value) / 2)
+        assert torch.allclose(module.ema["G"].state_dict()[name], (before[name] + value) / 2)
 
 
 class Kept(Tug):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganzoo.errors import InputError
-from ganzoo.replay import History
+from ganzoo.ops.image_pool import ImagePool
 
 
 def numbered(first: int, n: int, channels: int = 1, size: int = 2) -> torch.Tensor:
@@ -22,7 +22,7 @@ def numbers(pictures: torch.Tensor) -> list[int]:
 
 @pytest.mark.parametrize("batch", [1, 4, 7])
 def test_the_first_fifty_are_returned_unchanged(batch):
-    history = History()
+    history = ImagePool()
     for first in range(0, 49 - batch, batch):
         images = numbered(first, batch)
         assert torch.equal(history(images), images)
@@ -32,7 +32,7 @@ def test_the_first_fifty_are_returned_unchanged(batch):
 @pytest.mark.parametrize("batch", [1, 4])
 def test_then_half_of_the_pictures_are_old_ones(batch):
     """P(an old one is returned) = 1/2 within three standard deviations over 10,000 pictures, none of them twice."""
-    history = History(50)
+    history = ImagePool(50)
     history(numbered(0, 50))
     n, swapped, returned, places = 10_000, 0, [], torch.zeros(50)
     for first in range(50, 50 + n, batch):
@@ -61,7 +61,7 @@ def test_against_the_rule_one_picture_at_a_time():
             return old
         return picture
 
-    history, kept = History(5), []
+    history, kept = ImagePool(5), []
     for step, batch in enumerate([3, 1, 4, 6, 2, 9]):  # fills in the middle of the third batch
         images = numbered(10 * step, batch)
         torch.manual_seed(step)
@@ -74,7 +74,7 @@ def test_against_the_rule_one_picture_at_a_time():
 
 
 def test_what_comes_out_has_no_graph_and_shares_no_memory():
-    history = History(2)
+    history = ImagePool(2)
     images = numbered(0, 8).requires_grad_()
     out = history(images * 2)
     assert not out.requires_grad
@@ -87,14 +87,14 @@ def test_what_comes_out_has_no_graph_and_shares_no_memory():
 
 
 def test_size_zero_is_off():
-    history = History(0)
+    history = ImagePool(0)
     images = numbered(3, 60).requires_grad_()
     out = history(images)
     assert torch.equal(out, images)
     assert not out.requires_grad
     assert len(history) == 0
     with pytest.raises(InputError, match="at least 0 pictures, not -1"):
-        History(-1)
+        ImagePool(-1)
 
 
 # -- checkpoints --------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_size_zero_is_off():
 class Player(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.net, self.past = nn.Linear(1, 1), History(size)
+        self.net, self.past = nn.Linear(1, 1), ImagePool(size)
 
 
 @pytest.mark.parametrize("seen", [0, 3, 20])
@@ -125,14 +125,14 @@ def test_a_checkpoint_goes_on_exactly(seen, tmp_path):
 
 
 def test_a_checkpoint_holds_no_more_than_what_is_kept(tmp_path):
-    history = History(50)
+    history = ImagePool(50)
     history(torch.zeros(1, 3, 64, 64))
     torch.save(history.state_dict(), tmp_path / "kept.pt")
     assert (tmp_path / "kept.pt").stat().st_size < 2 * 4 * 3 * 64 * 64
 
 
 def test_of_a_larger_pool_the_last_are_taken():
-    large, small, off = History(6), History(4), History(0)
+    large, small, off = ImagePool(6), ImagePool(4), ImagePool(0)
     large(numbered(0, 6))
     small.load_state_dict(large.state_dict())
     off.load_state_dict(large.state_dict())
@@ -145,14 +145,14 @@ def test_of_a_larger_pool_the_last_are_taken():
 
 def test_it_is_no_parameter_and_no_buffer():
     """Buffers would be overwritten with the first process's in each step."""
-    history = History(3)
+    history = ImagePool(3)
     history(numbered(0, 3))
     assert not list(history.parameters())
     assert not list(history.buffers())
 
 
 def test_a_copy_and_a_state_have_a_memory_of_their_own():
-    history, loaded = History(2), History(2)
+    history, loaded = ImagePool(2), ImagePool(2)
     history(numbered(0, 2))
     state = history.state_dict()
     loaded.load_state_dict(state)
@@ -165,7 +165,7 @@ def test_a_copy_and_a_state_have_a_memory_of_their_own():
 
 
 def test_it_follows_the_pictures_to_their_type_and_device():
-    history = History(2)
+    history = ImagePool(2)
     history(numbered(0, 2))
     out = history(numbered(5, 4).to(torch.bfloat16))
     assert out.dtype == history.kept.dtype == torch.bfloat16
@@ -175,7 +175,7 @@ def test_it_follows_the_pictures_to_their_type_and_device():
 
 
 def test_pictures_of_another_size_start_it_anew():
-    history = History(2)
+    history = ImagePool(2)
     history(numbered(0, 2))
     images = numbered(7, 2, size=4)
     assert torch.equal(history(images), images)

@@ -13,9 +13,9 @@ from support.zoo import MODELS, SMALL
 
 from ganzoo.callbacks import Checkpoints
 from ganzoo.cli import main
-from ganzoo.ema import Average
 from ganzoo.errors import InputError
-from ganzoo.replay import History
+from ganzoo.ops.image_pool import ImagePool
+from ganzoo.training.ema import EMA
 
 VARIANTS = [
     pytest.param(name, {}, id=f"{name}-plain", marks=[pytest.mark.slow] if name == "ConvolutionalGAN" else [])
@@ -23,14 +23,14 @@ VARIANTS = [
 ] + [
     pytest.param(name, options, id="-".join([name, *(f"{k}={v}" for k, v in options.items())]))
     for name, options in (
-        ("GAN", {"k": 3, "average": 10.0}),
-        ("GAN", {"accumulate": 3, "average": 10.0}),
+        ("GAN", {"k": 3, "ema_half_life": 10.0}),
+        ("GAN", {"accumulate": 3, "ema_half_life": 10.0}),
         ("SimultaneousGAN", {"accumulate": 2}),
-        ("Pix2Pix", {"accumulate": 2, "average": 10.0}),
-        ("DCGAN", {"average": 10.0, "k": 2}),
-        ("CycleGAN", {"average": 10.0}),
-        ("DANN", {"average": 10.0}),
-        ("LAPGAN", {"average": 10.0, "only": 1}),
+        ("Pix2Pix", {"accumulate": 2, "ema_half_life": 10.0}),
+        ("DCGAN", {"ema_half_life": 10.0, "k": 2}),
+        ("CycleGAN", {"ema_half_life": 10.0}),
+        ("DANN", {"ema_half_life": 10.0}),
+        ("LAPGAN", {"ema_half_life": 10.0, "only": 1}),
     )
 ]
 
@@ -70,11 +70,11 @@ class AtValidation(L.Callback):
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_from_the_end_of_a_validation(accumulate, tmp_path):
     """Within an epoch and at its end; within an accumulation window too, whose gradients are in the checkpoint."""
-    model = build("DCGAN", accumulate=accumulate, average=10.0)
+    model = build("DCGAN", accumulate=accumulate, ema_half_life=10.0)
     limits = {"max_epochs": 2, "val_check_interval": 3}
     data = Few(model, held_out=True)
     straight = everything(run(model, data, tmp_path, callbacks=[AtValidation(tmp_path)], **limits))
-    never = build("DCGAN", accumulate=accumulate, average=10.0)
+    never = build("DCGAN", accumulate=accumulate, ema_half_life=10.0)
     assert same(straight, everything(run(never, Few(never), tmp_path, max_epochs=2))) == []
     saved = sorted(tmp_path.glob("*.ckpt"))
     assert len(saved) == 4
@@ -82,7 +82,7 @@ def test_from_the_end_of_a_validation(accumulate, tmp_path):
         own = [torch.load(path, weights_only=True)["ganzoo"]["own"][0]["gradients"] for path in saved]
         assert sum(bool(each) for each in own) == 2
     for path in saved:
-        model = build("DCGAN", accumulate=accumulate, average=10.0)
+        model = build("DCGAN", accumulate=accumulate, ema_half_life=10.0)
         again = run(model, Few(model, held_out=True), tmp_path, path, **limits)
         assert same(straight, everything(again)) == [], path.name
 
@@ -223,7 +223,7 @@ def test_the_measure_itself(tmp_path):
 
 
 def test_a_model_that_forgets_its_history_is_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(History, "set_extra_state", lambda self, state: None)
+    monkeypatch.setattr(ImagePool, "set_extra_state", lambda self, state: None)
     assert not goes_on_exactly(lambda: build("CycleGAN"), tmp_path)
 
 
@@ -243,7 +243,7 @@ def test_a_model_with_a_memory_of_its_own_is_found_out(tmp_path):
 
 
 def test_noise_that_is_not_of_the_step_is_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("ganzoo.adversarial.begin_step", lambda *place: None)
+    monkeypatch.setattr("ganzoo.adversarial.seed_step", lambda *place: None)
     assert not goes_on_exactly(lambda: build("GAN"), tmp_path)
 
 
@@ -258,8 +258,8 @@ def test_a_loader_that_begins_the_epoch_again_is_found_out(tmp_path):
 
 
 def test_an_average_that_counts_anew_is_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(Average, "set_extra_state", lambda self, state: None)
-    assert not goes_on_exactly(lambda: build("GAN", average=100.0), tmp_path)
+    monkeypatch.setattr(EMA, "set_extra_state", lambda self, state: None)
+    assert not goes_on_exactly(lambda: build("GAN", ema_half_life=100.0), tmp_path)
 
 
 # -- what is not as it was ----------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ def test_the_documented_way(limit, tmp_path, monkeypatch):
     def fit(*more: str) -> dict[str, Any]:
         quick = ["--trainer.accelerator", "cpu", "--trainer.limit_train_batches", "13", "--trainer.limit_val_batches", "1"]
         torch.manual_seed(len(more))
-        assert main(["fit", "--config", "gan_digits", "--model.average", "500", *quick, *more]) == 0
+        assert main(["fit", "--config", "gan_digits", "--model.ema_half_life", "500", *quick, *more]) == 0
         newest = max(Path("runs/gan_digits").glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
         return torch.load(newest, weights_only=True)
 

@@ -21,8 +21,8 @@ from support.interrupted_runs import SMALL, Filled, Rows, Unreadable, environmen
 from support.training import LIMIT, wait_for
 
 from ganzoo.callbacks import Checkpoints
-from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.cli import main
+from ganzoo.training.checkpoint_io import AtomicCheckpointIO
 from ganzoo.utils.files import atomic_write, remove_stale
 
 KILLS = 50

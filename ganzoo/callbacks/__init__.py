@@ -1,4 +1,4 @@
-"""Callbacks. They work with any module, and know the zoo's models only by ``ganzoo.generative``."""
+"""Callbacks. They work with any module, and know the zoo's models only by ``ganzoo.interfaces``."""
 
 from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.compile import Compile

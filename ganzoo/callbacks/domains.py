@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganzoo.callbacks.samples import log_picture
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted
+from ganzoo.interfaces import Adapted
 from ganzoo.metrics.domains import gated, information_maximisation, mean_entropy, proxy_a_distance
 from ganzoo.utils.ranges import Checked, ClosedUnitInterval, GridSize, PositiveInt, Seed
 

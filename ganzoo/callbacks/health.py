@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import InputError
-from ganzoo.generative import CascadeSampler, Sampler, field_of, looking_at, own_noise
+from ganzoo.interfaces import CascadeSampler, Sampler, eval_mode, field_of, isolated_rng
 from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, SampleCount, Seed
@@ -187,7 +187,7 @@ class Health(Checked, L.Callback):
 
     def _drawn(self, trainer: L.Trainer, module: L.LightningModule, draw: Callable[[torch.Generator], Any]) -> Any:
         precision = trainer.precision_plugin.forward_context()
-        with own_noise(self.seed, module.device), looking_at(module), torch.no_grad(), precision:
+        with isolated_rng(self.seed, module.device), eval_mode(module), torch.no_grad(), precision:
             return draw(torch.Generator().manual_seed(self.seed))
 
     def _judge(self, trainer: L.Trainer, module: L.LightningModule, found: dict[str, Tensor]) -> None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.errors import InputError
-from ganzoo.generative import Sampler
+from ganzoo.interfaces import Sampler
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.modes import nearest
 from ganzoo.utils.image_grid import grid

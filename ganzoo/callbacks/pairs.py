@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from ganzoo.errors import InputError
-from ganzoo.generative import Cycled, Translated
+from ganzoo.interfaces import Cycled, Translated
 from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure, Paired, Sums
 from ganzoo.utils.images import to_uint8
 from ganzoo.utils.log import log_info

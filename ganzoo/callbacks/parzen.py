@@ -5,7 +5,7 @@ import torch
 
 from ganzoo.callbacks.aside import apart, asked_for, at_hand, is_last, is_rehearsal, together, told, validates
 from ganzoo.errors import InputError
-from ganzoo.generative import Sampler
+from ganzoo.interfaces import Sampler
 from ganzoo.judging import Split, fakes
 from ganzoo.metrics.parzen import SAMPLES, SIGMAS, VALIDATION, log_likelihood
 from ganzoo.utils.ranges import Checked, NonNegativeInt, PositiveInt, Seed

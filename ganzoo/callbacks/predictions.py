@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ganzoo.errors import InputError, printable
-from ganzoo.generative import Sampler
+from ganzoo.interfaces import Sampler
 from ganzoo.prediction import Inputs, number_name, numbered
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.image_grid import as_image

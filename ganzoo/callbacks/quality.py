@@ -25,7 +25,7 @@ from ganzoo.callbacks.aside import (
     validates,
 )
 from ganzoo.errors import InputError
-from ganzoo.generative import Sampler
+from ganzoo.interfaces import Sampler
 from ganzoo.judging import Part, Share, Split, default_batch_size, fakes, how_many, normalizes_by_batch, sets
 from ganzoo.metrics.extractors import find
 from ganzoo.metrics.extractors.base import Extractor

@@ -11,7 +11,16 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ganzoo.errors import InputError
-from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator, looking_at, own_noise
+from ganzoo.interfaces import (
+    CascadeSampler,
+    Cycled,
+    CycleTranslator,
+    Sampler,
+    Translated,
+    Translator,
+    eval_mode,
+    isolated_rng,
+)
 from ganzoo.utils.image_grid import as_image, grid
 from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.ranges import Checked, GridSize, NonNegativeInt, PositiveInt, Seed
@@ -149,7 +158,7 @@ class SampleGrid(Checked, L.Callback):
             return
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # which Lightning sets behind the checker's back
             return
-        with own_noise(self.seed, module.device), looking_at(module), torch.no_grad():
+        with isolated_rng(self.seed, module.device), eval_mode(module), torch.no_grad():
             pictures = self._pictures(module)
         if not pictures:
             return

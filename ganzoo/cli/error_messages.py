@@ -157,7 +157,7 @@ def refused_trainer(message: str) -> str:
 def _parameters(class_path: str) -> list[str]:
     from jsonargparse import ArgumentParser
 
-    from ganzoo.parts import find_class
+    from ganzoo.training.recipes import find_class
 
     added = ArgumentParser(exit_on_error=False).add_class_arguments(find_class(class_path, object), fail_untyped=False)
     return list(added)

@@ -34,7 +34,6 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import Checkpoints, Compile, PredictionWriter, Progress
 from ganzoo.callbacks.stopping import StopOnSignal
 from ganzoo.callbacks.summary import Summary
-from ganzoo.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ganzoo.cli.error_messages import built, refused_argument, refused_trainer
 from ganzoo.cli.error_messages import one_line as explained
 from ganzoo.cli.lightning_log import filter_log
@@ -55,8 +54,9 @@ from ganzoo.cli.runs import (
 )
 from ganzoo.cli.trainer_options import OFF_IN_BAREBONES, check_trainer
 from ganzoo.errors import InputError, one_line
-from ganzoo.parts import find_class
-from ganzoo.strategies import refuse_strategy
+from ganzoo.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ganzoo.training.recipes import find_class
+from ganzoo.training.strategies import refuse_strategy
 from ganzoo.utils.files import atomic_write, remove_stale
 from ganzoo.utils.log import log_info
 from ganzoo.utils.processes import end_launched, together

@@ -10,10 +10,10 @@ import lightning.pytorch as L
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
-from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.errors import InputError
-from ganzoo.hyperparameters import PlainHyperparameters, check_class
-from ganzoo.parts import find_class
+from ganzoo.training.checkpoint_io import read_checkpoint
+from ganzoo.training.hyperparameters import PlainHyperparameters, check_class
+from ganzoo.training.recipes import find_class
 from ganzoo.utils.log import log_info
 from ganzoo.utils.trust import is_trusted
 
@@ -185,7 +185,7 @@ def start_from(model: L.LightningModule, path: str, weights_only: bool) -> None:
         raise InputError(f"--init_from {path}: there is no such file")
     found = read_checkpoint(path, weights_only)["state_dict"]
     there, here = (
-        {k: v for k, v in weights.items() if not k.endswith("_extra_state") and not k.startswith("averaged.")}
+        {k: v for k, v in weights.items() if not k.endswith("_extra_state") and not k.startswith("ema.")}
         for weights in (found, model.state_dict())
     )
     wrong = []
@@ -211,7 +211,7 @@ def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) 
         {
             name: tuple(t.shape)
             for name, t in weights.items()
-            if not name.endswith("_extra_state") and not name.startswith("averaged.")
+            if not name.endswith("_extra_state") and not name.startswith("ema.")
         }
         for weights in (checkpoint["state_dict"], model.state_dict())
     )

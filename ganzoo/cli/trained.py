@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 
-from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.cli.options import section
 from ganzoo.errors import InputError, did_you_mean, one_line
-from ganzoo.generative import Sampler
-from ganzoo.parts import find_class
+from ganzoo.interfaces import Sampler
+from ganzoo.training.checkpoint_io import read_checkpoint
+from ganzoo.training.recipes import find_class
 from ganzoo.utils.trust import check_trusted, class_paths
 
 LONGEST = 160  # letters of another library's reason
@@ -91,13 +91,13 @@ def load(
         raise
     except (RuntimeError, TypeError, ValueError, argparse.ArgumentError) as error:
         raise InputError(f"{path} does not fit the class {name}: {one_line(error)[:LONGEST]}") from error
-    averaged: Any = getattr(module, "averaged", None)
+    averaged: Any = getattr(module, "ema", None)
     swapped = "current_model_state" in checkpoint  # Lightning's own average stands in the weights' place
     if raw and swapped:
-        raise InputError(f"--raw: {path} was averaged by Lightning's callback; --raw is for model.average")
+        raise InputError(f"--raw: {path} was averaged by Lightning's callback; --raw is for model.ema_half_life")
     if raw and averaged is not None:
         averaged = None
-        module.averaged = None  # type: ignore[assignment]  # of an AdversarialModule
+        module.ema = None  # type: ignore[assignment]  # of an AdversarialModule
     recorded = checkpoint.get("ganzoo", {})
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,8 +15,8 @@ from ganzoo.data.batches import LabelledImages, as_float
 from ganzoo.data.predicting import FromFiles, InputImage, Numbered, collate
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
 from ganzoo.errors import InputError, printable
-from ganzoo.generative import Translator
-from ganzoo.resume import DAMAGED, beginning, check_changes, within_epoch
+from ganzoo.interfaces import Translator
+from ganzoo.training.resume import DAMAGED, report_changes, resume_position, within_epoch
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, Seed, Workers
 
@@ -138,7 +138,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         if self.trainer is not None:
             ranks, rank = self.trainer.world_size, self.trainer.global_rank
             # Lightning starts the workers of a resumed run before it calls set_epoch
-            epoch, done = beginning(self.trainer)
+            epoch, done = resume_position(self.trainer)
         sampler = EpochSampler(len(dataset), self.seed, ranks, rank)
         sampler.begin_at(epoch, done * self.batch_size)
         if len(sampler) < self.batch_size:
@@ -205,7 +205,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         if self.trainer is not None and self.trainer.state.fn == "fit":
             if not {"pictures", "batch_size", "seed"} <= set(state):
                 raise InputError(f"{DAMAGED}: {type(self).__qualname__} has no pictures, batch_size or seed")
-            check_changes("data", state, self._order(), state.get("within_epoch", False))
+            report_changes("data", state, self._order(), state.get("within_epoch", False))
 
     def _order(self) -> dict[str, Any]:
         arguments = {name: getattr(self, name, None) for name in inspect.signature(type(self).__init__).parameters}

@@ -33,7 +33,7 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.looking import Folder, Judged, Remembering
 from ganzoo.evaluation.protocol import FIELDS, Result, commit, versions
 from ganzoo.evaluation.whole import OF_PICTURES, SPLITS, Known, Need, as_data, needed
-from ganzoo.generative import Sampler
+from ganzoo.interfaces import Sampler
 from ganzoo.judging import (
     BATCH_SIZE,
     Share,

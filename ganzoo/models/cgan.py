@@ -13,14 +13,14 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.ema import served
-from ganzoo.generative import Generated, Sampler, expect_labels, expect_shape, noise_of
+from ganzoo.interfaces import Generated, Sampler, expect_labels, expect_shape, seeded_from
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
 from ganzoo.noises import Noise, Uniform
-from ganzoo.parts import build
 from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
+from ganzoo.training.ema import with_ema
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 
 
@@ -38,7 +38,7 @@ class CGAN(AdversarialModule, Sampler):
         momentum: of both players at the start; it rises to 0.7.
         dropout: share of hidden units dropped in both networks while training, and in G when sampling too: it is noise.
         noise: what z is drawn from; ``Uniform(0, 1)``, the unit hypercube of section 4.1.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``ema_half_life`` of ``AdversarialModule``.
     """
 
     classes: int
@@ -59,8 +59,8 @@ class CGAN(AdversarialModule, Sampler):
         self.save_hyperparameters()
         self.shape, self.classes, self.latent, self.dropout = shape, classes, latent, dropout
         self.lr, self.momentum = lr, momentum
-        self.noise = build(noise or Uniform(0, 1), Noise)  # type: ignore[type-abstract]
-        self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.noise = instantiate(noise or Uniform(0, 1), Noise)  # type: ignore[type-abstract]
+        self.loss = instantiate(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
@@ -105,12 +105,12 @@ class CGAN(AdversarialModule, Sampler):
         """int64 classes [N] -> one-hot floats [N, classes]."""
         return one_hot(y, self.classes).to(next(self.parameters()))
 
-    @served
+    @with_ema
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         device = next(self.parameters()).device
         y = torch.arange(n, device=device) % self.classes if y is None else y.to(device)
-        with noise_of(generator, device):  # of the dropout
+        with seeded_from(generator, device):  # of the dropout
             return self(self.z(n, generator), y).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Generated:

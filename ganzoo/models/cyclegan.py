@@ -14,16 +14,16 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Cycled, CycleTranslator, as_input, expect_shape
+from ganzoo.interfaces import Cycled, CycleTranslator, as_input, expect_shape
 from ganzoo.losses import AdversarialLoss, WholeSquares, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
-from ganzoo.parts import build
+from ganzoo.ops.image_pool import ImagePool
 from ganzoo.prediction import Directed, as_inputs, each
-from ganzoo.replay import History
 from ganzoo.schedules import LinearDecay
+from ganzoo.training.ema import with_ema
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import (
     Depth,
     HalfOpenUnitInterval,
@@ -58,10 +58,10 @@ class CycleGAN(Directed, AdversarialModule, CycleTranslator):
         beta1: Adam's first beta.
         constant: epochs at the full learning rate.
         decay: epochs over which it then falls to zero.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``ema_half_life`` of ``AdversarialModule``.
     """
 
-    averages = ("G", "F")
+    ema_networks = ("G", "F")
     size_multiple, least_size = 4, 8
     schedule_arguments = ("constant", "decay")
 
@@ -94,9 +94,9 @@ class CycleGAN(Directed, AdversarialModule, CycleTranslator):
         self.patch, self.instance = patch, instance
         self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity
         self.lr, self.beta1, self.constant, self.decay = lr, beta1, constant, decay
-        self.loss = build(loss or WholeSquares(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.loss = instantiate(loss or WholeSquares(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.F, self.D_X, self.D_Y = self.networks()
-        self.past_x, self.past_y = History(pool), History(pool)
+        self.past_x, self.past_y = ImagePool(pool), ImagePool(pool)
 
     @classmethod
     def arguments_for(cls, data: Any) -> dict[str, Any]:
@@ -165,12 +165,12 @@ class CycleGAN(Directed, AdversarialModule, CycleTranslator):
             for domain, of_real, of_fake in zip("xy", real, fake, strict=True)
         }
 
-    @served
+    @with_ema
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
         return self.G(as_input(x, self.dtype)).float()
 
-    @served
+    @with_ema
     @torch.no_grad()
     def translate_back(self, y: Tensor) -> Tensor:
         return self.F(as_input(y, self.dtype)).float()

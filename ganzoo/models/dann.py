@@ -15,15 +15,15 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted, Classifier, as_input, expect_labels, expect_shape
+from ganzoo.interfaces import Adapted, Classifier, as_input, expect_labels, expect_shape
 from ganzoo.networks.dann import DomainNetworks, MNISTFamily
 from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
-from ganzoo.parts import build
+from ganzoo.ops.gradient_reversal import lambda_p, reverse
 from ganzoo.prediction import as_inputs, expect_inputs
-from ganzoo.reversal import lambda_p, reverse
 from ganzoo.schedules import ProgressDecay
+from ganzoo.training.ema import with_ema
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeFloat, Shape, Size
 
 
@@ -47,10 +47,10 @@ class DANN(AdversarialModule, Classifier):
         momentum: of SGD.
         alpha: of the learning rate's decay.
         beta: of the learning rate's decay; 0 keeps the rate, as the paper does from MNIST to SVHN.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``ema_half_life`` of ``AdversarialModule``.
     """
 
-    averages = ("G_f", "G_y")
+    ema_networks = ("G_f", "G_y")
     schedule_arguments = ("alpha", "beta")
 
     classes: int
@@ -76,7 +76,7 @@ class DANN(AdversarialModule, Classifier):
             raise InputError(f"telling classes apart needs at least 2 of them, not {classes}")
         self.shape, self.classes, self.lambda_max, self.gamma = shape, classes, lambda_max, gamma
         self.lr, self.momentum, self.alpha, self.beta = lr, momentum, alpha, beta
-        self.family = build(family or MNISTFamily(), DomainNetworks)  # type: ignore[type-abstract]
+        self.family = instantiate(family or MNISTFamily(), DomainNetworks)  # type: ignore[type-abstract]
         G_f, self.G_y, G_d = self.networks()
         self.G_f, self.G_d = per_domain(G_f), per_domain(G_d)
         self.begun = False  # with what the family begins with, or from a checkpoint
@@ -157,7 +157,7 @@ class DANN(AdversarialModule, Classifier):
         # both domains, each by its own mean; at full strength, because lambda acts behind the reversal only
         return {"domain_source": softplus(source.float()).mean(), "domain_target": softplus(-target.float()).mean()}
 
-    @served
+    @with_ema
     @torch.no_grad()
     def classify(self, x: Tensor, domain: int = TARGET) -> Tensor:
         return self(as_input(x, self.dtype), domain).float().softmax(1)
@@ -168,7 +168,7 @@ class DANN(AdversarialModule, Classifier):
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Adapted:
         return self.examined(batch, "test", dataloader_idx)
 
-    @served
+    @with_ema
     def examined(self, batch: Any, stage: str, domain: int) -> Adapted:
         """Logs how well labels and domains are told on a batch of a domain."""
         x, y = self.field(batch, "x"), self.field(batch, "y")

@@ -13,15 +13,15 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler, expect_shape
+from ganzoo.interfaces import Generated, Sampler, expect_shape
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
 from ganzoo.noises import Noise, Normal, Uniform
-from ganzoo.parts import build
 from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
+from ganzoo.training.ema import with_ema
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
 
 
@@ -40,7 +40,7 @@ class GAN(AdversarialModule, Sampler):
         momentum: of both players at the start; it rises to 0.7 in epoch 250.
         noise: what z is drawn from; ``Uniform()``, from -sqrt(3) to sqrt(3), as in the released ``mnist.yaml`` (the paper
             does not say).
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``ema_half_life`` of ``AdversarialModule``.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class GAN(AdversarialModule, Sampler):
         self.shape: tuple[int, ...] = shape
         self.latent, self.hidden = latent, hidden
         self.k, self.lr, self.momentum = k, lr, momentum
-        self.noise = build(noise or Uniform(), Noise)  # type: ignore[type-abstract]
-        self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.noise = instantiate(noise or Uniform(), Noise)  # type: ignore[type-abstract]
+        self.loss = instantiate(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
@@ -101,7 +101,7 @@ class GAN(AdversarialModule, Sampler):
         """Noise [n, latent]."""
         return self.noise.sample((n, self.latent), next(self.parameters()), generator)
 
-    @served
+    @with_ema
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         return self.G(self.z(n, generator)).float()

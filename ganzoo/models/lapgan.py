@@ -18,22 +18,22 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.ema import in_place, served
 from ganzoo.errors import InputError
-from ganzoo.generative import CascadeSampler, Generated, expect_labels, expect_shape
+from ganzoo.interfaces import CascadeSampler, Generated, expect_labels, expect_shape
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
 from ganzoo.noises import Noise, Uniform
-from ganzoo.parts import build
+from ganzoo.ops.laplacian_pyramid import Operators, Resize, gaussian
 from ganzoo.prediction import as_inputs, each_sample, expect_inputs
-from ganzoo.pyramid import Operators, Resize, gaussian
 from ganzoo.schedules import ExponentialDecay, MomentumClimb
+from ganzoo.training.ema import swap_weights, with_ema
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeInt, Shape, Size
 
 ROLES = "discriminator", "generator"  # in the order of their turns
 OF_TRAINING = (
     *("only", "loss", "lr", "momentum", "optimizers", "schedules", "rates"),
-    *("clip_norm", "accumulate", "average", "average_ramp"),
+    *("clip_norm", "accumulate", "ema_half_life", "ema_ramp"),
 )
 
 
@@ -58,7 +58,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         optimizers: replaces a player's optimizer, as in ``AdversarialModule``; the players are ``discriminator_0``,
             ``generator_0``, ``discriminator_1`` ... and what is said of a level that is not trained is passed over.
         noise: what every z is drawn from; ``Uniform(-1, 1)``, as in the released code.
-        play: ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
+        play: ``schedules``, ``clip_norm``, ``accumulate``, ``ema_half_life`` of ``AdversarialModule``.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         self.width, self.hidden_G, self.hidden_D, self.only = width, hidden_G, hidden_D, only
         self.lr, self.momentum = lr, momentum
         self.levels = range(len(sizes)) if only is None else range(only, only + 1)  # those that are trained
-        self.operators = build(operators or Resize(), Operators)  # type: ignore[type-abstract]
-        self.noise = build(noise or Uniform(-1, 1), Noise)  # type: ignore[type-abstract]
-        self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.operators = instantiate(operators or Resize(), Operators)  # type: ignore[type-abstract]
+        self.noise = instantiate(noise or Uniform(-1, 1), Noise)  # type: ignore[type-abstract]
+        self.loss = instantiate(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         G, D = self.networks()
         self.G, self.D = nn.ModuleList(G), nn.ModuleList(D)
         for k in set(range(len(sizes))) - set(self.levels):
@@ -186,7 +186,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
         y = torch.arange(n, device=like.device) % self.classes if y is None else y.to(like.device)
         return one_hot(y, self.classes).to(like)
 
-    @served
+    @with_ema
     @torch.no_grad()
     def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
         nothing = next(self.parameters()).new_zeros(n, self.shape[0], self.sizes[0], self.sizes[0])
@@ -195,7 +195,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         return self.cascade(n, y, generator)[-1]
 
-    @served
+    @with_ema
     @torch.no_grad()
     def look(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Generated:
         """Real and generated pictures; of a level that is trained alone, from the low-pass of the real ones."""
@@ -250,6 +250,6 @@ class LAPGAN(AdversarialModule, CascadeSampler):
             )
         whole = type(parts[0])(**kinds[0])
         for k, part in zip(found, parts, strict=True):
-            with in_place(part, part.averaged):
+            with swap_weights(part, part.ema):
                 whole.G[k], whole.D[k] = part.G[k].requires_grad_(), part.D[k]
         return whole

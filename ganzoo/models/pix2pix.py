@@ -13,13 +13,13 @@ from torch.nn.functional import l1_loss
 from torch.optim import Adam, Optimizer
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.ema import served
 from ganzoo.errors import InputError
-from ganzoo.generative import Translated, Translator, as_input, expect_shape, own_noise
+from ganzoo.interfaces import Translated, Translator, as_input, expect_shape, isolated_rng
 from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
-from ganzoo.parts import build
 from ganzoo.prediction import Directed, as_inputs, each
+from ganzoo.training.ema import with_ema
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
@@ -39,7 +39,7 @@ class Pix2Pix(Directed, AdversarialModule, Translator):
         loss: the adversarial term; the paper's is ``NonSaturating``.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``average`` of ``AdversarialModule``.
+        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``ema_half_life`` of ``AdversarialModule``.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Pix2Pix(Directed, AdversarialModule, Translator):
         self.patch, self.skips = patch, skips
         self.lambda_L1, self.lr, self.beta1 = lambda_L1, lr, beta1
         self.size_multiple = 2**depth
-        self.loss = build(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
+        self.loss = instantiate(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
     @classmethod
@@ -116,21 +116,21 @@ class Pix2Pix(Directed, AdversarialModule, Translator):
         # eq. 3 writes a norm; the released code, to which lambda = 100 belongs, takes the mean over pixels and channels
         return {"gan": self.loss.generator(fake_patches), "l1": self.lambda_L1 * l1_loss(fake.float(), y)}
 
-    @served
+    @with_ema
     @torch.no_grad()
     def translate(self, x: Tensor) -> Tensor:
         return self.G(as_input(x, self.dtype)).float()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Translated:
         x, y = self.field(batch, "x"), self.field(batch, "y")
-        with own_noise(batch_idx, x.device):
+        with isolated_rng(batch_idx, x.device):
             output = self.translate(x)
         self.log("val/l1", l1_loss(output.float(), y), prog_bar=True, batch_size=len(output), sync_dist=True)
         return Translated(x, output, y)
 
     def test_step(self, batch: Any, batch_idx: int) -> Translated:
         x, y = self.field(batch, "x"), self.field(batch, "y")
-        with own_noise(batch_idx, x.device):
+        with isolated_rng(batch_idx, x.device):
             output = self.translate(x)
         self.log("test/l1", l1_loss(output.float(), y), batch_size=len(output), sync_dist=True)
         return Translated(x, output, y)

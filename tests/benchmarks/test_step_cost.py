@@ -25,8 +25,8 @@ from torch.optim import SGD, Adam
 from ganzoo.models import DANN, DCGAN, GAN, LAPGAN, CycleGAN, Pix2Pix
 from ganzoo.networks.dann import NormedFamily
 from ganzoo.networks.norms import SOURCE, TARGET, of_domain
-from ganzoo.replay import History
-from ganzoo.reversal import reverse
+from ganzoo.ops.gradient_reversal import reverse
+from ganzoo.ops.image_pool import ImagePool
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 Loop = Callable[[int], float]
@@ -195,7 +195,7 @@ def cyclegan_by_hand(m: CycleGAN, batch: Pair) -> Loop:
     (G, F, D_X, D_Y), (x, y) = (m.G, m.F, m.D_X, m.D_Y), batch
     g_optimizer = Adam([*G.parameters(), *F.parameters()], lr=2e-4, betas=(0.5, 0.999))
     d_optimizer = Adam([*D_X.parameters(), *D_Y.parameters()], lr=2e-4, betas=(0.5, 0.999))
-    past_x, past_y = History(50), History(50)
+    past_x, past_y = ImagePool(50), ImagePool(50)
 
     def step() -> None:
         for D in (D_X, D_Y):

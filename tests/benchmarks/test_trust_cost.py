@@ -17,8 +17,8 @@ from support.step_cost import Pair, Same, seconds_a_step
 from torch.utils.data import DataLoader
 
 from ganzoo.callbacks import Health
-from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.models import DCGAN, GAN, CycleGAN, Pix2Pix
+from ganzoo.training.checkpoint_io import AtomicCheckpointIO
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
@@ -34,8 +34,8 @@ def test_averages_and_health(name, build, shape, n, rounds, tmp_path):
     batch = Pair(torch.rand(*shape) * 2 - 1, torch.zeros(shape[0], dtype=torch.long))
     kinds = {
         "bare": lambda: (build(), []),
-        "average": lambda: (build(average=10_000.0), []),
-        "average + Health": lambda: (build(average=10_000.0), [Health()]),
+        "ema_half_life": lambda: (build(ema_half_life=10_000.0), []),
+        "average + Health": lambda: (build(ema_half_life=10_000.0), [Health()]),
     }
     took = {kind: [] for kind in kinds}
     for i in range(rounds):

@@ -13,8 +13,8 @@ from support.games import Tug
 from support.training import fit, loader
 
 from ganzoo.callbacks import Checkpoints
-from ganzoo.checkpoint_io import AtomicCheckpointIO
 from ganzoo.errors import InputError
+from ganzoo.training.checkpoint_io import AtomicCheckpointIO
 
 BATCHES = 4  # in an epoch
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks.domains import COLOURS, PANEL, DomainAdaptation, projected, side_by_side
 from ganzoo.errors import InputError
-from ganzoo.generative import Adapted
+from ganzoo.interfaces import Adapted
 from ganzoo.metrics.domains import information_maximisation, mean_entropy, proxy_a_distance
 
 K = 3

@@ -16,7 +16,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks.neighbours import NearestNeighbours
 from ganzoo.data import Digits
 from ganzoo.errors import InputError
-from ganzoo.generative import Sampler
+from ganzoo.interfaces import Sampler
 from ganzoo.metrics.extractors.base import Extractor, Features
 from ganzoo.utils.image_grid import GAP
 

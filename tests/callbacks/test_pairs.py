@@ -16,7 +16,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import pairs
 from ganzoo.callbacks.pairs import PairedQuality, shown_once
 from ganzoo.errors import InputError
-from ganzoo.generative import Cycled, Translated
+from ganzoo.interfaces import Cycled, Translated
 from ganzoo.metrics.paired import MEASURES, Paired
 from ganzoo.utils.images import to_uint8
 

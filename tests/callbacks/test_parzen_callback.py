@@ -52,12 +52,12 @@ def test_the_figure_is_the_log_likelihood_of_the_first_validation_images(tmp_pat
 
 def test_the_averaged_networks_are_measured(tmp_path):
     adam = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.05}}
-    module = GAN((1, 4, 4), latent=3, hidden=8, average=50.0, optimizers={"discriminator": adam, "generator": adam})
+    module = GAN((1, 4, 4), latent=3, hidden=8, ema_half_life=50.0, optimizers={"discriminator": adam, "generator": adam})
     callback = ParzenLikelihood(n=40, points=20)
     run(module, data(), tmp_path, callback, max_epochs=3)
     figures = {}
-    for name, average in (("averaged", module.averaged), ("last", None)):
-        module.averaged = average
+    for name, average in (("averaged", module.ema), ("last", None)):
+        module.ema = average
         figures[name] = by_hand(torch.cat([part.images for part in fakes(module, None, 40, 500)]), noise(30, 0)[:20])
     assert callback.figure == pytest.approx(figures["averaged"], rel=1e-6)
     assert figures["averaged"] != pytest.approx(figures["last"], rel=1e-6)
@@ -88,7 +88,7 @@ def test_without_validations_it_is_measured_at_the_ends_of_epochs(tmp_path):
 
 
 def test_measuring_changes_nothing(tmp_path):
-    with_it, without = Samples(average=20.0), Samples(average=20.0)
+    with_it, without = Samples(ema_half_life=20.0), Samples(ema_half_life=20.0)
     without.load_state_dict(with_it.state_dict())
     run(with_it, data(), tmp_path, ParzenLikelihood(n=40, points=20), max_epochs=3)
     run(without, data(), tmp_path, max_epochs=3)

@@ -420,7 +420,7 @@ def test_looking_does_not_change_the_zoos_models(tmp_path, name):
     runs = []
     for callbacks in [[], [quality(every_n_steps=2, n=8, batch_size=3)]]:
         torch.manual_seed(0)
-        model = getattr(zoo, name)(**SMALL[name], average=8.0)
+        model = getattr(zoo, name)(**SMALL[name], ema_half_life=8.0)
         held = Few(model, n=7, held_out=True)
         played = run(model, held, tmp_path, *callbacks)
         runs.append(state(model, played))
@@ -447,7 +447,7 @@ def test_in_evaluation_mode_and_back(tmp_path):
 
 def test_the_averaged_networks_are_measured(tmp_path):
     torch.manual_seed(0)
-    model = zoo.GAN(**SMALL["GAN"], average=50.0, average_ramp=0)
+    model = zoo.GAN(**SMALL["GAN"], ema_half_life=50.0, ema_ramp=0)
     held = Few(model, held_out=True)
     callback = quality(batch_size=N)
     run(model, held, tmp_path, callback)
@@ -459,7 +459,7 @@ def test_the_averaged_networks_are_measured(tmp_path):
         plain.G.load_state_dict(weights.state_dict())
         return frechet_distance(real, tiny(next(iter(fakes(plain, None, N, N))).images).pool)
 
-    assert callback.figures["val/fd_tiny"] == pytest.approx(distance(model.averaged["G"]), rel=1e-9)
+    assert callback.figures["val/fd_tiny"] == pytest.approx(distance(model.ema["G"]), rel=1e-9)
     assert callback.figures["val/fd_tiny"] != pytest.approx(distance(model.G), rel=1e-6)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import SampleGrid
 from ganzoo.errors import InputError
-from ganzoo.generative import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator
+from ganzoo.interfaces import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator
 from ganzoo.utils.image_grid import GAP, grid
 
 BATCHES = 4  # in an epoch

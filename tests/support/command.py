@@ -20,7 +20,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.cli import configs as config_files
 from ganzoo.cli import main
 from ganzoo.errors import InputError
-from ganzoo.generative import Generated, Sampler
+from ganzoo.interfaces import Generated, Sampler
 from support.training import LIMIT, loader
 
 PACKAGE_PARENT = str(Path(ganzoo.__file__).parent.parent)
@@ -30,8 +30,8 @@ PLAY = {
     "schedules": None,
     "clip_norm": None,
     "accumulate": 1,
-    "average": None,
-    "average_ramp": 0.05,
+    "ema_half_life": None,
+    "ema_ramp": 0.05,
 }
 BATCHES = 3  # in an epoch of ToyData
 

@@ -20,7 +20,7 @@ from ganzoo.cli import main
 from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs
 from ganzoo.evaluation.protocol import Result
-from ganzoo.generative import Sampler, Translator
+from ganzoo.interfaces import Sampler, Translator
 from ganzoo.metrics.extractors.base import Extractor, Features
 
 SMALL = ["--subset_size", "50", "--subsets", "5"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.generative import Cycled, CycleTranslator, Generated, Sampler, Translated, Translator
+from ganzoo.interfaces import Cycled, CycleTranslator, Generated, Sampler, Translated, Translator
 from ganzoo.metrics.extractors.base import Extractor, Features
 from support.training import trainer
 

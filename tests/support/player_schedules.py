@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganzoo.parts import build
+from ganzoo.training.recipes import instantiate
 from support.games import Tug
 from support.training import loader, trainer
 
@@ -47,7 +47,7 @@ def in_force(optimizer: Optimizer) -> tuple[float, ...]:
 def by_hand(schedule: dict[str, Any], interval: str, k: int = 1) -> list[tuple[float, ...]]:
     """The same in a loop of its own, without the grammar."""
     optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.5)
-    stepped: Any = build(schedule, LRScheduler, optimizer)  # type: ignore[type-abstract]
+    stepped: Any = instantiate(schedule, LRScheduler, optimizer)  # type: ignore[type-abstract]
     seen = []
     for batch in range(EPOCHS * BATCHES):
         if (batch + 1) % k == 0:

@@ -14,7 +14,7 @@ from ganzoo.callbacks import Checkpoints
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import LabelledImages, TwoDomains, Unpaired
 from ganzoo.data.sampling import Augmented
-from ganzoo.generative import Classifier, CycleTranslator, Translator
+from ganzoo.interfaces import Classifier, CycleTranslator, Translator
 from support.training import Rows, trainer
 from support.zoo import MODELS, SMALL
 
@@ -77,7 +77,7 @@ def run(model: Any, data: Few, folder: Path, ckpt: Path | None = None, callbacks
 
 
 def everything(played: L.Trainer) -> dict[str, Any]:
-    """All that a training has: weights, optimizers, schedules, averages, histories, counts."""
+    """All that a training has: weights, optimizers, schedules, ema_networks, histories, counts."""
     model = played.lightning_module
     state: dict[str, Any] = {"weights": copy.deepcopy(model.state_dict())}
     state["optimizers"] = [copy.deepcopy(optimizer.state_dict()) for optimizer in played.optimizers]

@@ -61,7 +61,7 @@ def exact(name: str) -> Any:
 
     torch.manual_seed(0)
     options = {**SMALL.get(name, {}), **EXACT[name]}
-    model = Exact(**options, optimizers={}, average=16.0)
+    model = Exact(**options, optimizers={}, ema_half_life=16.0)
     sgd = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}
     model._optimizer_recipes = dict.fromkeys(model.players(), sgd)
     for part in model.modules():
@@ -100,7 +100,7 @@ def work(rank: int, port: int, folder: str) -> None:
     for name in MODELS:
         if name == "ConvolutionalGAN":
             continue
-        options = {"average": 10.0, **({"accumulate": 2} if name == "Pix2Pix" else {})}
+        options = {"ema_half_life": 10.0, **({"accumulate": 2} if name == "Pix2Pix" else {})}
         moments = EveryMoment(root / f"kept_{name}")
         played, seen = fitted(build(name, **options), root, 2, callbacks=[moments], **two)
         played.strategy.barrier()

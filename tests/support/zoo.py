@@ -8,7 +8,7 @@ from torch import Tensor
 
 import ganzoo.models as zoo
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.generative import (
+from ganzoo.interfaces import (
     Classifier,
     CycleTranslator,
     Translator,

@@ -77,7 +77,7 @@ def read_checkpoint(path: str | Path, weights_only: bool = True) -> dict[str, An
 def _wrong_inside(checkpoint: dict[str, Any]) -> str | None:
     """What in a checkpoint is not of the kind that it must be; None where all is well.
 
-    What only resuming needs is compared with the run that resumes (``ganzoo.resume.check_inside``).
+    What only resuming needs is compared with the run that resumes (``ganzoo.training.resume.check_inside``).
     """
     try:
         Version(checkpoint[VERSION])

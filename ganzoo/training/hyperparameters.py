@@ -14,9 +14,9 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 
-from ganzoo.checkpoint_io import read_checkpoint
 from ganzoo.errors import InputError, one_line
-from ganzoo.parts import find_class, plain
+from ganzoo.training.checkpoint_io import read_checkpoint
+from ganzoo.training.recipes import find_class, to_plain
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked
 from ganzoo.utils.trust import check_trusted
@@ -83,7 +83,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
             left_out = {ignore} if isinstance(ignore, str) else set(ignore or ())
             kept = {k: v for k, v in self._arguments.items() if k not in left_out and (k in args or not args)}
             kept |= _said_by_the_command(type(self))
-        plain_ones = {name: plain(value) for name, value in kept.items()}
+        plain_ones = {name: to_plain(value) for name, value in kept.items()}
         self.hparams.clear()
         super().save_hyperparameters(plain_ones, logger=logger)
 

@@ -15,7 +15,7 @@ def step_seed(seed: int, process: int, batch: int) -> int:
     return int(np.random.SeedSequence((seed, process, batch)).generate_state(1, np.uint64)[0])
 
 
-def begin_step(seed: int, process: int, batch: int, device: torch.device) -> None:
+def seed_step(seed: int, process: int, batch: int, device: torch.device) -> None:
     """Starts torch's (on the CPU and on ``device``), numpy's and Python's random numbers anew for this batch."""
     number = step_seed(seed, process, batch)
     # torch.manual_seed does the same, asking every kind of device that there could be: 200 times as long

@@ -17,8 +17,8 @@ from torch.optim import LBFGS, SGD, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 
 from ganzoo.errors import InputError
-from ganzoo.parts import build
 from ganzoo.schedules import Schedule
+from ganzoo.training.recipes import instantiate
 
 Settings = dict[str, Any]
 # what a parameter group may hold: the greatest value, and whether it is taken too. The least is 0
@@ -87,7 +87,7 @@ def check_scheduler(where: str, part: Mapping[str, Any], optimizer: Optimizer) -
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            scheduler = build(part, LRScheduler, trial)
+            scheduler = instantiate(part, LRScheduler, trial)
             for n in range(_TRIED):
                 check_optimizer(f"{where}: {name} after {n} steps", trial)
                 try:

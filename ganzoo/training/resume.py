@@ -42,7 +42,7 @@ ELEMENTWISE = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax
 """Optimizers whose state of a weight has the weight's shape."""
 
 
-def place(trainer: L.Trainer) -> tuple[int, int]:
+def position(trainer: L.Trainer) -> tuple[int, int]:
     """The epoch in hand and how many of its batches are done, both from 0, of a running or a resumed training.
 
     A place between two epochs is the beginning of the next one.
@@ -61,20 +61,20 @@ def place(trainer: L.Trainer) -> tuple[int, int]:
 
 def within_epoch(trainer: L.Trainer) -> bool:
     """Whether batches of the epoch in hand are done and others are not."""
-    return place(trainer)[1] > 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+    return position(trainer)[1] > 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
-def written() -> dict[str, Any]:
+def format_metadata() -> dict[str, Any]:
     """Who wrote a checkpoint, and in which form."""
     return {"format": FORMAT, "version": __version__}
 
 
-def record(module: L.LightningModule, seed: int) -> dict[str, Any]:
+def run_metadata(module: L.LightningModule, seed: int) -> dict[str, Any]:
     """What a checkpoint remembers beside weights and progress: plain data."""
     trainer = module.trainer
     data = getattr(trainer, "datamodule", None)
     return {
-        **written(),
+        **format_metadata(),
         "seed": seed,
         "processes": trainer.world_size,
         "data": None if data is None else type(data).__qualname__,
@@ -122,7 +122,7 @@ def check_inside(checkpoint: Mapping[str, Any], trainer: L.Trainer | None) -> No
             RECORD if isinstance(remembered, Mapping) and "seed" in remembered else {"format": 1}, remembered, "ganzoo"
         )
     for n, own in enumerate(remembered["own"] if wrong is None and "seed" in remembered else []):
-        wrong = wrong or _unlike({"histories": {}, "gradients": {}}, own, f"ganzoo.own[{n}]")
+        wrong = wrong or _unlike({"image_pools": {}, "gradients": {}}, own, f"ganzoo.own[{n}]")
     if wrong is not None:
         raise InputError(f"{DAMAGED}: {wrong}")
 
@@ -226,7 +226,7 @@ def _unlike(usual: Any, found: Any, where: str) -> str | None:
     return None if isinstance(found, type(usual)) else f"{where} is of type {type(found).__name__}"
 
 
-def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], within: bool, order: bool = True) -> None:
+def report_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], within: bool, order: bool = True) -> None:
     """Says what is not as it was when the checkpoint was written.
 
     Args:
@@ -252,7 +252,7 @@ def check_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], 
     log_info(f"not as in the checkpoint: {', '.join(changed)}")
 
 
-def say_other_length(before: int | None, now: int) -> None:
+def report_length(before: int | None, now: int) -> None:
     """Says that the training ends at another step than was said when the checkpoint was written.
 
     Args:
@@ -266,7 +266,7 @@ def say_other_length(before: int | None, now: int) -> None:
         )
 
 
-def say_standing_still(rates: Mapping[str, Sequence[float]], epoch: int) -> bool:
+def report_zero_rates(rates: Mapping[str, Sequence[float]], epoch: int) -> bool:
     """Says which players' learning rates are 0; whether there are any.
 
     Args:
@@ -283,10 +283,10 @@ def say_standing_still(rates: Mapping[str, Sequence[float]], epoch: int) -> bool
     return bool(still)
 
 
-def beginning(trainer: L.Trainer) -> tuple[int, int]:
-    """Where a training loader that is made now begins: at :func:`place` where a run is taken up, else with the epoch."""
+def resume_position(trainer: L.Trainer) -> tuple[int, int]:
+    """Where a training loader that is made now begins: at :func:`position` where a run is taken up, else with the epoch."""
     if trainer.fit_loop.restarting:
-        return place(trainer)
+        return position(trainer)
     return trainer.fit_loop.epoch_progress.current.processed, 0  # type: ignore[attr-defined]
 
 
@@ -306,7 +306,7 @@ def validation_done(trainer: L.Trainer) -> bool:
     return bool(counted and fetcher is not None and loop._should_check_val_fx(fetcher))
 
 
-def mend(loops: dict[str, Any], trainer: L.Trainer, due: bool, done: bool = False) -> None:
+def fix_loop_state(loops: dict[str, Any], trainer: L.Trainer, due: bool, done: bool = False) -> None:
     """Tells Lightning 2.6 of some moments as of others, from which it goes on exactly.
 
     - An epoch that had been announced and not begun is announced again.

@@ -271,7 +271,7 @@ def expect_labels(labels: Any, classes: int, declared: int | None = None) -> Non
 
 
 @contextmanager
-def own_noise(seed: int, device: torch.device) -> Iterator[None]:
+def isolated_rng(seed: int, device: torch.device) -> Iterator[None]:
     """Inside the block torch draws from a stream of its own, so that looking at a model does not change its training."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
@@ -285,18 +285,18 @@ def own_noise(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def noise_of(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
+def seeded_from(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
     """Inside the block what a network draws by itself (dropout) comes from the generator too; from torch's own if None."""
     if generator is None:
         yield
         return
     seed = int(torch.randint(2**63 - 1, (), generator=generator, device=generator.device))
-    with own_noise(seed, device):
+    with isolated_rng(seed, device):
         yield
 
 
 @contextmanager
-def looking_at(module: nn.Module) -> Iterator[None]:
+def eval_mode(module: nn.Module) -> Iterator[None]:
     """Inside the block the module is in evaluation mode; afterwards each part has its own mode back."""
     # each network's own mode: a frozen one may be in evaluation mode while the others train
     modes = [(part, part.training) for part in module.modules()]
@@ -308,7 +308,7 @@ def looking_at(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def noise(n: int, size: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def randn(n: int, size: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Standard normal noise [n, size], on the device and of the type of ``like``, drawn where the generator lives."""
     device = generator.device if generator is not None else like.device
     return torch.randn(n, size, generator=generator, device=device, dtype=torch.float32).to(like)

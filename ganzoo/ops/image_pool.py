@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ganzoo.errors import InputError
 
 
-class History(nn.Module):
+class ImagePool(nn.Module):
     """Swaps some of the pictures that pass through for older ones. [N, C, H, W] -> the same shape, without a graph.
 
     The first ``size`` pictures are kept and returned as they are. From then on each picture, with probability one half,

@@ -33,7 +33,7 @@ def decay(images: float, half_life: float, ramp: float, seen: float) -> float:
     return 0.5 ** (images / bound) if bound > 0 else 0.0
 
 
-class Average(nn.ModuleDict):
+class EMA(nn.ModuleDict):
     """Averaged copies of a module's networks by name; frozen, and in its checkpoint like any other network.
 
     Args:
@@ -47,7 +47,7 @@ class Average(nn.ModuleDict):
 
     def __init__(self, networks: Mapping[str, nn.Module], half_life: float, ramp: float) -> None:
         if half_life <= 0 or ramp < 0:
-            raise InputError(f"average is a half-life in pictures above 0, average_ramp at least 0, not {half_life}, {ramp}")
+            raise InputError(f"average is a half-life in pictures above 0, ema_ramp at least 0, not {half_life}, {ramp}")
         try:
             copies = {name: deepcopy(network).requires_grad_(False) for name, network in networks.items()}
         except RuntimeError as error:  # of weights that are computed from others by a hook
@@ -61,7 +61,7 @@ class Average(nn.ModuleDict):
         self.updated: dict[str, int] = {}  # how many were seen when this player was averaged last
 
     @torch.no_grad()
-    def begin(self, networks: Mapping[str, nn.Module]) -> None:
+    def initialize(self, networks: Mapping[str, nn.Module]) -> None:
         """Takes the networks as they are for the average, unless it has followed them already.
 
         Raises:
@@ -74,7 +74,7 @@ class Average(nn.ModuleDict):
                 self[name].load_state_dict(live.state_dict())
 
     @torch.no_grad()
-    def follow(self, player: str, networks: Mapping[str, nn.Module], moved: set[int]) -> None:
+    def update_parameters(self, player: str, networks: Mapping[str, nn.Module], moved: set[int]) -> None:
         """Moves the averages of the parameters that a player has moved, and copies the buffers beside them.
 
         Args:
@@ -107,7 +107,7 @@ class Average(nn.ModuleDict):
 
 
 @contextmanager
-def in_place(module: nn.Module, average: Average | None) -> Iterator[None]:
+def swap_weights(module: nn.Module, average: EMA | None) -> Iterator[None]:
     """Inside the block the module's attributes are the averaged networks, if there are any."""
     live = {} if average is None else {name: getattr(module, name) for name in average}
     for name in live:
@@ -119,13 +119,13 @@ def in_place(module: nn.Module, average: Average | None) -> Iterator[None]:
             setattr(module, name, network)
 
 
-def served(method: Callable[P, R]) -> Callable[P, R]:
+def with_ema(method: Callable[P, R]) -> Callable[P, R]:
     """For a method of an ``AdversarialModule`` that is for the user's eyes: it works with the averaged networks, if any."""
 
     @wraps(method)
-    def with_average(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         module: Any = args[0]
-        with in_place(module, module.averaged):
+        with swap_weights(module, module.ema):
             return method(*args, **kwargs)
 
-    return with_average
+    return wrapped

@@ -16,17 +16,17 @@ from ganzoo.errors import InputError
 T = TypeVar("T")
 
 
-def recipe(part: object) -> dict[str, Any]:
+def to_recipe(part: object) -> dict[str, Any]:
     """The class path and constructor arguments of an object, as plain data."""
     cls = type(part)
     names = [name for name in inspect.signature(cls).parameters if name not in ("args", "kwargs")]
     return {
         "class_path": f"{cls.__module__}.{cls.__qualname__}",
-        "init_args": {name: plain(getattr(part, name)) for name in names},
+        "init_args": {name: to_plain(getattr(part, name)) for name in names},
     }
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """A hyperparameter as numbers, strings, lists and dictionaries; an object becomes its recipe.
 
     Raises:
@@ -39,17 +39,17 @@ def plain(value: Any) -> Any:
             return kind(value)  # of a subclass too, which a checkpoint could not write down
     value = _mapping(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return tuple(plain(item) for item in value)
+        return tuple(to_plain(item) for item in value)
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [to_plain(item) for item in value]
     if type(value).__module__.startswith("torch") or callable(value):
         raise InputError(
             f"{type(value).__name__} cannot be a hyperparameter, because a checkpoint could not write it down: "
             "give plain values, or build it in a subclass (docs: Your own model)"
         )
-    return recipe(value)
+    return to_recipe(value)
 
 
 def find_class(path: str, kind: type[T]) -> type[T]:
@@ -68,14 +68,14 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     return found
 
 
-def only_keys(part: Mapping[str, Any], *known: str) -> None:
+def check_keys(part: Mapping[str, Any], *known: str) -> None:
     """Refuses a recipe with a key that would be passed over."""
     for key in part:
         if key not in known:
             raise InputError(f"a recipe has the keys {', '.join(known)}, and not '{key}': arguments go under init_args")
 
 
-def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
+def instantiate(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
     """An object from its recipe (or the object itself, if it is one already).
 
     Recipes of the same kind among the arguments, also in a list, are built first (the schedules of a ``SequentialLR``).
@@ -89,7 +89,7 @@ def build(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
         return part
     if not isinstance(part, Mapping) or "class_path" not in part:
         raise InputError(f"a {kind.__name__} is given as {{class_path: ..., init_args: {{...}}}}, not as {part!r}")
-    only_keys(part, "class_path", "init_args")
+    check_keys(part, "class_path", "init_args")
     given_arguments = _mapping(part.get("init_args") or {})
     if not isinstance(part["class_path"], str) or not isinstance(given_arguments, Mapping):
         raise InputError(f"a {kind.__name__}'s class_path is a name and its init_args a mapping, not {part!r}")
@@ -114,7 +114,7 @@ def _within(value: Any, kind: type[Any], *args: Any) -> Any:
         return [_within(item, kind, *args) for item in value]
     part = _mapping(value)
     if isinstance(part, Mapping) and "class_path" in part and issubclass(find_class(part["class_path"], object), kind):
-        return build(part, kind, *args)
+        return instantiate(part, kind, *args)
     return value
 
 

@@ -1,0 +1,1 @@
+"""Small functions and modules that several networks or models use; each file is one idea."""
