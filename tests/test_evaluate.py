@@ -29,6 +29,7 @@ from support.evaluate import (
     greys,
     saved,
 )
+from support.evaluate import evaluate_folder as evaluate_folder
 from support.training import LIMIT
 from torch import Tensor, nn
 
@@ -45,7 +46,8 @@ from ganzoo.interfaces import CycleTranslator, Generated
 from ganzoo.models import GAN, CycleGAN, Pix2Pix
 from ganzoo.utils.images import to_uint8
 from ganzoo.utils.rng import step_seed
-from ganzoo.utils.signals import Stopped, Stops
+
+pytestmark = pytest.mark.usefixtures("evaluate_folder")
 
 FIGURES = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
 
@@ -1006,22 +1008,6 @@ def test_a_killed_process_goes_on(last):
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert main(args) == 0
     assert Tiny.calls == 4
-
-
-def test_a_signal_waits_while_a_batch_is_counted():
-    seen = []
-
-    def work(stops: Stops) -> None:
-        with stops.held():
-            os.kill(os.getpid(), signal.SIGTERM)
-            seen.append("to the end")
-        seen.append("never")
-
-    with Stops() as stops, pytest.raises(Stopped) as stopped:
-        work(stops)
-    assert seen == ["to the end"]
-    assert stopped.value.signum == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_it_is_saved_now_and_then_and_not_all_the_time(last, monkeypatch):

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,26 +114,6 @@ def test_fifty_kills_leave_no_broken_checkpoint():
 def test_a_naive_writer_is_caught():
     with pytest.raises(Unreadable):
         kill_again_and_again(20, NaiveIO)
-
-
-def test_parts_of_the_dead_are_swept_and_those_of_the_living_stay(monkeypatch):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    monkeypatch.setattr(os, "getpid", lambda: dead.pid)
-    with suppress(ZeroDivisionError), atomic_write(Path("failed.ckpt")) as part:
-        part.touch()
-        raise ZeroDivisionError
-    assert not os.listdir()  # one that could not be written leaves nothing
-    mine = part.with_name(f".mine.ckpt.{part.name.removeprefix('.failed.ckpt.')}")
-    mine.touch()
-    monkeypatch.setattr(os, "getpid", lambda: 1)
-    alive = mine.with_name(mine.name.replace(str(dead.pid), str(os.getppid())))
-    alive.touch()
-    elsewhere = Path(f".mine.ckpt.another-host.{dead.pid}.part")
-    elsewhere.touch()
-    Path("last.ckpt").touch()
-    remove_stale([Path()])
-    assert set(os.listdir()) == {alive.name, elsewhere.name, "last.ckpt"}
 
 
 def test_the_next_run_sweeps_what_a_killed_one_left():

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 from scipy.special import logsumexp
-from support.evaluate import Brighter, Pairs, Rows, Seven, _home, digits, error, folder, greys, saved  # noqa: F401
+from support.evaluate import Brighter, Pairs, Rows, Seven, digits, error, folder, greys, saved
 from support.evaluate import evaluate as evaluate_alone
+from support.evaluate import evaluate_folder as evaluate_folder
 
 import ganzoo.evaluation.whole as whole
 from ganzoo.cli import main
@@ -23,6 +24,8 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.protocol import Result
 from ganzoo.utils.image_grid import GAP
 from ganzoo.utils.images import to_float
+
+pytestmark = pytest.mark.usefixtures("evaluate_folder")
 
 DATA = ["--data", "Digits"]
 

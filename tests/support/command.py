@@ -165,8 +165,8 @@ trainer: {max_epochs: 1, enable_model_summary: false, accelerator: cpu}
 """
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
+@pytest.fixture
+def toy_folder(tmp_path, monkeypatch):
     """A folder to stand in, with a folder of configs elsewhere."""
     (tmp_path / "packaged").mkdir()
     (tmp_path / "packaged" / "toy_noise.yaml").write_text(TOY)

@@ -123,8 +123,8 @@ class Pairs(ImageDataModule):
         return (Rows(ImagePairs, x, x + 26),) * 3
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
+@pytest.fixture
+def evaluate_folder(tmp_path, monkeypatch):
     """A folder to stand in, a cache of its own, and the tiny extractor by its name."""
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path / "home")

@@ -26,44 +26,15 @@ from support.command import (
     saved,
 )
 from support.training import LIMIT, wait_for
-from torch import nn
 
-import ganzoo
 from ganzoo.cli import main
-from ganzoo.cli.error_messages import one_line
 from ganzoo.cli.lightning import ZooCLI
-from ganzoo.cli.runs import check_fits
 from ganzoo.errors import InputError
 from ganzoo.training.strategies import refuse_strategy
 
+pytestmark = pytest.mark.usefixtures("toy_folder")
+
 # -- what needs no torch ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["list"], []])
-def test_answers_without_importing_torch(args):
-    code = f"import sys; from ganzoo.cli import main; assert main({args}) == 0; assert 'torch' not in sys.modules"
-    done = ganzoo_process(code=code)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
-
-
-def test_version_is_the_package_s(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"ganzoo {ganzoo.__version__}\n"
-
-
-def test_list_has_a_line_for_each_config_in_columns(capsys, tmp_path):
-    (tmp_path / "packaged" / "a_much_longer_name.yaml").write_text("# Other.\nmodel: GAN\ndata: Digits\n")
-    assert main(["list"]) == 0
-    header, other, toy = capsys.readouterr().out.splitlines()
-    assert toy.split("  ")[0] == "toy_noise"
-    for name, column in zip(
-        ["Toy", "ToyData", "Nobody et al. 2014", "Two linear players on noise."],
-        ["model", "data", "paper", "what"],
-        strict=True,
-    ):
-        assert toy[header.index(column) :].startswith(name)
-    assert other.split() == ["a_much_longer_name", "GAN", "Digits", "Other."]
 
 
 # -- configs ----------------------------------------------------------------------------------------------------------
@@ -132,71 +103,6 @@ def test_a_recipe_in_the_config_stays_a_recipe():
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("args", "line"),
-    [
-        (["--model.wieght_l1", "3"], "support.command.Toy has no option 'wieght_l1': did you mean 'weight_l1'?"),
-        (["--trainer.max_epohcs", "3"], "there is no option 'trainer.max_epohcs': did you mean 'trainer.max_epochs'?"),
-        (["--trainer.max_epoch", "3"], "there is no option 'trainer.max_epoch': did you mean 'trainer.max_epochs'?"),
-        (["--cofnig", "x"], "there is no option 'cofnig': did you mean 'config'?"),
-        (["--config", "{modle: {init_args: {width: 3}}}"],
-         "there is no option 'modle.init_args.width': did you mean 'model'?"),
-        (["--model", "Toi"], "model: there is no class 'Toi': did you mean 'Toy'?"),
-        (["--model", "support.command.Toi"], "did you mean 'Toy'?"),
-        (["--model", "ToyData"], "did you mean"),
-        (["--model", "support.command.ToyData"], "model: support.command.ToyData is not a LightningModule"),
-        (["--model", "nowhere.GAN"], "model: there is no class 'nowhere.GAN' (No module named 'nowhere')"),
-        (["--data.batch_size", "four"], "data.batch_size: expected int, not four"),
-        (["--data", "Maps", "--data.edition", "moon"], "data.edition: expected one of world, paper, not moon"),
-        (["--trainer.max_epochs", "three"], "trainer.max_epochs: expected int, not three"),
-        (["--config", "{trainer: {callbacks: [{class_path: SampleGird}]}}"],
-         "no class 'SampleGird': did you mean 'SampleGrid'?"),
-        (["--config", "{trainer: {callbacks: [{class_path: SampleGrid, init_args: {sed: 1}}]}}"],
-         "ganzoo.callbacks.SampleGrid has no option 'sed': did you mean 'seed'?"),
-        (["--config", "{trainer: {callbacks: [{class_path: SampleGrid, init_args: {n: 0}}]}}"],
-         "trainer.callbacks.n: give an int in [1, 10000], not 0"),
-        (["--config", "toy_nose"], "there is no config 'toy_nose': did you mean 'toy_noise'?"),
-        (["--config", "configs/toy_nose.yaml"], "did you mean 'toy_noise'?"),
-        (["--config", "{model: {init_args: {weight_l1: '${data.init_args.nope}'}}}"],
-         "model.init_args.weight_l1 refers to ${data.init_args.nope}, which is nowhere in the config"),
-        (["--model.width", "0"], "width is at least 1, not 0"),
-        (["--model.accumulate", "0"], "model.accumulate: give an int in [1, 2**31), not 0"),
-        (["--model.accumulate", "null"], "model.accumulate: expected int in [1, 2**31), not null"),
-        (["--model.ema_half_life", "nan"], "model.ema_half_life: give a float in (0, inf), not nan"),
-        (["--trainer.gradient_clip_val", "1"], "model.clip_norm"),
-        (["--trainer.accumulate_grad_batches", "2"], "model.accumulate"),
-        (["--model.clip_norm", "{critic: 1.0}"], "clip_norm names a player 'critic'"),
-        (["--ckpt_path", "nope.ckpt"], "--ckpt_path nope.ckpt: there is no such file"),
-        (["--ckpt_path", "last"], "no run in runs/toy_noise has left a checkpoint"),
-        (["--data", "support.command.BrokenData"], "photo_7.jpg is no picture: delete it"),
-        (["--trainer.callbacks", "support.command.FullDisk"], "metrics.csv: No space left on device"),
-        (["--trainer.strategy", "fsdp"], "fsdp cannot train several players (FSDP takes no turns"),
-        (["--trainer.strategy", "deepspeed_stage_2"], "each player has its own): use --trainer.strategy ddp"),
-        (["--trainer.strategy", "lightning.pytorch.strategies.ModelParallelStrategy"], "ModelParallelStrategy cannot train"),
-        (["--config", "{trainer: {strategy: {class_path: FSDPStrategy, init_args: {cpu_offload: true}}}}"], "use --trainer"),
-        (["--trainer.strategy", "dp"], "there is no strategy 'dp': did you mean 'ddp'?"),
-        (["--trainer.strategy", "horovod"], "there is no strategy 'horovod'"),
-    ],
-)  # fmt: skip
-def test_a_user_s_error_is_one_line(capsys, args, line):
-    assert line in error(capsys, "fit", "--config", "toy_noise", *args)
-
-
-def test_too_little_memory_is_one_line():
-    processor = (
-        "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 40 bytes."
-    )
-    gpu = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB"
-    for message, asked in ((processor, "40 bytes"), (gpu, "20.00 GiB")):
-        assert one_line(RuntimeError(message)).startswith(f"there is not enough memory for {asked} more: a smaller")
-    assert one_line(RuntimeError("another")) is None
-
-
-def test_the_line_of_a_worker_s_error_is_the_error_s_alone(capsys):
-    line = error(capsys, "fit", "--config", "toy_noise", "--data", "support.command.BrokenData")
-    assert line == "photo_7.jpg is no picture: delete it"
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there(capsys):
     assert "CUDA" in error(capsys, "fit", "--config", "toy_noise", "--trainer.accelerator", "cuda")
@@ -217,30 +123,9 @@ def test_a_plug_in_is_imported_and_one_that_fails_is_named(capsys, monkeypatch):
     assert "the plug-in 'theirs' (no_such_plugin) cannot be imported" in error(capsys, "fit")
 
 
-def test_a_mistyped_command(capsys):
-    assert error(capsys, "fti") == "there is no command 'fti': did you mean 'fit'?"
-
-
 def test_yaml_that_does_not_parse_names_its_file(capsys):
     Path("bad.yaml").write_text("model: {class_path: [\n")
     assert error(capsys, "fit", "--config", "bad.yaml").startswith(f"{Path('bad.yaml')}: ")
-
-
-def test_the_exit_code_of_an_error_is_2_and_there_is_no_traceback():
-    done = ganzoo_process("fit", "--model", "Nope")
-    assert done.returncode == 2
-    assert done.stderr == "ganzoo: error: model: there is no class 'Nope': write its full dotted path\n"
-
-
-def test_a_bug_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        fit("--trainer.callbacks", "support.command.Bug")
-
-
-def test_the_traceback_of_a_user_s_error_can_be_had(monkeypatch):
-    monkeypatch.setenv("GANZOO_TRACEBACK", "1")
-    with pytest.raises(ValueError, match="width is at least 1"):
-        fit("--model.width", "0")
 
 
 @pytest.mark.parametrize(
@@ -381,22 +266,6 @@ def test_a_run_has_everything_in_its_folder():
     assert os.listdir() == ["runs"]  # nothing beside it
 
 
-def test_the_second_run_has_a_second_folder():
-    assert fit("--model.weight_l1", "1") == fit("--model.weight_l1", "2") == 0
-    assert [saved(f"runs/toy_noise/version_{n}")["model"]["init_args"]["weight_l1"] for n in (0, 1)] == [1, 2]
-
-
-def test_a_folder_of_one_s_own_is_never_written_over(capsys):
-    assert fit("--run_dir", "mine/1") == 0
-    assert checkpoint("mine/1")["global_step"] == BATCHES
-    assert "mine/1 is not empty" in error(capsys, "fit", "--config", "toy_noise", "--run_dir", "mine/1")
-
-
-def test_the_root_of_all_runs_may_be_elsewhere():
-    assert fit("--trainer.default_root_dir", "elsewhere") == 0
-    assert checkpoint("elsewhere/toy_noise/version_0")["global_step"] == BATCHES
-
-
 @pytest.mark.parametrize("chosen", [[], ["--run_dir", "mine"], ["--trainer.logger", "TensorBoardLogger"]])
 def test_a_run_can_be_made_again_from_its_config(chosen):
     assert fit(*chosen, "--model.weight_l1", "5") == 0
@@ -512,15 +381,6 @@ def test_wandb_is_imported_only_when_asked_for():
 # -- checkpoints ------------------------------------------------------------------------------------------------------
 
 
-def test_going_on_with_the_last_run(capsys):
-    assert fit() == fit() == 0
-    later = Path("runs/toy_noise/version_1/checkpoints/last.ckpt").stat().st_mtime + 10
-    os.utime("runs/toy_noise/version_0/checkpoints/last.ckpt", (later, later))  # a run that began first may end last
-    assert fit("--ckpt_path", "last", "--trainer.max_epochs", "2") == 0
-    assert saved("runs/toy_noise/version_2")["ckpt_path"] == "runs/toy_noise/version_0/checkpoints/last.ckpt"
-    assert checkpoint("runs/toy_noise/version_2")["global_step"] == 2 * BATCHES
-
-
 def test_the_command_line_wins_over_the_checkpoint():
     assert fit("--model.weight_l1", "50") == 0
     last = "runs/toy_noise/version_0/checkpoints/last.ckpt"
@@ -544,16 +404,6 @@ def test_evaluating_a_checkpoint(command, capsys):
 def test_evaluating_without_a_checkpoint_says_so(capsys):
     assert main(["test", "--config", "toy_noise"]) == 0
     assert "untrained model" in capsys.readouterr().err
-
-
-def test_a_checkpoint_of_another_model(capsys):
-    assert fit() == 0
-    last = ("fit", "--config", "toy_noise", "--ckpt_path", "last")
-    assert "is of support.command.Toy, and the model is OtherToy" in error(
-        capsys, *last, "--model", "support.command.OtherToy"
-    )
-    assert error(capsys, *last, "--model.width", "6").endswith("is of another Toy: width 4 there and 6 here")
-    assert not Path("runs/toy_noise/version_1").exists()
 
 
 def test_a_checkpoint_that_cannot_be_read(capsys):
@@ -589,14 +439,3 @@ def test_a_checkpoint_s_own_code_does_not_run(capsys):
     assert not Path("evil").exists()
     torch.load("evil.ckpt", weights_only=False)
     assert Path("evil").exists()  # it is a pickle that would have
-
-
-def test_averaged_weights_are_optional():
-    model = Toy()
-    weights = {"state_dict": model.state_dict(), "hyper_parameters": {"_class_path": "support.command.Toy"}}
-    model.ema = nn.Linear(3, 3)
-    check_fits(weights, model, "here")
-    check_fits({**weights, "state_dict": model.state_dict()}, Toy(), "here")
-    model.other = nn.Linear(3, 3)
-    with pytest.raises(InputError, match="other"):
-        check_fits(weights, model, "here")

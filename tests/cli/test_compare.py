@@ -12,9 +12,10 @@ import pytest
 import ganzoo
 from ganzoo.cli import main
 from ganzoo.cli.compare import compared
-from ganzoo.cli.tables import aligned
 from ganzoo.errors import InputError
 from ganzoo.evaluation.protocol import FIELDS, MENTIONED, Figure, Result, commit, key_of, unlike, versions
+
+pytestmark = pytest.mark.usefixtures("toy_folder")
 
 PROTOCOL: dict[str, Any] = {
     "extractor": "efflite0",
@@ -278,10 +279,3 @@ def test_versions_and_commit(tmp_path, monkeypatch):
     assert commit() == head
     (package / "__init__.py").write_text("changed")
     assert commit() == f"{head}-dirty"
-
-
-def test_columns():
-    rows = [["", "b"], ["aa", "1.25"], ["a", "3"]]
-    assert aligned(rows) == ["    b", "aa  1.25", "a   3"]
-    assert aligned(rows, right=[1]) == ["       b", "aa  1.25", "a      3"]
-    assert aligned([]) == []

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from judged import Tiny
 from PIL import Image
+from support.known_metrics import Tiny
 
 from ganzoo.data.domains import alike
 from ganzoo.errors import InputError
