@@ -397,7 +397,7 @@ def test_show_works_only_in_rounds_that_are_shown(tmp_path):
     class Shown(Tug):
         def training_step(self, batch, batch_idx):
             super().training_step(batch, batch_idx)
-            self.show({"D(x)": self.D(batch.x)}, through=lambda a: called.append(self.trainer.global_step) or a.sigmoid())
+            self.show({"D(x)": self.D(batch.x)}, transform=lambda a: called.append(self.trainer.global_step) or a.sigmoid())
 
     played = fit(Shown(), data(), tmp_path, max_epochs=1, log_every_n_steps=4)
     assert called == [1, 4, 8]

@@ -39,15 +39,15 @@ def test_all_players_move_and_only_in_their_turns(name, tmp_path, monkeypatch):
     model = build(name)
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
     moved: dict[str, set[str]] = {}
-    ritual = AdversarialModule._step
+    ritual = AdversarialModule._optimize
 
-    def watched(self, seat):
+    def watched(self, player):
         here = {key: p.detach().clone() for key, p in self.named_parameters()}
-        ritual(self, seat)
+        ritual(self, player)
         changed = {key for key, p in self.named_parameters() if not torch.equal(p, here[key])}
-        moved.setdefault(seat.name, set()).update(changed)
+        moved.setdefault(player.name, set()).update(changed)
 
-    monkeypatch.setattr(AdversarialModule, "_step", watched)
+    monkeypatch.setattr(AdversarialModule, "_optimize", watched)
     played = fit(model, data(model), tmp_path, max_epochs=1, detect_anomaly=True)
     assert played.global_step == 4
     assert set(moved) == set(model.players())

@@ -286,8 +286,8 @@ def test_the_generators_play_first_and_the_discriminators_judge_what_was_made_be
     from ganzoo.adversarial import AdversarialModule
 
     steps = []
-    ritual = AdversarialModule._step
-    monkeypatch.setattr(AdversarialModule, "_step", lambda self, seat: (steps.append(seat.name), ritual(self, seat)))
+    ritual = AdversarialModule._optimize
+    monkeypatch.setattr(AdversarialModule, "_optimize", lambda self, one: (steps.append(one.name), ritual(self, one)))
     fit(CycleGAN(**TINY), pictures(4), tmp_path, max_epochs=1)
     assert steps == ["generator", "discriminator"] * 2
 

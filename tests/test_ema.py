@@ -246,9 +246,9 @@ class Record:
     ],
 )
 def test_pictures_are_counted_in_batches_of_any_kind(wrapped):
-    assert Walk(ema_half_life=10.0).pictures(wrapped(torch.zeros(8, 3))) == 8
-    with pytest.raises(InputError, match=r"counts pictures, and a batch of .* has none: override pictures\(\)"):
-        Walk(ema_half_life=10.0).pictures(wrapped(torch.tensor(1.0)))
+    assert Walk(ema_half_life=10.0).image_count(wrapped(torch.zeros(8, 3))) == 8
+    with pytest.raises(InputError, match=r"counts images, and a batch of .* has none: override image_count\(\)"):
+        Walk(ema_half_life=10.0).image_count(wrapped(torch.tensor(1.0)))
 
 
 def test_weights_that_come_when_the_fit_starts_are_in_the_average(tmp_path):

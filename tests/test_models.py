@@ -104,8 +104,8 @@ def test_these_have_no_schedule(cls):
 @pytest.mark.parametrize("k", [1, 3])
 def test_algorithm_1_gives_the_discriminator_k_steps(cls, k, monkeypatch):
     steps = []
-    ritual = AdversarialModule._step
-    monkeypatch.setattr(AdversarialModule, "_step", lambda self, seat: (steps.append(seat.name), ritual(self, seat)))
+    ritual = AdversarialModule._optimize
+    monkeypatch.setattr(AdversarialModule, "_optimize", lambda self, one: (steps.append(one.name), ritual(self, one)))
     played(small(cls, k=k), n=6)
     assert steps == (["discriminator"] * k + ["generator"]) * (6 // k)
 

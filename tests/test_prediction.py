@@ -218,7 +218,7 @@ def test_a_batch_of_damaged_files_gives_nothing():
 
 def test_predictions_are_the_averaged_weights():
     model, (x,) = CycleGAN(blocks=1, width=4, patch=16, ema_half_life=100.0).eval(), images((16, 16))
-    model.ema = model._new_average()
+    model.ema = model._new_ema()
     with torch.no_grad():
         for part in model.ema.parameters():
             part.add_(0.05)

@@ -243,7 +243,7 @@ def test_a_model_with_a_memory_of_its_own_is_found_out(tmp_path):
 
 
 def test_noise_that_is_not_of_the_step_is_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("ganzoo.adversarial.seed_step", lambda *place: None)
+    monkeypatch.setattr("ganzoo.training.module.seed_step", lambda *place: None)
     assert not goes_on_exactly(lambda: build("GAN"), tmp_path)
 
 

@@ -88,7 +88,7 @@ class CGAN(AdversarialModule, Sampler):
         with self.turn("discriminator", "generator") as descend:
             real, fake = self.D(x, y), self.D(self.G(self.z(len(x)), y), y)
             descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
-        self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+        self.show({"D(x)": real, "D(G(z))": fake}, transform=self.loss.output)
         self.show(lambda: opinions(self.loss, real, fake), prog_bar=False)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

@@ -141,7 +141,7 @@ class CycleGAN(Directed, AdversarialModule, CycleTranslator):
             real, fake = (self.D_X(x), self.D_Y(y)), (self.D_X(past_x), self.D_Y(past_y))
             descend(self.discriminator_losses(real, fake))
         reals, fakes = (torch.cat([a.flatten(), b.flatten()]) for a, b in (real, fake))
-        self.show({"D(real)": reals, "D(fake)": fakes}, through=self.loss.output)
+        self.show({"D(real)": reals, "D(fake)": fakes}, transform=self.loss.output)
         self.show(lambda: opinions(self.loss, reals, fakes), prog_bar=False)
 
     def generator_losses(self, x: Tensor, y: Tensor, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:

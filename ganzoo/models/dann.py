@@ -145,9 +145,9 @@ class DANN(AdversarialModule, Classifier):
                 d_target = self.G_d(reverse(self.G_f(target), strength))
             descend({**self.label_losses(labels, y), **self.domain_losses(d, d_target)})
         self.lambda_p.fill_(strength)
-        self.show({"D(source)": d, "D(target)": d_target}, through=torch.sigmoid)
-        self.show({"source_accuracy": labels}, through=lambda logits: (logits.argmax(1) == y).float())
-        self.show({"domain_accuracy": torch.cat([-d, d_target])}, through=lambda right: (right > 0).float())
+        self.show({"D(source)": d, "D(target)": d_target}, transform=torch.sigmoid)
+        self.show({"source_accuracy": labels}, transform=lambda logits: (logits.argmax(1) == y).float())
+        self.show({"domain_accuracy": torch.cat([-d, d_target])}, transform=lambda right: (right > 0).float())
         self.show({"lambda": self.lambda_p})
 
     def label_losses(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:

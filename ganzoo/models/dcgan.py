@@ -54,7 +54,7 @@ class DCGAN(GAN):
         with self.turn("discriminator") as descend:
             real_logits, fake_logits = self.D(x), self.D(fake.detach())
             descend(self.discriminator_losses(real_logits, fake_logits))
-        self.show({"D(x)": real_logits, "D(G(z))": fake_logits}, through=self.loss.output)
+        self.show({"D(x)": real_logits, "D(G(z))": fake_logits}, transform=self.loss.output)
         self.show(lambda: opinions(self.loss, real_logits, fake_logits), prog_bar=False)
         if self.every(self.k):
             with self.turn("generator") as descend:

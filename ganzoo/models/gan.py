@@ -84,7 +84,7 @@ class GAN(AdversarialModule, Sampler):
         with self.turn("discriminator") as descend:
             real, fake = self.D(x), self.D(self.G(self.z(len(x))))
             descend(self.discriminator_losses(real, fake))
-        self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+        self.show({"D(x)": real, "D(G(z))": fake}, transform=self.loss.output)
         self.show(lambda: opinions(self.loss, real, fake), prog_bar=False)
         if self.every(self.k):
             with self.turn("generator") as descend:
@@ -141,7 +141,7 @@ class SimultaneousGAN(GAN):
         with self.turn("discriminator", "generator") as descend:
             real, fake = self.D(x), self.D(self.G(self.z(len(x))))
             descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
-        self.show({"D(x)": real, "D(G(z))": fake}, through=self.loss.output)
+        self.show({"D(x)": real, "D(G(z))": fake}, transform=self.loss.output)
         self.show(lambda: opinions(self.loss, real, fake), prog_bar=False)
 
 

@@ -150,7 +150,7 @@ class LAPGAN(AdversarialModule, CascadeSampler):
             self.show(partial(opinions, self.loss, real, fake, f"discriminator_{k}"), prog_bar=False)
             judged.append((real, fake))
         reals, fakes = zip(*judged, strict=True)
-        self.show({"D(x)": torch.cat(reals), "D(G(z))": torch.cat(fakes)}, through=self.loss.output)
+        self.show({"D(x)": torch.cat(reals), "D(G(z))": torch.cat(fakes)}, transform=self.loss.output)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         # the mean over a batch that is half real and half generated, as released

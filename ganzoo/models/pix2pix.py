@@ -101,7 +101,7 @@ class Pix2Pix(Directed, AdversarialModule, Translator):
             descend(self.discriminator_losses(real_patches, fake_patches))
         with self.turn("generator") as descend:
             descend(self.generator_losses(self.judge(x, fake), fake, y))
-        self.show({"D(x,y)": real_patches, "D(x,G(x))": fake_patches}, through=self.loss.output)
+        self.show({"D(x,y)": real_patches, "D(x,G(x))": fake_patches}, transform=self.loss.output)
         self.show(lambda: opinions(self.loss, real_patches, fake_patches), prog_bar=False)
 
     def judge(self, x: Tensor, y: Tensor) -> Tensor:

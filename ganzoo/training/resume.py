@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
 
@@ -40,6 +41,31 @@ COUNTS = {
 }
 ELEMENTWISE = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"}
 """Optimizers whose state of a weight has the weight's shape."""
+
+
+@dataclass(slots=True)
+class Resumed:
+    """What a run takes from a checkpoint beside the weights, until it is used; Lightning loads before it builds optimizers.
+
+    Attributes:
+        loaded: whether ``on_load_checkpoint`` has run.
+        optimizer_kinds: the class name of each player's optimizer.
+        settings: what optimizers and schedulers began with (``ganzoo.training.optimizers.settings``); None if not recorded.
+        optimizer_states: the checkpoint's; None where no run is resumed.
+        scheduler_states: the checkpoint's.
+        changed: whether hyperparameters differ from the checkpoint's.
+        total_steps: length of the training, if anything in it depended on that.
+        gradients: of a checkpoint from within an accumulation window, by parameter name.
+    """
+
+    loaded: bool = False
+    optimizer_kinds: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] | None = None
+    optimizer_states: Sequence[Any] | None = None
+    scheduler_states: Sequence[Any] = ()
+    changed: bool = False
+    total_steps: int | None = None
+    gradients: dict[str, Tensor] = field(default_factory=dict)
 
 
 def position(trainer: L.Trainer) -> tuple[int, int]:

@@ -63,7 +63,7 @@ def exact(name: str) -> Any:
     options = {**SMALL.get(name, {}), **EXACT[name]}
     model = Exact(**options, optimizers={}, ema_half_life=16.0)
     sgd = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01}}
-    model._optimizer_recipes = dict.fromkeys(model.players(), sgd)
+    model._recipes.optimizers = dict.fromkeys(model.players(), sgd)
     for part in model.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
