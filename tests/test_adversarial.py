@@ -2,7 +2,9 @@
 
 import copy
 import csv
+import inspect
 import pickle
+from pathlib import Path
 
 import lightning.pytorch as L
 import pytest
@@ -565,3 +567,25 @@ def test_step_lr_by_hand_matches_the_one_in_the_grammar(tmp_path):
 
     played = fit(Stepped(), data(), tmp_path, max_steps=5)
     assert played.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1 * 0.1**2)
+
+
+# -- what is not to be overridden -----------------------------------------------------------------------------------------
+
+
+def test_the_words_of_the_grammar_are_final_and_no_model_says_them_otherwise():
+    import ganzoo.models as zoo
+
+    for word in ("turn", "_descend", "every", "show"):
+        assert getattr(AdversarialModule, word).__final__, word
+    for word in ("total_steps", "progress"):
+        assert vars(AdversarialModule)[word].fget.__final__, word
+    models = [cls for cls in vars(zoo).values() if isinstance(cls, type) and issubclass(cls, AdversarialModule)]
+    assert len(models) >= 9
+    for cls in models:
+        said_again = {"turn", "_descend", "every", "show", "total_steps", "progress"} & set(vars(cls))
+        assert not said_again, f"{cls.__name__} overrides {said_again}"
+
+
+def test_the_grammar_is_read_in_one_sitting():
+    path = inspect.getsourcefile(AdversarialModule)
+    assert len(Path(path).read_text().splitlines()) <= 200

@@ -121,9 +121,8 @@ class PlayersModule(ResumableModule):
         if resumed.settings is not None:
             assert self._settings is not None
             check_kinds(resumed.settings, self._settings)
-        if resumed.optimizer_states is not None:
-            fresh = list(optimizers.values())
-            check_optimizers(resumed.optimizer_states, resumed.scheduler_states, fresh, schedulers)
+        if resumed.states is not None:
+            check_optimizers(*resumed.states, list(optimizers.values()), schedulers)
 
     def _players(self) -> dict[str, Player]:
         """Each player of this fit, by name."""
@@ -260,9 +259,9 @@ class PlayersModule(ResumableModule):
         assert self._settings is not None
         resumed = self._resumed
         before, resumed.settings = resumed.settings, None
-        if before is None and resumed.changed and resumed.optimizer_states is not None:
-            before = recorded(resumed.optimizer_states, self._settings)  # type: ignore[arg-type]
-        resumed.optimizer_states = None
+        if before is None and resumed.changed and resumed.states is not None:
+            before = recorded(resumed.states[0], self._settings)
+        resumed.states = None
         if before is None:
             return
         optimizers = dict(zip(self.players(), self.trainer.optimizers, strict=True))
@@ -300,10 +299,7 @@ class PlayersModule(ResumableModule):
             )
         resumed = self._resumed
         resumed.optimizer_kinds, resumed.settings = record.get("optimizers", {}), record.get("built")
-        resumed.optimizer_states, resumed.scheduler_states = (
-            checkpoint["optimizer_states"],
-            checkpoint.get("lr_schedulers", []),
-        )
+        resumed.states = checkpoint["optimizer_states"], checkpoint.get("lr_schedulers", [])
         resumed.changed = {**trained, **self.hparams} != trained
         resumed.total_steps = record.get("total_steps")
         own, rank = record.get("own", []), self.trainer.global_rank

@@ -51,8 +51,7 @@ class Resumed:
         loaded: whether ``on_load_checkpoint`` has run.
         optimizer_kinds: the class name of each player's optimizer.
         settings: what optimizers and schedulers began with (``ganzoo.training.optimizers.settings``); None if not recorded.
-        optimizer_states: the checkpoint's; None where no run is resumed.
-        scheduler_states: the checkpoint's.
+        states: the checkpoint's, of optimizers and of schedulers; None where no run is resumed.
         changed: whether hyperparameters differ from the checkpoint's.
         total_steps: length of the training, if anything in it depended on that.
         gradients: of a checkpoint from within an accumulation window, by parameter name.
@@ -61,8 +60,7 @@ class Resumed:
     loaded: bool = False
     optimizer_kinds: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] | None = None
-    optimizer_states: Sequence[Any] | None = None
-    scheduler_states: Sequence[Any] = ()
+    states: tuple[Any, Any] | None = None
     changed: bool = False
     total_steps: int | None = None
     gradients: dict[str, Tensor] = field(default_factory=dict)

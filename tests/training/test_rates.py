@@ -199,7 +199,7 @@ def test_rates_from_yaml(tmp_path, monkeypatch, capsys):
 
 
 def test_dann_folders_has_a_tenth_for_the_backbone_and_the_whole_rate_for_new_layers():
-    config = yaml.safe_load((Path(__file__).resolve().parent.parent / "configs/dann_folders.yaml").read_text())
+    config = yaml.safe_load((Path(__file__).resolve().parent.parent.parent / "configs/dann_folders.yaml").read_text())
     arguments = config["model"]["init_args"]
     arguments["family"]["init_args"] |= {"name": "resnet18", "weights": None}
     sgd = {

@@ -144,7 +144,7 @@ class Shown(Game):
 
 CONFIG = {
     "model": {
-        "class_path": "test_hyperparameters.Shown",
+        "class_path": "training.test_hyperparameters.Shown",
         "init_args": {
             "optimizers": {"generator": recipe("torch.optim.SGD", lr=0.2, momentum=0.5)},
             "schedules": {
@@ -153,7 +153,7 @@ CONFIG = {
             },
         },
     },
-    "data": {"class_path": "test_hyperparameters.GameData"},
+    "data": {"class_path": "training.test_hyperparameters.GameData"},
     "trainer": {"enable_progress_bar": False},
 }
 
