@@ -14,7 +14,7 @@ from math import exp, log
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 from ganzoo.errors import InputError
 from ganzoo.utils.ranges import Checked, FiniteFloat
@@ -45,9 +45,11 @@ class AdversarialLoss(Checked, ABC):
         """What the discriminator's output means under this loss: for D(x) and D(G(z)) on the progress bar."""
         return logits.detach().float().sigmoid()
 
+    distance = "js"  # what ``divergence`` estimates, as it is logged
+
     @property
-    def undecided(self) -> float:
-        """The discriminator's output where real and generated are as likely; above it, it says real."""
+    def undecided(self) -> float | None:
+        """The discriminator's output where real and generated are as likely; above it, it says real. None of a critic."""
         return 0.0
 
     def slope(self, fake: Tensor) -> Tensor:
@@ -59,7 +61,12 @@ class AdversarialLoss(Checked, ABC):
         Returns:
             The mean size of the generator's cost's derivative by a logit, in units of that where the discriminator is
             undecided: 1 there, and near 0 where the generator learns nothing. A scalar, float32, without a graph.
+
+        Raises:
+            InputError: the loss is a critic's, which is nowhere undecided.
         """
+        if self.undecided is None:
+            raise InputError(f"{type(self).__name__} is the loss of a critic, and has no slope: it is nowhere undecided")
         here = fake.detach().float()
         with torch.enable_grad():
             there = torch.stack([here.flatten(), torch.full_like(here.flatten(), self.undecided)]).requires_grad_()
@@ -181,6 +188,53 @@ class LeastSquares(AdversarialLoss):
         return 0.5 * (self.fake_target + self.real_target)
 
 
+class Hinge(AdversarialLoss):
+    """The hinge loss (Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, "Spectral Normalization ...", eq. 16 and 17)."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """``E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))``: 2 at D = 0."""
+        return relu(1 - real.float()).mean() + relu(1 + fake.float()).mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """``-E D(G(z))``."""
+        return -fake.float().mean()
+
+    def output(self, logits: Tensor) -> Tensor:
+        """The logit itself: the hinge loss has no sigmoid."""
+        return logits.detach().float()
+
+
+class Wasserstein(AdversarialLoss):
+    """The Wasserstein loss (Arjovsky, Chintala and Bottou 2017, "Wasserstein GAN", eq. 2 and 3, Algorithm 1).
+
+    D is a critic: its outputs are scores without a zero, not probabilities. Its cost is the negative of an estimate of the
+    Wasserstein-1 distance only while D is Lipschitz: see ``ganzoo.penalties``. (The released code exchanges both signs.)
+    """
+
+    distance = "w1"
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """``E D(G(z)) - E D(x)``."""
+        return fake.float().mean() - real.float().mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """``-E D(G(z))``."""
+        return -fake.float().mean()
+
+    def output(self, logits: Tensor) -> Tensor:
+        """The score itself."""
+        return logits.detach().float()
+
+    @property
+    def undecided(self) -> None:
+        """None: a constant added to a critic changes nothing."""
+        return None
+
+    def divergence(self, real: Tensor, fake: Tensor) -> Tensor:
+        """``E D(x) - E D(G(z))``: K times the Wasserstein-1 distance, from below, for a K-Lipschitz critic (eq. 2)."""
+        return -self.discriminator(real.detach(), fake.detach())
+
+
 class WholeSquares(LeastSquares):
     """``E(D - 1)^2 + E D^2`` and ``E(D(G) - 1)^2``: Zhu et al. 2017, section 4, has no factors 1/2."""
 
@@ -201,16 +255,20 @@ def opinions(loss: AdversarialLoss, real: Tensor, fake: Tensor, player: str = "d
         player: the discriminator's name.
 
     Returns:
-        Scalars: ``<player>/accuracy_real`` and ``<player>/accuracy_fake``, the shares in [0, 1] that it tells rightly (an
-        undecided logit counts half); ``<player>/slope``, what it leaves of the generator's gradient
-        (``AdversarialLoss.slope``); and where the loss is of the cross-entropies ``<player>/js``, in nats.
+        Scalars. Of a critic (``Wasserstein``) ``<player>/w1`` alone. Of a discriminator ``<player>/accuracy_real`` and
+        ``<player>/accuracy_fake``, the shares in [0, 1] that it tells rightly (an undecided logit counts half);
+        ``<player>/slope``, what it leaves of the generator's gradient (``AdversarialLoss.slope``); and, where the loss is of
+        the cross-entropies, ``<player>/js``, in nats.
     """
+    divergence = loss.divergence(real, fake)
+    estimate = {} if divergence is None else {f"{player}/{loss.distance}": divergence}
+    if loss.undecided is None:
+        return estimate
     towards_real, towards_fake = real.detach().float() - loss.undecided, loss.undecided - fake.detach().float()
     half = towards_real.new_tensor(0.5)
-    said = {
+    return {
         f"{player}/accuracy_real": towards_real.heaviside(half).mean(),
         f"{player}/accuracy_fake": towards_fake.heaviside(half).mean(),
         f"{player}/slope": loss.slope(fake),
+        **estimate,
     }
-    divergence = loss.divergence(real, fake)
-    return said if divergence is None else {**said, f"{player}/js": divergence}

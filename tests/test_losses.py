@@ -8,9 +8,18 @@ import torch
 from scipy import stats
 
 from ganzoo.errors import InputError
-from ganzoo.losses import AdversarialLoss, LeastSquares, MaximumLikelihood, Minimax, NonSaturating, opinions
+from ganzoo.losses import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    MaximumLikelihood,
+    Minimax,
+    NonSaturating,
+    Wasserstein,
+    opinions,
+)
 
-LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares()]
+LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares(), Hinge(), Wasserstein()]
 
 
 def distributions(n=7, seed=0):
@@ -210,8 +219,9 @@ def test_the_divergence_stays_within_its_bounds_and_least_squares_has_none():
         (NonSaturating(), lambda a: 2 * (1 - a.sigmoid())),
         (MaximumLikelihood(), lambda a: a.exp()),
         (LeastSquares(-1.0, 3.0, 2.0), lambda a: (a - 2).abs()),  # undecided at 1, where it is 1
+        (Hinge(), torch.ones_like),
     ],
-    ids=["minimax", "non-saturating", "maximum likelihood", "least squares"],
+    ids=["minimax", "non-saturating", "maximum likelihood", "least squares", "hinge"],
 )
 def test_the_slope_is_what_is_left_of_the_generators_gradient(loss, slope):
     logits = torch.linspace(-9, 4, 12).reshape(3, 4)
@@ -249,3 +259,35 @@ def test_maximum_likelihood_trains_on_at_any_logit(logit):
 def test_a_ceiling_that_would_overflow_is_refused(ceiling):
     with pytest.raises(InputError, match="ceiling is a logit from 0 to 40"):
         MaximumLikelihood(ceiling)
+
+
+def test_hinge_by_hand_and_its_optimum():
+    assert Hinge().discriminator(torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.5])).item() == pytest.approx(0.25 + 0.75)
+    assert Hinge().generator(torch.tensor([3.0, -1.0])).item() == pytest.approx(-1)
+    # for the best D, sign(p - q), the cost is 2 - 2 TV (Lim and Ye 2017): twice the overlap of p and q
+    p, q = distributions()
+    cost = -value(Hinge(), (p - q).sign(), p, q)
+    assert float(cost) == pytest.approx(2 * float(torch.minimum(p, q).sum()), abs=1e-6)
+    for d in (-0.1, 0.1):
+        assert -value(Hinge(), (p - q).sign() * (1 + d) + d, p, q) > cost
+
+
+def test_wasserstein_on_parallel_lines():
+    """Arjovsky et al. 2017, example 1: (0, y) against (theta, y), at the distance |theta|; their JS divergence is log 2."""
+    y = torch.rand(50)
+    for theta in (-1.5, -0.1, 0.0, 0.7):
+        critic = -np.sign(theta)  # the 1-Lipschitz D(x, y) = -sign(theta) x attains the supremum
+        real, fake = critic * 0.0 * y, critic * (torch.full_like(y, theta))
+        assert Wasserstein().discriminator(real, fake).item() == pytest.approx(-abs(theta), abs=1e-6)
+        assert opinions(Wasserstein(), real, fake)["discriminator/w1"].item() == pytest.approx(abs(theta), abs=1e-6)
+        assert Wasserstein().generator(fake).item() == pytest.approx(abs(theta), abs=1e-6)
+
+
+def test_a_critic_has_no_probabilities():
+    scores = torch.tensor([3.0, -2.0])
+    assert set(opinions(Wasserstein(), scores, scores, "critic")) == {"critic/w1"}
+    assert torch.equal(Wasserstein().output(scores), scores)
+    moved = [opinions(Wasserstein(), scores + by, scores - 1 + by)["discriminator/w1"].item() for by in (0.0, 100.0)]
+    assert moved == pytest.approx([1, 1])
+    with pytest.raises(InputError, match="Wasserstein is the loss of a critic, and has no slope"):
+        Wasserstein().slope(scores)
