@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 
 from ganzoo.data import ImageFolder, Streaming, base
-from ganzoo.data.base import ImageDataModule, InMemory
+from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages, Unpaired
+from ganzoo.data.datasets import InMemory
 from ganzoo.data.sampling import Augmented, EpochSampler
 from ganzoo.errors import InputError
 
@@ -48,7 +49,8 @@ class Numbered(ImageDataModule):
 
     def splits(self):
         train, val = (
-            InMemory(torch.stack([noise(i) for i in numbers]), torch.tensor(list(numbers))) for numbers in self.numbers
+            InMemory(LabelledImages(torch.stack([noise(i) for i in numbers]), torch.tensor(list(numbers))))
+            for numbers in self.numbers
         )
         return Augmented(train, blacked, 0), val, None
 

@@ -16,10 +16,10 @@ import ganzoo.evaluation.whole as whole
 from ganzoo.cli import main
 from ganzoo.cli.compare import compared
 from ganzoo.data import Digits
-from ganzoo.data.base import InMemory
-from ganzoo.data.batches import ImagePairs
+from ganzoo.data.batches import ImagePairs, Images, LabelledImages
+from ganzoo.data.datasets import InMemory
 from ganzoo.data.sampling import Augmented
-from ganzoo.data.vision import Unlabelled, mirrored_at_random
+from ganzoo.data.transforms import random_flip
 from ganzoo.errors import InputError
 from ganzoo.evaluation.protocol import Result
 from ganzoo.utils.image_grid import GAP
@@ -263,7 +263,12 @@ class Sorted(Digits):
 def by_class(items) -> InMemory:
     every = [items[i] for i in range(len(items))]
     every.sort(key=lambda item: int(item.y))
-    return InMemory(torch.stack([item.x for item in every]), torch.stack([item.y for item in every]))
+    return InMemory(LabelledImages(torch.stack([item.x for item in every]), torch.stack([item.y for item in every])))
+
+
+def some(items: InMemory, n: int) -> InMemory:
+    """The first n."""
+    return InMemory(LabelledImages(*(field[:n] for field in items.samples)))
 
 
 class Negatives(Pairs):
@@ -280,7 +285,7 @@ class SameTest(Pairs):
 
 class NoLabels(Digits):
     def splits(self):
-        return tuple(Unlabelled(items.x) for items in super().splits())
+        return tuple(InMemory(Images(items.samples.x)) for items in super().splits())
 
 
 class NoVal(Digits):
@@ -292,7 +297,7 @@ class NoVal(Digits):
 class EmptyVal(Digits):
     def splits(self):
         train, val, test = super().splits()
-        return train, InMemory(val.x[:0], val.y[:0]), test
+        return train, some(val, 0), test
 
 
 class NoTrain(Digits):
@@ -303,7 +308,7 @@ class NoTrain(Digits):
 class FewTrain(Digits):
     def splits(self):
         train, val, test = super().splits()
-        return InMemory(train.x[:40], train.y[:40]), val, test
+        return some(train, 40), val, test
 
 
 class FarTest(Digits):
@@ -311,14 +316,14 @@ class FarTest(Digits):
 
     def splits(self):
         train, _, test = super().splits()
-        noise = torch.randint(0, 256, test.x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-        return train, InMemory(train.x[:30], train.y[:30]), InMemory(noise, test.y)
+        noise = torch.randint(0, 256, test.samples.x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        return train, some(train, 30), InMemory(LabelledImages(noise, test.samples.y))
 
 
 class Mirrored(Digits):
     def splits(self):
         train, val, test = super().splits()
-        return Augmented(train, mirrored_at_random, 0), val, test
+        return Augmented(train, random_flip, 0), val, test
 
 
 class Set_up(Digits):

@@ -8,12 +8,12 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ganzoo.data.batches import LabelledImages, as_float
+from ganzoo.data.batches import Images, LabelledImages, as_float
+from ganzoo.data.datasets import InMemory
 from ganzoo.data.predicting import FromFiles, InputImage, Numbered, collate
-from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, unchanged
+from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, identity
 from ganzoo.errors import InputError, printable
 from ganzoo.interfaces import Translator
 from ganzoo.training.resume import DAMAGED, report_changes, resume_position, within_epoch
@@ -21,27 +21,8 @@ from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, Seed, Workers
 
 # a folder may have moved, and workers make no difference, nor what is for predicting alone
-_ANY = ("root", "root_b", "source_root", "target_root", "photographs", "num_workers", "predict_squares", "predict_halves")
+_ANY = ("root", "root_b", "photographs", "fonts", "num_workers", "predict_squares", "predict_halves")
 Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
-
-
-class InMemory(Dataset):
-    """Labelled pictures that fit in memory.
-
-    Args:
-        x: [N, C, H, W] uint8.
-        y: [N] int64.
-    """
-
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.x = x
-        self.y = y
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> LabelledImages:
-        return LabelledImages(self.x[index], self.y[index])
 
 
 class ImageDataModule(Checked, L.LightningDataModule, ABC):
@@ -62,6 +43,8 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
     Attributes:
         shape: (C, H, W).
         classes: number of classes or None.
+        class_names: in the order of the labels; None where they have no names.
+        empty_classes: names of class folders without images.
         train_set: after setup, a dataset of samples (None where there is no such split); likewise `val_set`,
             `test_set`.
         predict_set: after setup("predict"), a dataset of :class:`~ganzoo.prediction.Inputs`.
@@ -71,6 +54,9 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         InputError: a number out of range; in the loaders, a split without pictures or a training set smaller than a
             batch.
     """
+
+    class_names: Sequence[str] | None = None
+    empty_classes: Sequence[str] = ()
 
     def __init__(
         self, shape: tuple[int, int, int], classes: int | None, *, batch_size: PositiveInt, num_workers: Workers, seed: Seed
@@ -133,7 +119,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         """
         dataset = self._checked(self.train_set, "train")
         if not isinstance(dataset, Augmented):
-            dataset = Augmented(dataset, unchanged, self.seed)
+            dataset = Augmented(dataset, identity, self.seed)
         ranks, rank, epoch, done = 1, 0, 0, 0
         if self.trainer is not None:
             ranks, rank = self.trainer.world_size, self.trainer.global_rank
@@ -144,7 +130,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         if len(sampler) < self.batch_size:
             each = f" for each of {ranks} processes" if ranks > 1 else ""
             raise InputError(
-                f"{self._name}: {len(sampler)} training pictures{each} are fewer than one batch of {self.batch_size}: "
+                f"{self.title}: {len(sampler)} training pictures{each} are fewer than one batch of {self.batch_size}: "
                 f"give a batch_size of at most {len(sampler)}"
             )
         return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
@@ -207,22 +193,32 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
                 raise InputError(f"{DAMAGED}: {type(self).__qualname__} has no pictures, batch_size or seed")
             report_changes("data", state, self._order(), state.get("within_epoch", False))
 
-    def _order(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """The plain arguments of the constructor that decide what a training sees."""
         arguments = {name: getattr(self, name, None) for name in inspect.signature(type(self).__init__).parameters}
-        settings = {k: v for k, v in arguments.items() if isinstance(v, bool | int | float | str) and k not in _ANY}
+        return {k: v for k, v in arguments.items() if isinstance(v, bool | int | float | str) and k not in _ANY}
+
+    def _order(self) -> dict[str, Any]:
         pictures = len(self.train_set) if self.train_set is not None else 0  # type: ignore[arg-type]
-        return {**settings, "pictures": pictures, "batch_size": self.batch_size, "seed": self.seed}
+        return {**self.settings(), "pictures": pictures, "batch_size": self.batch_size, "seed": self.seed}
 
     @property
-    def _name(self) -> str:
+    def title(self) -> str:
+        """What messages call these data: the class's name, or the folder."""
         return type(self).__name__
+
+    def without_labels(self, items: Sequence[Any] | Dataset) -> Sequence[Any] | Dataset:
+        """The items of an augmented training set without their labels, as far as they hold any."""
+        if isinstance(items, InMemory) and isinstance(items.samples, LabelledImages):
+            return InMemory(Images(items.samples.x))
+        return items
 
     def _checked(self, dataset: Dataset | None, split: str) -> Dataset:
         if not self._is_set_up:
-            raise InputError(f"{self._name} is not set up: call prepare_data() and setup() before asking for a loader")
+            raise InputError(f"{self.title} is not set up: call prepare_data() and setup() before asking for a loader")
         if dataset is None or len(dataset) == 0:  # type: ignore[arg-type]
             why = f" in {self.origin}" if self.origin and split == "train" else ""
-            raise InputError(f"{self._name} has no {split} pictures{why}")
+            raise InputError(f"{self.title} has no {split} pictures{why}")
         return dataset
 
     def _loader(self, dataset: Dataset, kind: type[DataLoader] = DataLoader, **options: Any) -> DataLoader:

@@ -3,11 +3,14 @@
 import torch
 from torch import Tensor
 
-from ganzoo.data.base import ImageDataModule, InMemory, Splits
+from ganzoo.data.base import ImageDataModule, Splits
+from ganzoo.data.batches import LabelledImages
+from ganzoo.data.datasets import InMemory
 from ganzoo.data.pictures import resize
 from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
 
 _NATIVE = 8
+DIGIT_NAMES = tuple("0123456789")
 
 
 def _counts_within_classes(y: Tensor) -> Tensor:
@@ -33,6 +36,8 @@ class Digits(ImageDataModule):
         seed: of the training order.
     """
 
+    class_names = DIGIT_NAMES
+
     def __init__(
         self, size: Pixels = _NATIVE, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
     ) -> None:
@@ -48,5 +53,5 @@ class Digits(ImageDataModule):
         x = resize(values.mul(255 / 16).round().to(torch.uint8), self.size, self.size)
         y = torch.from_numpy(digits.target).long()
         place = _counts_within_classes(y) % 10
-        train, val, test = (InMemory(x[where], y[where]) for where in (place < 7, place == 7, place > 7))
+        train, val, test = (InMemory(LabelledImages(x[where], y[where])) for where in (place < 7, place == 7, place > 7))
         return train, val, test

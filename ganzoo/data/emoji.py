@@ -13,16 +13,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from ganzoo.data.base import ImageDataModule, InMemory, Splits
-from ganzoo.data.batches import ImagePairs, Unpaired
+from ganzoo.data.base import ImageDataModule, Splits
+from ganzoo.data.batches import ImagePairs, Images, LabelledImages
 from ganzoo.data.cache import cached
-from ganzoo.data.pictures import read_picture, resize
-from ganzoo.data.sampling import Augmented
+from ganzoo.data.datasets import InMemory, UnpairedDataset
+from ganzoo.data.pictures import read_picture
+from ganzoo.data.sampling import Augmented, identity
 from ganzoo.data.splits import is_held_out
-from ganzoo.data.unpaired import TwoOrders
-from ganzoo.data.vision import mirrored_at_random
+from ganzoo.data.transforms import Independent, random_flip, resize_in_chunks
 from ganzoo.errors import InputError, one_line
 from ganzoo.utils.download import unpack
 from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
@@ -192,11 +191,6 @@ def _said(stderr: str) -> str:
     return one_line(RuntimeError("; ".join(lines[:2]) or stderr or "without a word"))[:300]
 
 
-def _sized(pictures: Tensor, size: int) -> Tensor:
-    # in parts, to keep the resizing's scratch memory small
-    return torch.cat([resize(part, size, size) for part in pictures.split(500)])
-
-
 def _mixed(where: np.ndarray) -> Tensor:
     """Numbers of the true ones, in a fixed order: in Unicode's, the first that a picture grid shows would all be faces."""
     return torch.from_numpy(np.random.default_rng(0).permutation(np.flatnonzero(where)))
@@ -251,37 +245,14 @@ class Emoji(ImageDataModule):
 
     def splits(self) -> Splits:
         listed = self.design.listed()
-        x = _sized(self.design.pictures(), self.size)
+        x = resize_in_chunks(self.design.pictures(), self.size)
         y = torch.tensor([picture.label for picture in listed])
         parts = np.array([part_of(picture.code) for picture in listed])
         train, val, test = (
-            InMemory(x[where], y[where]) for where in map(_mixed, (parts == "train", parts == "val", parts == "test"))
+            InMemory(LabelledImages(x[where], y[where]))
+            for where in map(_mixed, (parts == "train", parts == "val", parts == "test"))
         )
-        return Augmented(train, mirrored_at_random, self.seed) if self.mirror else train, val, test
-
-
-class Both(Dataset):
-    """The same emoji in two designs. `x` and `y` are uint8 [N, 3, H, W]."""
-
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.x = x
-        self.y = y
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> ImagePairs:
-        return ImagePairs(self.x[index], self.y[index])
-
-
-class MirroredApart:
-    """Training's view of two pictures that are no pair: each mirrored half of the time, if wanted."""
-
-    def __init__(self, mirror: bool) -> None:
-        self.mirror = mirror
-
-    def __call__(self, pictures: tuple[Tensor, Tensor], rng: np.random.Generator) -> Unpaired:
-        return Unpaired(*(picture.flip(-1) if self.mirror and rng.random() < 0.5 else picture for picture in pictures))
+        return Augmented(train, random_flip, self.seed) if self.mirror else train, val, test
 
 
 class EmojiStyles(ImageDataModule):
@@ -333,12 +304,14 @@ class EmojiStyles(ImageDataModule):
         listed, other = (design.listed() for design in self.designs)
         if listed != other:
             raise InputError(f"{self.designs[0].folder} and {self.designs[1].folder} list different emoji: delete both")
-        x, y = (_sized(design.pictures(), self.size) for design in self.designs)
+        x, y = (resize_in_chunks(design.pictures(), self.size) for design in self.designs)
         parts = np.array([part_of(picture.code) for picture in listed])
         for_y = np.array([is_held_out(f"Y {kin(picture.code)}", 0.5) for picture in listed])
         train_x, train_y, val, test = (
             _mixed(where)
             for where in ((parts == "train") & ~for_y, (parts == "train") & for_y, parts == "val", parts == "test")
         )
-        train = TwoOrders(x[train_x], y[train_y], MirroredApart(self.mirror), self.seed)  # type: ignore[arg-type]
-        return train, Both(x[val], y[val]), Both(x[test], y[test])
+        flip = random_flip if self.mirror else identity
+        items_x, items_y = InMemory(Images(x[train_x])), InMemory(Images(y[train_y]))
+        train = UnpairedDataset(items_x, items_y, Independent(flip, flip), self.seed)
+        return train, InMemory(ImagePairs(x[val], y[val])), InMemory(ImagePairs(x[test], y[test]))

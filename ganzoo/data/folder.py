@@ -1,8 +1,7 @@
 """A folder of one's own pictures."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,24 +10,25 @@ from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Images, LabelledImages
+from ganzoo.data.datasets import Mapped
 from ganzoo.data.pictures import (
     Damaged,
-    centre_crop,
     find_pictures,
     read_picture,
     resize_shorter_side,
     say_if_dark,
     whole_pictures,
 )
-from ganzoo.data.predicting import cropped, folder_to_predict, whole
+from ganzoo.data.predicting import FromFiles, cropped, folder_to_predict, whole
 from ganzoo.data.sampling import Augmented
-from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders
+from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders, sub_folders
+from ganzoo.data.transforms import CenterCrop, RandomCropFlip
 from ganzoo.errors import InputError
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 
-class PictureFile(NamedTuple):
-    """A picture on disk, its name below the split's folder, and its class, None without labels."""
+class ImageFile(NamedTuple):
+    """An image on disk, its name below the split's folder, and its class, None without labels."""
 
     path: Path
     name: str
@@ -39,38 +39,22 @@ class PictureFile(NamedTuple):
         return Images(x) if self.label is None else LabelledImages(x, torch.tensor(self.label))
 
 
-class CropAndMirror:
-    """Training's view of a file: shorter side to `size`, a random square of it, mirrored half of the time if wanted."""
+class ReadFile:
+    """Reads an :class:`ImageFile` as a sample whose shorter side has `size` pixels.
 
-    def __init__(self, size: int, channels: int, mirror: bool, max_value: float | None = None) -> None:
-        self.size = size
-        self.channels = channels
-        self.mirror = mirror
-        self.max_value = max_value
+    Args:
+        size: of the shorter side in pixels.
+        channels: 1 or 3.
+        max_value: as for :func:`~ganzoo.data.pictures.read_picture`.
+    """
 
-    def __call__(self, file: PictureFile, rng: np.random.Generator) -> Images | LabelledImages:
-        image = resize_shorter_side(read_picture(file.path, self.channels, self.max_value), self.size)
-        top, left = (int(rng.integers(side - self.size + 1)) for side in image.shape[-2:])
-        image = image[:, top : top + self.size, left : left + self.size]
-        return file.sample(image.flip(-1) if self.mirror and rng.random() < 0.5 else image)
-
-
-class CentreCropped(Dataset):
-    """Validation's view of files: shorter side to `size`, the middle square."""
-
-    def __init__(self, files: Sequence[PictureFile], size: int, channels: int, max_value: float | None = None) -> None:
-        self.files = files
+    def __init__(self, size: int, channels: int, max_value: float | None = None) -> None:
         self.size = size
         self.channels = channels
         self.max_value = max_value
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Images | LabelledImages:
-        file = self.files[index]
-        image = resize_shorter_side(read_picture(file.path, self.channels, self.max_value), self.size)
-        return file.sample(centre_crop(image, self.size))
+    def __call__(self, file: ImageFile) -> Images | LabelledImages:
+        return file.sample(resize_shorter_side(read_picture(file.path, self.channels, self.max_value), self.size))
 
 
 class ImageFolder(ImageDataModule):
@@ -136,6 +120,13 @@ class ImageFolder(ImageDataModule):
         classes = None if self.class_names is None else len(self.class_names)
         super().__init__((channels, size, size), classes, batch_size=batch_size, num_workers=num_workers, seed=seed)
 
+    @property
+    def title(self) -> str:
+        return str(self.root)
+
+    def without_labels(self, items: Any) -> Any:
+        return [file._replace(label=None) for file in items]
+
     def splits(self) -> Splits:
         layout = split_folders(self.root, self.has_splits, self.labelled)
         self.origin = described(self.root, layout)
@@ -146,8 +137,9 @@ class ImageFolder(ImageDataModule):
         train, val, test = ([file for file in files if file.path in whole] for files in parts)
         refuse_shared(((file.path,) for file in train), ((file.path,) for file in (*val, *test)))
         say_if_dark([file.path for file in train or test], self.max_value)
-        draw = CropAndMirror(self.size, self.channels, self.mirror, self.max_value)
-        return Augmented(train, draw, self.seed), self._cropped(val), self._cropped(test)
+        read = ReadFile(self.size, self.channels, self.max_value)
+        val_set, test_set = (Mapped(files, CenterCrop(read, self.size)) if files else None for files in (val, test))
+        return Augmented(train, RandomCropFlip(read, self.size, self.mirror), self.seed), val_set, test_set
 
     def inputs(self) -> Dataset:
         folder = folder_to_predict(split_folders(self.root, self.has_splits, self.labelled))
@@ -157,9 +149,6 @@ class ImageFolder(ImageDataModule):
             items = [cropped(item, self.size) for item in items]
         return self._from_files(items, folder)
 
-    def _cropped(self, files: list[PictureFile]) -> Dataset | None:
-        return CentreCropped(files, self.size, self.channels, self.max_value) if files else None
-
     def _class_names(self) -> list[str]:
         layout = split_folders(self.root, self.has_splits, self.labelled)
         folder = next(iter(layout.values()))
@@ -168,9 +157,9 @@ class ImageFolder(ImageDataModule):
             raise InputError(f"labelled pictures need a folder for each class, and {folder} has none with pictures")
         return names
 
-    def _files(self, folder: Path) -> list[PictureFile]:
+    def _files(self, folder: Path) -> list[ImageFile]:
         names = [(path, path.relative_to(folder)) for path in find_pictures(folder)]
-        return [PictureFile(path, name.as_posix(), self._label(folder, name)) for path, name in names]
+        return [ImageFile(path, name.as_posix(), self._label(folder, name)) for path, name in names]
 
     def _label(self, folder: Path, name: Path) -> int | None:
         if self.class_names is None:
@@ -180,3 +169,102 @@ class ImageFolder(ImageDataModule):
         if name.parts[0] not in self.class_names:
             raise InputError(f"{folder / name.parts[0]} is not one of the classes {', '.join(self.class_names)}")
         return self.class_names.index(name.parts[0])
+
+
+class DomainFolder(ImageDataModule):
+    """A folder of one domain for :class:`~ganzoo.data.Domains`: a folder for each class, or the images themselves.
+
+    Labels are optional: a split whose images lie directly in its folder has none, so a target may have labels in its test
+    folder only. Images are turned into squares, and splits are found, as by :class:`ImageFolder`. With ``val_share=0`` all
+    images train, and the same are evaluated (as in Office's transductive protocol). Validation and test are mixed in a fixed
+    order, so that the first batches show every class.
+
+    Args:
+        root: the folder, with or without folders of splits in it.
+        size: height and width in pixels that come out.
+        channels: 1 for grey, 3 for colour; files of the other kind are converted.
+        mirror: mirror training images left to right half of the time.
+        val_share: in [0, 1), expected share of the files that validates and tests where neither ``val`` nor ``test`` is
+            there.
+        splits: False says that no folder is a split, whatever it is called.
+        damaged: "refuse" ends with the damaged files' names before training; "skip" decodes every file once, and goes on
+            without them.
+        max_value: the value that is white in grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
+        batch_size: images in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order and of the augmentation.
+
+    Raises:
+        InputError: a number out of range; no folder, no images; images beside class folders.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        size: Pixels = 224,
+        channels: Literal[1, 3] = 3,
+        mirror: bool = True,
+        val_share: HalfOpenUnitInterval = 0.1,
+        splits: bool = True,
+        damaged: Damaged = "refuse",
+        max_value: PositiveFloat | None = None,
+        batch_size: PositiveInt = 16,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
+    ) -> None:
+        self.root = Path(root)
+        self.size = size
+        self.channels = channels
+        self.mirror = mirror
+        self.val_share = val_share
+        self.has_splits = splits
+        self.damaged: Damaged = damaged
+        self.max_value = max_value
+        self.layout = split_folders(self.root, splits, labelled=True)
+        # labels may be in the test folder only
+        where = next((folder for folder in self.layout.values() if sub_folders(folder)), self.root)
+        self.class_names = (class_folders(where) if where != self.root or "" in self.layout else []) or None
+        self.empty_classes = sorted(set(sub_folders(where)) - set(self.class_names or ()))
+        classes = None if self.class_names is None else len(self.class_names)
+        super().__init__((channels, size, size), classes, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.origin = described(self.root, self.layout)
+
+    @property
+    def title(self) -> str:
+        return str(self.root)
+
+    def without_labels(self, items: Any) -> Any:
+        return [file._replace(label=None) for file in items]
+
+    def splits(self) -> Splits:
+        parts = split_files(self.layout, self._files, lambda file: file.name, self.val_share, self.has_splits)
+        whole = whole_pictures((file.path for files in parts for file in files), self.damaged, self.max_value)
+        train, val, test = ([file for file in files if file.path in whole] for files in parts)
+        refuse_shared(((file.path,) for file in train), ((file.path,) for file in (*val, *test)))
+        say_if_dark([file.path for file in train], self.max_value)
+        read = ReadFile(self.size, self.channels, self.max_value)
+        # folders come class by class, and the first few batches are what a sanity check and an image grid see
+        mixed = np.random.default_rng(0)
+        val_set, test_set = (
+            Mapped([files[i] for i in mixed.permutation(len(files))], CenterCrop(read, self.size))
+            for files in (val or train, test or train)
+        )
+        return Augmented(train, RandomCropFlip(read, self.size, self.mirror), self.seed), val_set, test_set
+
+    def inputs(self) -> Dataset:
+        folder = folder_to_predict(self.layout)
+        items = [whole(file, folder, self.channels, self.max_value) for file in find_pictures(folder)]
+        return FromFiles([cropped(item, self.size) for item in items])
+
+    def _files(self, split: str) -> list[ImageFile]:
+        folder = self.layout[split]
+        names = [(path, path.relative_to(folder)) for path in find_pictures(folder)]
+        labelled = any(len(name.parts) > 1 for _, name in names)
+        return [ImageFile(path, name.as_posix(), self._label(folder, name) if labelled else None) for path, name in names]
+
+    def _label(self, folder: Path, name: Path) -> int:
+        if len(name.parts) < 2:
+            raise InputError(f"{folder / name} is in no class folder, though others are: move it into one")
+        if self.class_names is None or name.parts[0] not in self.class_names:
+            raise InputError(f"{folder / name.parts[0]} is not one of the classes {', '.join(self.class_names or ())}")
+        return list(self.class_names).index(name.parts[0])

@@ -1,6 +1,6 @@
 """Aerial photographs and maps of the same places."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +11,12 @@ from torch.utils.data import Dataset
 
 from ganzoo.data import world
 from ganzoo.data.base import ImageDataModule, Splits
-from ganzoo.data.batches import ImagePairs, Unpaired
+from ganzoo.data.batches import ImagePairs
+from ganzoo.data.datasets import Mapped, UnpairedDataset
 from ganzoo.data.paired import Direction, Paired
 from ganzoo.data.pictures import find_pictures
 from ganzoo.data.sampling import Augmented
-from ganzoo.data.unpaired import TwoOrders
+from ganzoo.data.transforms import Independent
 from ganzoo.errors import InputError
 from ganzoo.utils.download import fetch, unpack
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveInt, Seed, Workers
@@ -58,13 +59,14 @@ class WorldPairs:
         self.layers = (a, b) if direction == "AtoB" else (b, a)
         self.size = size
 
-    def __call__(self, row: int, column: int) -> ImagePairs:
+    def __call__(self, corner: tuple[int, int]) -> ImagePairs:
         """The pair whose top left corner is at (row, column)."""
+        row, column = corner
         cuts = (layer[row : row + self.size, column : column + self.size] for layer in self.layers)
         return ImagePairs(*(torch.from_numpy(np.array(cut)).permute(2, 0, 1).contiguous() for cut in cuts))
 
 
-class RandomCut:
+class RandomSquare:
     """Training's view of the world: a pair at a random one of the corners, flipped half of the time if wanted.
 
     The flip is about the diagonal from north-west to south-east: the map's hills are lit from the north-west, and a mirror
@@ -77,38 +79,8 @@ class RandomCut:
         self.mirror = mirror
 
     def __call__(self, item: int, rng: np.random.Generator) -> ImagePairs:
-        pair = self.cut(*divmod(int(self.corners[rng.integers(len(self.corners))]), world.WIDTH))
+        pair = self.cut(divmod(int(self.corners[rng.integers(len(self.corners))]), world.WIDTH))
         return ImagePairs(*(image.transpose(1, 2) for image in pair)) if self.mirror and rng.random() < 0.5 else pair
-
-
-class Unmatched:
-    """Training's view without pairs: x of one pair, y of another, each drawn on its own."""
-
-    def __init__(
-        self,
-        draw_x: Callable[[Any, np.random.Generator], ImagePairs],
-        draw_y: Callable[[Any, np.random.Generator], ImagePairs],
-    ) -> None:
-        self.draw_x = draw_x
-        self.draw_y = draw_y
-
-    def __call__(self, items: tuple[Any, Any], rng: np.random.Generator) -> Unpaired:
-        x, y = items
-        return Unpaired(self.draw_x(x, rng).x, self.draw_y(y, rng).y)
-
-
-class Tiles(Dataset):
-    """The world's pairs at fixed corners."""
-
-    def __init__(self, cut: WorldPairs, corners: Sequence[tuple[int, int]]) -> None:
-        self.cut = cut
-        self.corners = corners
-
-    def __len__(self) -> int:
-        return len(self.corners)
-
-    def __getitem__(self, index: int) -> ImagePairs:
-        return self.cut(*self.corners[index])
 
 
 class Maps(Paired):
@@ -218,8 +190,8 @@ class Maps(Paired):
         if not self.unpaired:
             return train, val, test
         files = train.items  # type: ignore[union-attr]
-        draw = Unmatched(train.draw, train.draw)  # type: ignore[union-attr]
-        return TwoOrders(*self._x_and_y(files[0::2], files[1::2]), draw, self.seed), val, test
+        transform = Independent(train.transform, train.transform)  # type: ignore[union-attr]
+        return UnpairedDataset(*self._x_and_y(files[0::2], files[1::2]), transform, self.seed), val, test
 
     def _world(self) -> Splits:
         layers = self._layers()
@@ -228,14 +200,14 @@ class Maps(Paired):
         # from north to south the first few tiles would all be of one coast, and these are what a picture grid shows
         mixed = np.random.default_rng(0)
         val, test = (
-            Tiles(cut, mixed.permutation(world.tile_corners(mask, self.size, self.min_land, stripes)).tolist())
+            Mapped(mixed.permutation(world.tile_corners(mask, self.size, self.min_land, stripes)).tolist(), cut)
             for stripes in (world.VAL_STRIPES, world.TEST_STRIPES)
         )
         places = range(self.epoch_length)
         if not self.unpaired:
             return Augmented(places, self._draw(cut, mask, world.TRAIN_STRIPES), self.seed), val, test
         draws = (self._draw(cut, mask, stripes) for stripes in self._x_and_y(world.A_STRIPES, world.B_STRIPES))
-        return TwoOrders(places, places, Unmatched(*draws), self.seed), val, test
+        return UnpairedDataset(places, places, Independent(*draws), self.seed), val, test
 
     def _layers(self) -> dict[Layer, np.ndarray]:
         photo, relief = world.rasters(self.cache)
@@ -244,11 +216,11 @@ class Maps(Paired):
             layers["etopo"] = world.etopo(self.cache)
         return layers
 
-    def _draw(self, cut: WorldPairs, mask: np.ndarray, stripes: Sequence[int]) -> RandomCut:
+    def _draw(self, cut: WorldPairs, mask: np.ndarray, stripes: Sequence[int]) -> RandomSquare:
         corners = world.training_corners(mask, self.size, self.min_land, stripes)
         if not len(corners):
             raise InputError(f"no square of {self.size} pixels has {self.min_land:.0%} land: give a lower min_land")
-        return RandomCut(cut, corners, self.mirror)
+        return RandomSquare(cut, corners, self.mirror)
 
     def _x_and_y(self, of_a: Any, of_b: Any) -> tuple[Any, Any]:
         return (of_a, of_b) if self.direction == "AtoB" else (of_b, of_a)

@@ -7,14 +7,22 @@ photographs show is the domain, and stripes held out of two of them were another
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
+from ganzoo.data.base import ImageDataModule, Splits
+from ganzoo.data.batches import LabelledImages
+from ganzoo.data.datasets import InMemory
+from ganzoo.data.digits import DIGIT_NAMES, Digits
 from ganzoo.data.pictures import find_pictures, read_picture, resize_shorter_side
+from ganzoo.data.transforms import resize_in_chunks, to_common_format
+from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError
+from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
 
 SIDE = 28
 SHORTER = 321
@@ -80,3 +88,94 @@ def blend(digits: Tensor, backgrounds: Tensor) -> Tensor:
     """``|I1 - I2|``: patches uint8 [N, 3, 28, 28] and digits uint8 [N, 1, 28, 28] -> uint8 [N, 3, 28, 28]."""
     # uint8 would wrap below 0
     return torch.maximum(backgrounds, digits) - torch.minimum(backgrounds, digits)
+
+
+def over_photographs(splits: Splits, folder: str | None, size: int) -> Splits:
+    """The same digits over patches of photographs, with the same labels.
+
+    Args:
+        splits: three ``InMemory`` sets of ``LabelledImages`` with one channel; other sizes than 28 are resized.
+        folder: of the photographs; None for the two of scikit-learn.
+        size: height and width in pixels that come out; the patches are laid under at 28.
+    """
+    photos = photographs(folder)
+
+    def blended(part: Any, stream: int) -> InMemory:
+        x, y = part.samples
+        x = blend(to_common_format(x, 1, SIDE), patches(photos, len(part), stream))
+        return InMemory(LabelledImages(resize_in_chunks(x, size), y))
+
+    train, val, test = (blended(part, stream) for stream, part in enumerate(splits))
+    return train, val, test
+
+
+class MNISTM(MNIST):
+    """MNIST-M: the digits of :class:`~ganzoo.data.MNIST`, in its splits, over patches of photographs; colour, 28x28.
+
+    Ganin et al. 2016, section 5.2. It is built when it is first needed. Batches are ``LabelledImages``.
+
+    Args:
+        root: folder with MNIST's files, which are downloaded if they are not there.
+        photographs: folder whose images lie behind the digits (the paper's are BSDS500's); None for the two that come with
+            scikit-learn.
+        size: height and width in pixels: any other than 28 is resized bilinearly.
+        batch_size: images in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order, not of the patches.
+        binarise: make each pixel of a digit that is not 0 white first, as the port tf-dann does.
+
+    Raises:
+        InputError: MNIST can be neither read nor downloaded; no photographs, or one that is too small.
+    """
+
+    def __init__(
+        self,
+        root: str = "data",
+        photographs: str | None = None,
+        size: Pixels = SIDE,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
+        binarise: bool = False,
+    ) -> None:
+        super().__init__(root, size, batch_size, num_workers, seed, binarise)
+        self.photographs = photographs
+        self.shape = (3, size, size)
+
+    def splits(self) -> Splits:
+        digits = MNIST(self.root, binarise=self.binarise).splits()
+        return over_photographs(digits, self.photographs, self.size)
+
+
+class DigitsM(ImageDataModule):
+    """scikit-learn's digits, split as in :class:`~ganzoo.data.Digits`, over patches of photographs; colour, 28x28.
+
+    MNIST-M's small sister, without a download. Batches are ``LabelledImages``.
+
+    Args:
+        photographs: folder whose images lie behind the digits; None for the two that come with scikit-learn.
+        size: height and width in pixels: any other than 28 is resized bilinearly.
+        batch_size: images in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order, not of the patches.
+
+    Raises:
+        InputError: no photographs, or one that is too small.
+    """
+
+    class_names = DIGIT_NAMES
+
+    def __init__(
+        self,
+        photographs: str | None = None,
+        size: Pixels = SIDE,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
+    ) -> None:
+        super().__init__((3, size, size), 10, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.photographs = photographs
+        self.size = size
+
+    def splits(self) -> Splits:
+        return over_photographs(Digits().splits(), self.photographs, self.size)

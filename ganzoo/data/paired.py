@@ -5,17 +5,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.checks import at_least
+from ganzoo.data.datasets import Mapped
 from ganzoo.data.pictures import Damaged, find_pictures, picture_size, read_picture, resize, say_if_dark, whole_pictures
 from ganzoo.data.predicting import folder_to_predict, half, squared, whole
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
+from ganzoo.data.transforms import RandomCropFlip
 from ganzoo.errors import InputError
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
@@ -55,47 +56,27 @@ class PairFile(NamedTuple):
 
 
 class PairReader:
-    """Reads a pair as (x, y) in the wanted direction, both resized to a square of `size` pixels."""
+    """Reads a pair as (x, y), both resized to a square.
 
-    def __init__(self, direction: Direction, channels_x: int, channels_y: int, max_value: float | None = None) -> None:
+    Args:
+        direction: "AtoB" makes A the input x and B the output y, "BtoA" the reverse.
+        channels_x: 1 or 3.
+        channels_y: 1 or 3.
+        size: height and width in pixels.
+        max_value: as for :func:`~ganzoo.data.pictures.read_picture`.
+    """
+
+    def __init__(
+        self, direction: Direction, channels_x: int, channels_y: int, size: int, max_value: float | None = None
+    ) -> None:
+        self.size = size
         self.max_value = max_value
-        self.flipped = direction == "BtoA"
-        self.channels = (channels_y, channels_x) if self.flipped else (channels_x, channels_y)
+        self.reversed = direction == "BtoA"
+        self.channels = (channels_y, channels_x) if self.reversed else (channels_x, channels_y)
 
-    def __call__(self, file: PairFile, size: int) -> ImagePairs:
-        a, b = (resize(image, size, size) for image in file.read(*self.channels, self.max_value))
-        return ImagePairs(b, a) if self.flipped else ImagePairs(a, b)
-
-
-class Jitter:
-    """The paper's augmentation: resize to `load_size`, crop `size` at random, mirror; the same for both pictures."""
-
-    def __init__(self, read: PairReader, load_size: int, size: int, mirror: bool) -> None:
-        self.read = read
-        self.load_size = load_size
-        self.size = size
-        self.mirror = mirror
-
-    def __call__(self, file: PairFile, rng: np.random.Generator) -> ImagePairs:
-        top, left = (int(place) for place in rng.integers(self.load_size - self.size + 1, size=2))
-        mirrored = self.mirror and rng.random() < 0.5
-        crops = (image[:, top : top + self.size, left : left + self.size] for image in self.read(file, self.load_size))
-        return ImagePairs(*(crop.flip(-1) if mirrored else crop for crop in crops))
-
-
-class Resized(Dataset):
-    """Pairs as they are, resized to a square of `size`."""
-
-    def __init__(self, files: Sequence[PairFile], read: PairReader, size: int) -> None:
-        self.files = files
-        self.read = read
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> ImagePairs:
-        return self.read(self.files[index], self.size)
+    def __call__(self, file: PairFile) -> ImagePairs:
+        a, b = (resize(image, self.size, self.size) for image in file.read(*self.channels, self.max_value))
+        return ImagePairs(b, a) if self.reversed else ImagePairs(a, b)
 
 
 def side_by_side(folder: Path) -> list[PairFile]:
@@ -277,9 +258,12 @@ class Paired(ImageDataModule):
         refuse_shared((file.paths for file in train), (file.paths for file in (*val, *test)))
         for which in range(1 if b is None else 2):
             say_if_dark([file.paths[which] for file in train or test], self.max_value)
-        read = PairReader(self.direction, self.shape_x[0], self.shape_y[0], self.max_value)
-        jitter = Jitter(read, self.load_size, self.size, self.mirror)
-        return Augmented(train, jitter, self.seed), self._resized(val, read), self._resized(test, read)
+        read, larger = (
+            PairReader(self.direction, self.shape_x[0], self.shape_y[0], size, self.max_value)
+            for size in (self.size, self.load_size)
+        )
+        val_set, test_set = (Mapped(files, read) if files else None for files in (val, test))
+        return Augmented(train, RandomCropFlip(larger, self.size, self.mirror), self.seed), val_set, test_set
 
     def inputs(self) -> Dataset:
         side = "B" if self.direction == "BtoA" else "A"
@@ -309,9 +293,6 @@ class Paired(ImageDataModule):
         if have_splits:
             return bool(sizes) and all(width > height and width % 2 == 0 for height, width in sizes)
         return bool(sizes) and all(width == 2 * height for height, width in sizes)
-
-    def _resized(self, files: list[PairFile], read: PairReader) -> Dataset | None:
-        return Resized(files, read, self.size) if files else None
 
     def _sides(self) -> tuple[Layout, Layout | None]:
         if self.root_b is not None:

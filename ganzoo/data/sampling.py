@@ -16,8 +16,8 @@ def order_rng(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng((seed, epoch, 0))
 
 
-def picture_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers that augment one picture in one epoch."""
+def image_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The random numbers that augment one image in one epoch."""
     # from 1, because place 0 orders the epoch
     return np.random.default_rng((seed, epoch, 1 + index))
 
@@ -54,26 +54,28 @@ class EpochSampler(DistributedSampler):
             yield self.epoch, index
 
 
-def unchanged(item: Any, rng: np.random.Generator) -> Any:
-    """The augmentation of a training set that has none."""
+def identity(item: Any, rng: np.random.Generator) -> Any:
+    """The transform of a training set that is not augmented."""
     return item
 
 
 class Augmented(Dataset):
     """A training set whose samples are drawn with their own random numbers.
 
-    ``dataset[epoch, index]`` is ``draw(items[index], rng)`` with an `rng` that depends on seed, epoch and index only;
+    ``dataset[epoch, index]`` is ``transform(items[index], rng)`` with an `rng` that depends on seed, epoch and index only;
     ``dataset[index]`` is epoch 0 (which is also what Lightning's overfit_batches asks for).
 
     Args:
-        items: what `draw` starts from: samples, or file names, or only ``range(n)``.
-        draw: (item, numpy Generator) -> a sample. Shared by all workers: it must not keep state.
+        items: what `transform` starts from: samples, or file names, or only ``range(n)``.
+        transform: (item, numpy Generator) -> a sample. Shared by all workers: it must not keep state.
         seed: at least 0.
     """
 
-    def __init__(self, items: Sequence[Any] | Dataset, draw: Callable[[Any, np.random.Generator], Any], seed: int) -> None:
+    def __init__(
+        self, items: Sequence[Any] | Dataset, transform: Callable[[Any, np.random.Generator], Any], seed: int
+    ) -> None:
         self.items = items
-        self.draw = draw
+        self.transform = transform
         self.seed = seed
 
     def __len__(self) -> int:
@@ -81,9 +83,9 @@ class Augmented(Dataset):
 
     def __getitem__(self, key: int | tuple[int, int]) -> Any:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        if self.draw is unchanged:  # to begin random numbers costs more than to fetch the picture
+        if self.transform is identity:  # to begin random numbers costs more than to fetch the image
             return self.items[index]
-        return self.draw(self.items[index], picture_rng(self.seed, epoch, index))
+        return self.transform(self.items[index], image_rng(self.seed, epoch, index))
 
 
 class ResumableLoader(DataLoader):

@@ -25,9 +25,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages
-from ganzoo.data.folder import CentreCropped, PictureFile
-from ganzoo.data.pictures import centre_crop, read_picture, resize_shorter_side
+from ganzoo.data.datasets import Mapped
+from ganzoo.data.folder import ImageFile
+from ganzoo.data.pictures import read_picture, resize_shorter_side
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, order_rng
+from ganzoo.data.transforms import CenterCrop, RandomCropFlip
 from ganzoo.errors import InputError, one_line
 from ganzoo.utils.ranges import Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
@@ -320,43 +322,6 @@ class Decode:
         return resize_shorter_side(image, self.size)
 
 
-class CutAndMirror:
-    """Training's view of a sample: the same random square of all its pictures, mirrored half of the time if wanted."""
-
-    def __init__(self, decode: Decode, mirror: bool) -> None:
-        self.decode = decode
-        self.mirror = mirror
-
-    def __call__(self, index: int, rng: np.random.Generator) -> Any:
-        sample = self.decode(index)
-        size = self.decode.size
-        top, left = (int(rng.integers(side - size + 1)) for side in sample.x.shape[-2:])
-        mirrored = self.mirror and rng.random() < 0.5
-
-        def cut(image: Tensor) -> Tensor:
-            image = image[:, top : top + size, left : left + size]
-            return image.flip(-1) if mirrored else image
-
-        return _of_pictures(cut, sample)
-
-
-class Centre(Dataset):
-    """Validation's view: the middle square."""
-
-    def __init__(self, decode: Decode) -> None:
-        self.decode = decode
-
-    def __len__(self) -> int:
-        return len(self.decode.shards)
-
-    def __getitem__(self, index: int) -> Any:
-        return _of_pictures(lambda image: centre_crop(image, self.decode.size), self.decode(index))
-
-
-def _of_pictures(change: Callable[[Tensor], Tensor], sample: Any) -> Any:
-    return type(sample)(*(change(value) if value.dtype == torch.uint8 else value for value in sample))
-
-
 class Streaming(ImageDataModule):
     """Pictures from shards that :func:`write_shards` has written. Batches are ``Images``, ``LabelledImages`` or
     ``ImagePairs``, as the shards have them.
@@ -426,8 +391,9 @@ class Streaming(ImageDataModule):
         train, val, test = (self._decoded(split) for split in ("train", "val", "test"))
         if train is None:
             return None, val, test
-        self.shards = train.decode.shards
-        return Augmented(range(len(train)), CutAndMirror(train.decode, self.mirror), self.seed), val, test
+        decode = train.transform.load
+        self.shards = decode.shards
+        return Augmented(train.items, RandomCropFlip(decode, self.size, self.mirror), self.seed), val, test
 
     def train_dataloader(self) -> DataLoader:
         """uint8 batches in the order of (seed, epoch), all of `batch_size`; equally many in each process.
@@ -445,7 +411,7 @@ class Streaming(ImageDataModule):
     def _order(self) -> dict[str, Any]:
         return {**super()._order(), "mix": self.mix, "shards": None if self.shards is None else self.shards.making}
 
-    def _decoded(self, split: str) -> Centre | None:
+    def _decoded(self, split: str) -> Any:
         if split not in self.splits_there:
             return None
         shards = Shards(self._place(split), self.mix)
@@ -454,7 +420,7 @@ class Streaming(ImageDataModule):
                 f"{shards.place.name}/{INDEX} has {len(shards)} pictures and {self.root}/{ABOUT} says "
                 f"{self.splits_there[split]}: these are not shards of one making"
             )
-        return Centre(Decode(shards, self.kind, self.size, self.channels))
+        return Mapped(range(len(shards)), CenterCrop(Decode(shards, self.kind, self.size, self.channels), self.size))
 
     def _place(self, split: str) -> Place:
         address = f"{self.root}/{split}"
@@ -556,7 +522,7 @@ class _About:
     def add(self, sample: Any) -> dict[str, Any]:
         """The sample as it is stored."""
         values: dict[str, Any] = {}
-        if isinstance(sample, PictureFile):
+        if isinstance(sample, ImageFile):
             values = {"x": sample.path.read_bytes()}
             shapes: dict[str, list[int | None]] = {"x": [None, None, None]}
             kind: type = Images
@@ -604,9 +570,9 @@ def _stored_set(dataset: Any) -> Any:
     """A dataset's samples before augmentation, where it has them so."""
     if dataset is None:
         return None
-    known = (PictureFile, *KINDS.values())
-    if isinstance(dataset, CentreCropped):
-        dataset = dataset.files
+    known = (ImageFile, *KINDS.values())
+    if isinstance(dataset, Mapped) and len(dataset) and isinstance(dataset.items[0], known):  # type: ignore[index]
+        dataset = dataset.items
     if isinstance(dataset, Augmented) and len(dataset) and isinstance(dataset.items[0], known):
         dataset = dataset.items
     if len(dataset) and not isinstance(dataset[0], known):

@@ -1,22 +1,20 @@
 """Pictures of two domains without pairs."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
-from ganzoo.data.batches import Unpaired
+from ganzoo.data.batches import Images
 from ganzoo.data.checks import at_least, one_of
+from ganzoo.data.datasets import Mapped, UnpairedDataset, Zipped
 from ganzoo.data.paired import Direction
 from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
 from ganzoo.data.predicting import folder_to_predict, squared, whole
-from ganzoo.data.sampling import Augmented, picture_rng
 from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
+from ganzoo.data.transforms import Independent, RandomCropFlip
 from ganzoo.errors import InputError
 from ganzoo.utils.download import fetch, unpack
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
@@ -40,104 +38,22 @@ COUNTS = {"horse2zebra": {"trainA": 1067, "trainB": 1334, "testA": 120, "testB":
 Files = tuple[list[Path], list[Path], list[Path]]
 
 
-@lru_cache(maxsize=2)
-def second_order(seed: int, epoch: int, length: int) -> np.ndarray:
-    """The order in which one epoch goes through the shorter of two sets. int64 [length]."""
-    # three numbers order the longer set and augment; numpy fills up with zeros, so the fourth must not be 0
-    return np.random.default_rng((seed, epoch, 0, 1)).permutation(length)
-
-
-class TwoOrders(Augmented):
-    """A training set of samples that are drawn from two sets, each in an order of its own in every epoch.
-
-    It is as long as the longer set. ``dataset[epoch, index]`` draws from the item of this index of the longer one, and
-    from the shorter one at the same place of an order that depends on seed and epoch only: in an epoch each of the
-    shorter set's items serves as often as any other, give or take one, and who meets whom is a matter of chance.
+class SquareReader:
+    """Reads a file as ``Images``, resized to a square.
 
     Args:
-        x: what is drawn from for x: file names, for example.
-        y: likewise for y, of any other length.
-        draw: ((item of x, item of y), numpy Generator) -> a sample. Shared by all workers: it must not keep state.
-        seed: at least 0.
-
-    Raises:
-        InputError: one of them is empty.
+        channels: 1 or 3.
+        size: height and width in pixels.
+        max_value: as for :func:`~ganzoo.data.pictures.read_picture`.
     """
 
-    def __init__(
-        self, x: Sequence[Any], y: Sequence[Any], draw: Callable[[Any, np.random.Generator], Any], seed: int
-    ) -> None:
-        if not len(x) or not len(y):
-            raise InputError(f"training needs pictures of both domains, and there are {len(x)} of x and {len(y)} of y")
-        self.x = x
-        self.y = y
-        self.sizes = {"x": len(x), "y": len(y)}  # in its first so many places each picture is there once
-        super().__init__(range(max(len(x), len(y))), draw, seed)
-
-    def __getitem__(self, key: int | tuple[int, int]) -> Any:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        shorter = min(len(self.x), len(self.y))
-        other = int(second_order(self.seed, epoch, shorter)[index % shorter])
-        pair = (self.x[index], self.y[other]) if len(self.x) >= len(self.y) else (self.x[other], self.y[index])
-        return self.draw(pair, picture_rng(self.seed, epoch, index))
-
-
-class JitterApart:
-    """The authors' augmentation for x and for y each on its own: resize to `load_size`, crop `size` at random, mirror."""
-
-    def __init__(
-        self,
-        channels_x: int,
-        channels_y: int,
-        load_size: int,
-        size: int,
-        mirror: bool,
-        max_value: PositiveFloat | None = None,
-    ) -> None:
-        self.channels = (channels_x, channels_y)
-        self.max_value = max_value
-        self.load_size = load_size
+    def __init__(self, channels: int, size: int, max_value: float | None = None) -> None:
+        self.channels = channels
         self.size = size
-        self.mirror = mirror
-
-    def __call__(self, files: tuple[Path, Path], rng: np.random.Generator) -> Unpaired:
-        return Unpaired(*(self._view(file, channels, rng) for file, channels in zip(files, self.channels, strict=True)))
-
-    def _view(self, file: Path, channels: int, rng: np.random.Generator) -> Tensor:
-        image = resize(read_picture(file, channels, self.max_value), self.load_size, self.load_size)
-        top, left = (int(place) for place in rng.integers(self.load_size - self.size + 1, size=2))
-        crop = image[:, top : top + self.size, left : left + self.size]
-        return crop.flip(-1) if self.mirror and rng.random() < 0.5 else crop
-
-
-class Alongside(Dataset):
-    """The pictures of two lists as they are, resized to a square of `size`; the shorter list begins anew at its end."""
-
-    def __init__(
-        self,
-        x: Sequence[Path],
-        y: Sequence[Path],
-        channels_x: int,
-        channels_y: int,
-        size: int,
-        max_value: PositiveFloat | None = None,
-    ) -> None:
-        self.x = x
-        self.y = y
         self.max_value = max_value
-        self.channels = (channels_x, channels_y)
-        self.size = size
-        self.sizes = {"x": len(x), "y": len(y)}  # how many pictures there really are of each
 
-    def __len__(self) -> int:
-        return max(len(self.x), len(self.y))
-
-    def __getitem__(self, index: int) -> Unpaired:
-        if not 0 <= index < len(self):
-            raise IndexError(f"there are {len(self)} samples, and number {index} is asked for")
-        files = self.x[index % len(self.x)], self.y[index % len(self.y)]
-        images = (read_picture(*each, self.max_value) for each in zip(files, self.channels, strict=True))
-        return Unpaired(*(resize(image, self.size, self.size) for image in images))
+    def __call__(self, file: Path) -> Images:
+        return Images(resize(read_picture(file, self.channels, self.max_value), self.size, self.size))
 
 
 class UnpairedFolders(ImageDataModule):
@@ -257,11 +173,10 @@ class UnpairedFolders(ImageDataModule):
             say_if_dark(train or test, self.max_value)
         x, y = (a, b) if self.direction == "AtoB" else (b, a)
         channels = self.shape_x[0], self.shape_y[0]
-        jitter = JitterApart(*channels, self.load_size, self.size, self.mirror, self.max_value)
-        train_set = TwoOrders(x[0], y[0], jitter, self.seed) if x[0] or y[0] else None
-        val_set, test_set = (
-            Alongside(x[i], y[i], *channels, self.size, self.max_value) if x[i] and y[i] else None for i in (1, 2)
-        )
+        read, larger = ([SquareReader(c, size, self.max_value) for c in channels] for size in (self.size, self.load_size))
+        jitter = Independent(*(RandomCropFlip(each, self.size, self.mirror) for each in larger))
+        train_set = UnpairedDataset(x[0], y[0], jitter, self.seed) if x[0] or y[0] else None
+        val_set, test_set = (Zipped(Mapped(x[i], read[0]), Mapped(y[i], read[1])) if x[i] and y[i] else None for i in (1, 2))
         return train_set, val_set, test_set
 
     def inputs(self) -> Dataset:

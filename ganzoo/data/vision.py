@@ -1,19 +1,20 @@
-"""The standard sets that torchvision fetches: MNIST, Fashion-MNIST, CIFAR-10, STL-10."""
+"""The standard data sets that torchvision downloads: MNIST, Fashion-MNIST, CIFAR-10, STL-10, USPS, SVHN."""
 
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from ganzoo.data.base import ImageDataModule, InMemory, Splits
+from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Images, LabelledImages
-from ganzoo.data.pictures import resize
+from ganzoo.data.datasets import InMemory
+from ganzoo.data.digits import DIGIT_NAMES
 from ganzoo.data.sampling import Augmented
+from ganzoo.data.transforms import random_flip, resize_in_chunks
 from ganzoo.errors import InputError, one_line
 from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
 
@@ -24,15 +25,7 @@ def _sized(images: Tensor, size: int) -> Tensor:
     """uint8 [N, C, H, H] -> [N, C, size, size]: 28 to 32 by a border of zeros, otherwise by bilinear resizing."""
     if images.shape[-1] == 28 and size == 32:
         return functional.pad(images, (2, 2, 2, 2))
-    if images.shape[-1] == size:
-        return images
-    # in parts, to keep the resizing's scratch memory small
-    return torch.cat([resize(part, size, size) for part in images.split(1000)])
-
-
-def mirrored_at_random(sample: LabelledImages, rng: np.random.Generator) -> LabelledImages:
-    """The sample, mirrored left to right half of the time."""
-    return sample._replace(x=sample.x.flip(-1)) if rng.random() < 0.5 else sample
+    return resize_in_chunks(images, size)
 
 
 class _Torchvision(ImageDataModule):
@@ -59,6 +52,11 @@ class _Torchvision(ImageDataModule):
         self.root = root
         self.size = size
 
+    @property
+    def _where(self) -> Path:
+        """The folder that torchvision is told."""
+        return Path(self.root)
+
     def prepare_data(self) -> None:
         """Downloads the set unless its files are in place.
 
@@ -70,26 +68,26 @@ class _Torchvision(ImageDataModule):
 
     def splits(self) -> Splits:
         x, y = self._labelled(train=True)
-        test = InMemory(*self._labelled(train=False))
+        test = InMemory(self._labelled(train=False))
         kept = len(x) - len(x) // self.held_out
-        return InMemory(x[:kept], y[:kept]), InMemory(x[kept:], y[kept:]), test
+        return InMemory(LabelledImages(x[:kept], y[:kept])), InMemory(LabelledImages(x[kept:], y[kept:])), test
 
-    def _labelled(self, **part: Any) -> tuple[Tensor, Tensor]:
+    def _labelled(self, **part: Any) -> LabelledImages:
         dataset = self._open(download=False, **part)
-        return self._pictures(dataset.data), torch.as_tensor(dataset.targets).long()
+        return LabelledImages(self._images(dataset.data), torch.as_tensor(dataset.targets).long())
 
     def _open(self, download: bool, **part: Any) -> Any:
         # torchvision takes a second to import
         source = getattr(import_module("torchvision.datasets"), self.source)
         try:
-            return source(self.root, download=download, **part)
+            return source(str(self._where), download=download, **part)
         except Exception as error:  # by turns RuntimeError, URLError, AssertionError, UnpicklingError and OSError
             raise InputError(
                 f"{self.source} can be neither read nor downloaded ({one_line(error)}): "
                 f"put {', '.join(self.files)} in the folder {Path(self.root, self.folder)}"
             ) from error
 
-    def _pictures(self, data: Any) -> Tensor:
+    def _images(self, data: Any) -> Tensor:
         images = torch.as_tensor(data)
         images = images.unsqueeze(1) if self.channels == 1 else images.permute(0, 3, 1, 2).contiguous()
         return _sized(images, self.size)
@@ -108,6 +106,7 @@ class MNIST(_Torchvision):
         batch_size: pictures in a batch of each process.
         num_workers: processes that load.
         seed: of the training order.
+        binarise: make each pixel of a digit that is not 0 white.
 
     Raises:
         InputError: the files can be neither read nor downloaded.
@@ -116,10 +115,22 @@ class MNIST(_Torchvision):
     source, folder, files = "MNIST", "MNIST/raw", _IDX
     channels, held_out = 1, 6
 
+    class_names = DIGIT_NAMES
+
     def __init__(
-        self, root: str = "data", size: Pixels = 28, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
+        self,
+        root: str = "data",
+        size: Pixels = 28,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
+        binarise: bool = False,
     ) -> None:
         super().__init__(root, size, batch_size, num_workers, seed)
+        self.binarise = binarise
+
+    def _images(self, data: Any) -> Tensor:
+        return super()._images((torch.as_tensor(data) > 0).to(torch.uint8) * 255 if self.binarise else data)
 
 
 class FashionMNIST(_Torchvision):
@@ -182,21 +193,8 @@ class CIFAR10(_Torchvision):
     def splits(self) -> Splits:
         train, val, test = super().splits()
         if self.mirror and train is not None:
-            train = Augmented(train, mirrored_at_random, self.seed)
+            train = Augmented(train, random_flip, self.seed)
         return train, val, test
-
-
-class Unlabelled(Dataset):
-    """Pictures that fit in memory, without labels. `x` is uint8 [N, C, H, W]."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> Images:
-        return Images(self.x[index])
 
 
 class STL10(_Torchvision):
@@ -249,16 +247,84 @@ class STL10(_Torchvision):
 
     def splits(self) -> Splits:
         if self.unlabelled:
-            alone = (Unlabelled(self._labelled(split=split)[0]) for split in ("unlabeled", "train", "test"))
-            return self._mirrored(*alone)
+            alone = (InMemory(Images(self._labelled(split=split).x)) for split in ("unlabeled", "train", "test"))
+            return self._flipped(*alone)
         x, y = self._labelled(split="train")
         kept = len(x) - len(x) // self.held_out
-        test = InMemory(*self._labelled(split="test"))
-        return self._mirrored(InMemory(x[:kept], y[:kept]), InMemory(x[kept:], y[kept:]), test)
+        test = InMemory(self._labelled(split="test"))
+        train, val = InMemory(LabelledImages(x[:kept], y[:kept])), InMemory(LabelledImages(x[kept:], y[kept:]))
+        return self._flipped(train, val, test)
 
-    def _mirrored(self, train: Dataset, val: Dataset, test: Dataset) -> Splits:
-        return Augmented(train, mirrored_at_random, self.seed) if self.mirror else train, val, test
+    def _flipped(self, train: Dataset, val: Dataset, test: Dataset) -> Splits:
+        return Augmented(train, random_flip, self.seed) if self.mirror else train, val, test
 
-    def _labelled(self, **part: Any) -> tuple[Tensor, Tensor]:
+    def _labelled(self, **part: Any) -> LabelledImages:
         dataset = self._open(download=False, **part)
-        return _sized(torch.as_tensor(dataset.data), self.size), torch.as_tensor(dataset.labels).long()
+        return LabelledImages(_sized(torch.as_tensor(dataset.data), self.size), torch.as_tensor(dataset.labels).long())
+
+
+class USPS(_Torchvision):
+    """Handwritten digits of letters' codes, grey, 16x16: 7,291 to train and 2,007 to test. Batches are ``LabelledImages``.
+
+    The last tenth of the training images validates.
+
+    Args:
+        root: the files are in ``<root>/USPS``, and are downloaded if they are not there.
+        size: height and width in pixels: any other than 16 is resized bilinearly.
+        batch_size: images in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order.
+
+    Raises:
+        InputError: the files can be neither read nor downloaded.
+    """
+
+    source, folder, files = "USPS", "USPS", ("usps.bz2", "usps.t.bz2")
+    channels, held_out = 1, 10
+    class_names = DIGIT_NAMES
+
+    def __init__(
+        self, root: str = "data", size: Pixels = 16, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
+    ) -> None:
+        super().__init__(root, size, batch_size, num_workers, seed)
+
+    @property
+    def _where(self) -> Path:
+        return Path(self.root, self.folder)
+
+
+class SVHN(_Torchvision):
+    """Digits of house numbers, colour, 32x32: 73,257 to train and 26,032 to test. Batches are ``LabelledImages``.
+
+    The last tenth of the training images validates.
+
+    Args:
+        root: the files are in ``<root>/SVHN``, and are downloaded if they are not there.
+        size: height and width in pixels: any other than 32 is resized bilinearly.
+        batch_size: images in a batch of each process.
+        num_workers: processes that load.
+        seed: of the training order.
+
+    Raises:
+        InputError: the files can be neither read nor downloaded.
+    """
+
+    source, folder, files = "SVHN", "SVHN", ("train_32x32.mat", "test_32x32.mat")
+    channels, held_out = 3, 10
+    class_names = DIGIT_NAMES
+
+    def __init__(
+        self, root: str = "data", size: Pixels = 32, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
+    ) -> None:
+        super().__init__(root, size, batch_size, num_workers, seed)
+
+    @property
+    def _where(self) -> Path:
+        return Path(self.root, self.folder)
+
+    def _open(self, download: bool, **part: Any) -> Any:
+        return super()._open(download, split="train" if part["train"] else "test")
+
+    def _labelled(self, **part: Any) -> LabelledImages:
+        dataset = self._open(download=False, **part)
+        return LabelledImages(_sized(torch.as_tensor(dataset.data), self.size), torch.as_tensor(dataset.labels).long())

@@ -28,7 +28,7 @@ from ganzoo.cli.options import (
 from ganzoo.cli.trained import Trained, load, run_config, trained_batch_size
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.pictures import EXTENSIONS
-from ganzoo.data.sampling import unchanged
+from ganzoo.data.sampling import identity
 from ganzoo.errors import InputError
 from ganzoo.evaluation.looking import Folder, Judged, Remembering
 from ganzoo.evaluation.protocol import FIELDS, Result, commit, versions
@@ -375,7 +375,7 @@ class Plan:
         except InputError as error:
             why = str(error).removesuffix(": give another --split")
             raise InputError(f"{kind}: {name} pictures of {self.data.short} are needed: {why}") from error
-        if getattr(split.dataset, "draw", unchanged) is not unchanged and name == "train":
+        if getattr(split.dataset, "transform", identity) is not identity and name == "train":
             log_info(f"{kind}: the training pictures are taken as the first epoch augments them")
         return Known(split, field, f"{field} of {self._fingerprint(split)[0]}")
 

@@ -197,8 +197,9 @@ def test_classes_are_told_with_their_files_and_names(tmp_path, monkeypatch, caps
         photos(tmp_path / "src" / name, "0.png", "1.png", "2.png", size=(8, 8))
     photos(tmp_path / "tgt", "x.png", "z.png", "y.png", size=(8, 8))
     Path("tgt/w.png").write_bytes(b"nothing")
-    args = ["predict", "--model", "DANN", "--model.classes", "2", "--data", "Domains", "--data.source", "folder"]
-    args += ["--data.target", "folder", "--data.source_root", "src", "--data.target_root", "tgt", "--data.batch_size", "1"]
+    args = ["predict", "--model", "DANN", "--model.classes", "2", "--data", "Domains", "--data.batch_size", "1"]
+    args += ["--data.source", "DomainFolder", "--data.source.root", "src", "--data.source.size", "28"]
+    args += ["--data.target", "DomainFolder", "--data.target.root", "tgt", "--data.target.size", "28"]
     assert main([*args, *QUIET, "--run_dir", "told"]) == 2
     rows = listed(Path("told"))
     assert [row["input"] for row in rows] == ["w.png", "x.png", "y.png", "z.png"]

@@ -12,13 +12,16 @@ import pytest
 import torch
 import torchvision
 from PIL import Image, ImageDraw, ImageFont
+from support.two_domains import two_digits, two_folders
 from torch import Tensor
 
-from ganzoo.data import mnistm
+from ganzoo.data import CIFAR10, MNIST, Digits, DomainFolder, Domains, PrintedDigits, mnistm
 from ganzoo.data.batches import LabelledImages, TwoDomains, as_float
-from ganzoo.data.domains import Domains, Fonts, Places, alike, domain_order, glyphs, printed
-from ganzoo.data.folder import PictureFile
+from ganzoo.data.domains import domain_order
+from ganzoo.data.folder import ImageFile
 from ganzoo.data.pictures import read_picture
+from ganzoo.data.printed import glyphs, printed
+from ganzoo.data.transforms import to_common_format
 from ganzoo.errors import InputError
 from ganzoo.utils.images import to_float
 
@@ -44,7 +47,10 @@ def root(tmp_path) -> str:
 
 
 def ready(**options) -> Domains:
-    data = Domains(**options)
+    return set_up(two_digits(**options))
+
+
+def set_up(data: Domains) -> Domains:
     data.prepare_data()
     data.setup()
     return data
@@ -125,7 +131,7 @@ def write_svhn(folder: Path, monkeypatch) -> None:
         ("mnist", "mnist_m", (3, 28, 28)),
         ("mnist", "optdigits", (1, 28, 28)),
         ("optdigits", "optdigits_m", (3, 28, 28)),
-        ("fonts", "mnist", (1, 28, 28)),
+        ("printed", "mnist", (1, 28, 28)),
         ("svhn", "mnist", (3, 28, 28)),
         ("mnist", "usps", (1, 28, 28)),
         ("usps", "mnist", (1, 28, 28)),
@@ -134,7 +140,7 @@ def write_svhn(folder: Path, monkeypatch) -> None:
 def test_every_pair_of_digits_has_one_form(root, monkeypatch, source, target, shape):
     write_usps(Path(root, "USPS"), monkeypatch)
     write_svhn(Path(root, "SVHN"), monkeypatch)
-    data = Domains(source=source, target=target, root=root, batch_size=6)
+    data = two_digits(source, target, root, batch_size=6)
     assert (data.shape, data.classes, list(data.class_names)) == (shape, 10, list("0123456789"))
     data.prepare_data()
     data.setup()
@@ -156,7 +162,7 @@ def test_every_pair_of_digits_has_one_form(root, monkeypatch, source, target, sh
 def test_a_picture_is_the_same_floats_as_source_as_target_and_in_validation(root, tmp_path, options):
     """Two domains normalised differently, the defect of the peers, is one that this cannot have."""
     module = Seen()
-    data = Domains(source="mnist", target="mnist", root=root, batch_size=10, **options)
+    data = two_digits("mnist", "mnist", root, batch_size=10, **options)
     trainer(tmp_path, max_epochs=1).fit(module, data)
     train = module.seen["train"]
     assert train[0].x.dtype == train[0].target.dtype == torch.float32
@@ -176,7 +182,7 @@ def test_a_picture_is_the_same_floats_as_source_as_target_and_in_validation(root
 def test_digits_over_photographs_are_the_same_digits(root):
     """|I1 - I2| of the enlarged digit and a patch: where the digit is black the patch is left."""
     plain, over = ({"source": name, "target": name, "size": 28, "batch_size": 4} for name in ("optdigits", "optdigits_m"))
-    (x, y), (blended, labels) = ((part.x, part.y) for part in (ready(**o).train_set.source.items for o in (plain, over)))
+    (x, y), (blended, labels) = (ready(**o).train_set.source.items.samples for o in (plain, over))
     assert torch.equal(y, labels)
     assert blended.shape == (1266, 3, 28, 28)
     patches = mnistm.patches(mnistm.photographs(), 1266, 0).int()
@@ -186,11 +192,11 @@ def test_digits_over_photographs_are_the_same_digits(root):
 def test_grey_is_repeated_and_colour_becomes_its_luma():
     colour = torch.from_numpy(RNG.integers(0, 256, (5, 3, 40, 40), np.uint8))
     luma = [np.asarray(Image.fromarray(picture.permute(1, 2, 0).numpy()).convert("L")) for picture in colour]
-    assert alike(colour, 1, 40).squeeze(1).tolist() == np.stack(luma).tolist()
+    assert to_common_format(colour, 1, 40).squeeze(1).tolist() == np.stack(luma).tolist()
     grey = colour[:, :1]
-    assert torch.equal(alike(grey, 3, 40), grey.repeat(1, 3, 1, 1))
-    assert torch.equal(alike(alike(grey, 3, 40), 1, 40), grey)
-    assert alike(grey, 3, 28).shape == (5, 3, 28, 28)
+    assert torch.equal(to_common_format(grey, 3, 40), grey.repeat(1, 3, 1, 1))
+    assert torch.equal(to_common_format(to_common_format(grey, 3, 40), 1, 40), grey)
+    assert to_common_format(grey, 3, 28).shape == (5, 3, 28, 28)
 
 
 # -- no label of the target --------------------------------------------------------------------------------------------
@@ -201,7 +207,7 @@ def labels_in(thing, found: list) -> list:
     if isinstance(thing, Tensor):
         if thing.dtype != torch.uint8:
             found.append(thing.tolist())
-    elif isinstance(thing, PictureFile):
+    elif isinstance(thing, ImageFile):
         if thing.label is not None:
             found.append(thing.label)
     elif isinstance(thing, dict):
@@ -218,7 +224,7 @@ def labels_in(thing, found: list) -> list:
 def test_the_training_set_holds_the_sources_labels_and_no_others(root):
     data = ready(source="optdigits", target="mnist_m", root=root)
     optdigits = ready(source="optdigits", target="optdigits").train_set
-    assert labels_in(data.train_set, []) == [optdigits.source.items.y.tolist()]
+    assert labels_in(data.train_set, []) == [optdigits.source.items.samples.y.tolist()]
     assert len(labels_in(data.test_set, [])) == 2  # the search does find them where they are
 
 
@@ -246,7 +252,7 @@ def test_an_epoch_passes_once_over_the_larger_domain_and_evenly_over_the_smaller
     data = ready(source="mnist", target="optdigits", root=root, batch_size=1)
     batches = epoch_of(data)
     assert len(batches) == 1266
-    assert len(set(rows(whole(batches, "target")))) == len(set(rows(data.train_set.target.items.x)))
+    assert len(set(rows(whole(batches, "target")))) == len(set(rows(data.train_set.target.items.samples.x)))
     seen = Counter(rows(whole(batches, "x")))
     assert len(seen) == 100
     assert set(seen.values()) == {12, 13}
@@ -306,7 +312,7 @@ def test_an_epochs_length_can_be_given(root):
 
 
 def test_validation_and_test_are_the_source_and_then_the_target_whole_and_in_order(root, tmp_path):
-    module, data = Seen(), Domains(source="mnist", target="optdigits", root=root, batch_size=7)
+    module, data = Seen(), two_digits("mnist", "optdigits", root, batch_size=7)
     played = trainer(tmp_path, max_epochs=1, limit_train_batches=1)
     played.fit(module, data)
     played.test(module, data)
@@ -347,14 +353,13 @@ def test_mnist_m_is_the_difference_by_hand():
 def test_binarised_digits_are_black_and_white_in_both_domains(root):
     photos = mnistm.photographs()
     grey, white = (ready(source="mnist", target="mnist_m", root=root, binarise=each) for each in (False, True))
-    for part in range(3):
-        digits = grey.source._part(part, 1, 28)[0]
-        found = white.source._part(part, 1, 28)[0]
+    for split, name in enumerate(("train_set", "val_set", "test_set")):
+        (digits, labels), (found, same) = (getattr(data.source, name).samples for data in (grey, white))
         assert torch.equal(found, (digits > 0).to(torch.uint8) * 255)
         assert not torch.equal(found, digits)
-        blended = mnistm.blend(found, mnistm.patches(photos, len(found), part))
-        assert torch.equal(white.target._part(part, 3, 28)[0], blended)
-        assert torch.equal(white.source._part(part, 1, 28)[1], grey.source._part(part, 1, 28)[1])
+        assert torch.equal(same, labels)
+        blended = mnistm.blend(found, mnistm.patches(photos, len(found), split))
+        assert torch.equal(getattr(white.target, name).samples.x, blended)
 
 
 def test_patches_are_cut_from_everywhere_in_every_photograph():
@@ -390,14 +395,14 @@ def test_mnist_m_from_files(root, tmp_path, save):
     photos = mnistm.photographs(tmp_path / "photos")
     assert [tuple(photo.shape[1:]) for photo in photos] == [(321, 459), (50, 28)]
     data = ready(source="mnist", target="mnist_m", root=root, photographs=str(tmp_path / "photos"), batch_size=10)
-    built = [data.train_set.target.items.x, *(part.datasets[1].x for part in (data.val_set, data.test_set))]
+    built = [data.train_set.target.items.samples.x, *(part.datasets[1].samples.x for part in (data.val_set, data.test_set))]
     digits = [TRAIN[:100], TRAIN[100:], TEST]
     for stream, (x, digit) in enumerate(zip(built, digits, strict=True)):
         patches = mnistm.patches(photos, len(digit), stream).numpy().astype(int)
         assert x.tolist() == np.abs(patches - digit[:, None].astype(int)).tolist()
-    assert data.test_set.datasets[1].y.tolist() == list(range(10))
+    assert data.test_set.datasets[1].samples.y.tolist() == list(range(10))
     other = ready(source="mnist", target="mnist_m", root=root, photographs=str(tmp_path / "photos"), seed=5)
-    assert torch.equal(other.train_set.target.items.x, built[0])  # the seed is of the order, not of the set
+    assert torch.equal(other.train_set.target.items.samples.x, built[0])  # the seed is of the order, not of the set
     save(tmp_path / "photos" / "tiny.png", 27, 100)
     with pytest.raises(InputError, match=r"tiny\.png is too small"):
         mnistm.photographs(tmp_path / "photos")
@@ -415,8 +420,9 @@ def inked(x: Tensor) -> Tensor:
 def test_printed_digits_show_their_label():
     from sklearn.neighbors import KNeighborsClassifier
 
-    train, val, _ = Fonts(Places("")).parts()
-    assert (len(train), len(val)) == (20_000, 2_000)
+    train, val, test = PrintedDigits().splits()
+    assert (len(train), len(val), len(test)) == (20_000, 2_000, 2_000)
+    train, val = train.samples, val.samples
     x, held_out = inked(train.x[:6000]).flatten(1), inked(val.x[:500]).flatten(1)
     neighbour = KNeighborsClassifier(1).fit(x, train.y[:6000])
     told = neighbour.predict(held_out)
@@ -464,12 +470,12 @@ def test_printed_digits_are_the_same_each_time_varied_and_within_the_picture():
     assert centre.std() > 1  # they do not all stand in one place
 
 
-def test_fonts_of_a_folder(tmp_path, root):
+def test_fonts_of_a_folder(tmp_path):
     with pytest.raises(InputError, match=r"no fonts in .*\.ttf"):
-        ready(source="fonts", target="mnist", root=root, fonts=str(tmp_path))
+        PrintedDigits(str(tmp_path)).setup()
     (tmp_path / "a.ttf").write_bytes(b"no font")
     with pytest.raises(InputError, match="cannot read a font"):
-        ready(source="fonts", target="mnist", root=root, fonts=str(tmp_path))
+        PrintedDigits(str(tmp_path)).setup()
 
 
 # -- fetched sets ------------------------------------------------------------------------------------------------------
@@ -481,10 +487,10 @@ def test_usps_and_svhn_as_torchvision_reads_them(root, monkeypatch):
     data = ready(source="usps", target="svhn", root=root, size=16, batch_size=2)
     train, val, test = data.train_set.source.items, *(part.datasets[0] for part in (data.val_set, data.test_set))
     assert [len(part) for part in (train, val, test)] == [18, 2, 5]
-    assert train.y.tolist() == [i % 10 for i in range(18)]
-    assert val.x.shape == (2, 3, 16, 16)
-    assert val.x[:, 0, 0, 0].tolist() == [229, 242]  # 0.8 and 0.9 in [-1, 1], as torchvision rounds
-    svhn = data.test_set.datasets[1]
+    assert train.samples.y.tolist() == [i % 10 for i in range(18)]
+    assert val.samples.x.shape == (2, 3, 16, 16)
+    assert val.samples.x[:, 0, 0, 0].tolist() == [229, 242]  # 0.8 and 0.9 in [-1, 1], as torchvision rounds
+    svhn = data.test_set.datasets[1].samples
     assert svhn.y.tolist() == [*range(1, 10), 0]
     assert svhn.x[7, :, 3, 3].tolist() == [7, 57, 107]
     assert [len(part) for part in (data.train_set.target, data.val_set.datasets[1])] == [18, 2]
@@ -499,7 +505,7 @@ def test_an_unreachable_download_says_what_to_put_where(tmp_path, monkeypatch, s
     monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [nowhere])
     for dataset in (torchvision.datasets.USPS, torchvision.datasets.SVHN):
         monkeypatch.setattr(dataset, "split_list", {k: [nowhere, *v[1:]] for k, v in dataset.split_list.items()})
-    data = Domains(source=source, target="optdigits", root=str(tmp_path))
+    data = two_digits(source, "optdigits", str(tmp_path))
     for fails in (data.prepare_data, data.setup):
         with pytest.raises(InputError) as caught:
             fails()
@@ -524,9 +530,7 @@ def office(tmp_path, save) -> Path:
 
 def folders(office: Path, target: str = "webcam", **options) -> Domains:
     options = {"size": 16, "batch_size": 4, "val_share": 0.3, **options}
-    return ready(
-        source="folder", source_root=str(office / "amazon"), target="folder", target_root=str(office / target), **options
-    )
+    return set_up(two_folders(office / "amazon", office / target, **options))
 
 
 def test_two_folders(office):
@@ -537,7 +541,7 @@ def test_two_folders(office):
     assert len(labels_in(data.train_set.source, [])) == len(data.train_set.source)
     assert labels_in(data.train_set.target, []) == []
     for domain in (0, 1):
-        held_out = {file.path for file in data.val_set.datasets[domain].files}
+        held_out = {file.path for file in data.val_set.datasets[domain].items.items}
         trained = {file.path for file in (data.train_set.source, data.train_set.target)[domain].items}
         assert held_out
         assert not held_out & trained
@@ -567,11 +571,11 @@ def test_without_a_share_all_pictures_train_and_the_same_are_evaluated(office):
     data = folders(office, val_share=0)
     for domain, train in enumerate((data.train_set.source, data.train_set.target)):
         assert len(train) == 40
-        held_out = [file.path for file in data.test_set.datasets[domain].files]
+        held_out = [file.path for file in data.test_set.datasets[domain].items.items]
         assert sorted(held_out) == sorted(file.path for file in train.items)
         # mixed, in the same order each time: the first batches show every class
         assert {path.parent.name for path in held_out[:8]} == {"mug", "bike"}
-        assert held_out == [file.path for file in folders(office, val_share=0).test_set.datasets[domain].files]
+        assert held_out == [file.path for file in folders(office, val_share=0).test_set.datasets[domain].items.items]
     assert whole(list(data.test_dataloader()[1]), "y").bincount().tolist() == [20, 20]
 
 
@@ -580,10 +584,7 @@ def test_a_file_is_the_same_pixels_in_either_domain(office, save):
     for i in range(6):
         for where in ("one", "two"):
             save(office / where / f"{i % 2}" / f"{i}.png", 8, 8, seed=i)
-    data = ready(
-        source="folder", source_root=str(office / "one"), target="folder", target_root=str(office / "two"),
-        size=8, mirror=False, val_share=0, batch_size=6,
-    )  # fmt: skip
+    data = set_up(two_folders(office / "one", office / "two", size=8, mirror=False, val_share=0, batch_size=6))
     (batch,) = (as_float(batch) for batch in epoch_of(data))
     on_disk = to_float(torch.stack([read_picture(office / "one" / f"{i % 2}" / f"{i}.png", 3) for i in range(6)]))
     assert sorted(rows(batch.x)) == sorted(rows(batch.target)) == sorted(rows(on_disk))
@@ -606,9 +607,8 @@ def test_folder_crops_follow_seed_epoch_and_place(office):
 def test_folders_may_meet_digits(tmp_path, root, save):
     for i in range(20):
         save(tmp_path / "mine" / f"{i % 10}" / f"{i}.png", 9, 9, 1, seed=i)
-    data = ready(
-        source="folder", source_root=str(tmp_path / "mine"), target="mnist", root=root, val_share=0, channels=1, batch_size=8
-    )
+    mine = DomainFolder(str(tmp_path / "mine"), 28, channels=1, val_share=0)
+    data = set_up(Domains(mine, MNIST(root), channels=1, batch_size=8))
     batch = epoch_of(data)[0]
     assert batch.x.shape == batch.target.shape == (8, 1, 28, 28)
     assert set(rows(batch.target)) <= set(rows(torch.from_numpy(TRAIN)))
@@ -629,8 +629,8 @@ def test_classes_that_differ_are_named(office, save):
 
 
 def test_a_source_without_classes_and_a_loose_picture_are_refused(office, save):
-    with pytest.raises(InputError, match=r"source's pictures need a folder for each class, and .*loose has none"):
-        ready(source="folder", source_root=str(office / "loose"), target="folder", target_root=str(office / "webcam"))
+    with pytest.raises(InputError, match=r"the source needs labels, and .*loose has none"):
+        two_folders(office / "loose", office / "webcam")
     save(office / "webcam/x.png")
     with pytest.raises(InputError, match=r"x\.png is in no class folder"):
         folders(office)
@@ -639,20 +639,29 @@ def test_a_source_without_classes_and_a_loose_picture_are_refused(office, save):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"source": "cifar"}, "source is 'cifar': give one of mnist, "),
-        ({"target": "folder"}, "target: folder needs target_root"),
-        ({"source_root": "x"}, "source_root is for source: folder, and source is mnist"),
-        ({"source": "folder", "source_root": "/nowhere"}, "there is no folder /nowhere"),
         ({"size": 0}, "size is 0"),
         ({"channels": 2}, "channels is 2"),
         ({"epoch_length": 0}, "epoch_length is 0"),
-        ({"val_share": 1.0}, "val_share is 1.0"),
         ({"batch_size": 0}, "batch_size is 0"),
     ],
 )
 def test_arguments_that_cannot_be_used(options, line):
     with pytest.raises(InputError, match=line):
-        Domains(**options)
+        Domains(Digits(), Digits(), **options)
+
+
+def test_folders_that_cannot_be_used():
+    with pytest.raises(InputError, match="there is no folder /nowhere"):
+        DomainFolder("/nowhere")
+    with pytest.raises(InputError, match="val_share is 1"):
+        DomainFolder("/nowhere", val_share=1.0)
+
+
+def test_data_of_other_classes_are_refused(office):
+    with pytest.raises(InputError, match=r"the same classes: only Digits has 0, 1, 2; only .*webcam has bike, mug"):
+        Domains(Digits(), DomainFolder(str(office / "webcam")))
+    with pytest.raises(InputError, match=r"the same classes: .*webcam has 2 and CIFAR10 10"):
+        Domains(DomainFolder(str(office / "webcam")), CIFAR10())
 
 
 def test_a_batch_larger_than_an_epoch_is_refused(root):

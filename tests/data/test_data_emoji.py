@@ -130,7 +130,7 @@ def test_pictures_are_on_white_and_labelled_by_category(root):
     parts = {"train": data.train_set, "val": data.val_set, "test": data.test_set}
     seen = []
     for name, part in parts.items():
-        for sample, number in zip(part, numbers(part.x), strict=False):
+        for sample, number in zip(part, numbers(part.samples.x), strict=False):
             assert type(sample) is LabelledImages
             assert part_of(CODES[number]) == name
             assert CLASSES[int(sample.y)] == CATEGORIES[number]
@@ -146,10 +146,10 @@ def test_pictures_are_on_white_and_labelled_by_category(root):
     assert batch.x.shape == (5, 3, 64, 64)
     assert (batch.x.dtype, batch.y.dtype) == (torch.uint8, torch.int64)
     # the first that a picture grid shows are of several kinds
-    assert numbers(data.val_set.x) != sorted(numbers(data.val_set.x))
+    assert numbers(data.val_set.samples.x) != sorted(numbers(data.val_set.samples.x))
     again = Emoji(root=str(root), seed=9)
     again.setup()
-    assert torch.equal(again.val_set.x, data.val_set.x)
+    assert torch.equal(again.val_set.samples.x, data.val_set.samples.x)
 
 
 def test_other_sizes_are_resized_and_only_training_is_mirrored(root):
@@ -157,7 +157,7 @@ def test_other_sizes_are_resized_and_only_training_is_mirrored(root):
     small.prepare_data()
     small.setup()
     assert small.train_set[0].x.shape == small.shape == (3, 16, 16)
-    assert numbers(small.train_set.x)[:3] == [int(small.train_set[i].x[0, 8, 2]) for i in range(3)]
+    assert numbers(small.train_set.samples.x)[:3] == [int(small.train_set[i].x[0, 8, 2]) for i in range(3)]
     data = Emoji(root=str(root), mirror=True)
     data.setup()
     light_left = [bool(data.train_set[epoch, 0].x[0, 0, 0] > data.train_set[epoch, 0].x[0, 0, 63]) for epoch in range(60)]
@@ -213,7 +213,7 @@ def test_two_designs_share_no_training_emoji_and_all_held_out_ones(root):
     # nor is one a man and the other a woman
     assert not {kin(CODES[number]) for number in x} & {kin(CODES[number]) for number in y}
     for part, name in ((data.val_set, "val"), (data.test_set, "test")):
-        assert sorted(numbers(part.x)) == [number for number, code in enumerate(CODES) if part_of(code) == name]
+        assert sorted(numbers(part.samples.x)) == [number for number, code in enumerate(CODES) if part_of(code) == name]
         for pair in part:
             assert type(pair) is ImagePairs
             assert pair.x[0, 0, 0] == pair.y[0, 0, 0]

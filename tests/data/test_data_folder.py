@@ -13,7 +13,7 @@ from ganzoo.errors import InputError
 
 
 def names(dataset) -> list[str]:
-    return [file.name for file in getattr(dataset, "items", None) or dataset.files]
+    return [file.name for file in dataset.items]
 
 
 def test_batches_of_any_pictures_have_one_shape(tmp_path, save):

@@ -10,9 +10,10 @@ import torch
 from lightning.pytorch.callbacks import BatchSizeFinder, ModelCheckpoint
 
 from ganzoo.data import Digits
-from ganzoo.data.base import ImageDataModule, InMemory
+from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages, as_float
-from ganzoo.data.sampling import Augmented, EpochSampler, unchanged
+from ganzoo.data.datasets import InMemory
+from ganzoo.data.sampling import Augmented, EpochSampler, identity
 from ganzoo.errors import InputError
 from ganzoo.models import GAN
 
@@ -30,7 +31,8 @@ class Numbered(ImageDataModule):
 
     def splits(self):
         train, val, test = (
-            InMemory(torch.zeros(n, 1, 2, 2, dtype=torch.uint8), torch.arange(n)) for n in (self.length, 7, 5)
+            InMemory(LabelledImages(torch.zeros(n, 1, 2, 2, dtype=torch.uint8), torch.arange(n)))
+            for n in (self.length, 7, 5)
         )
         return Augmented(train, noisy, self.seed), val, test
 
@@ -241,9 +243,9 @@ def test_two_processes_share_the_work(tmp_path):
 
 def test_a_set_that_is_not_augmented_begins_no_random_numbers(monkeypatch):
     """They cost more than the picture."""
-    monkeypatch.setattr("ganzoo.data.sampling.picture_rng", lambda *_: pytest.fail("begun"))
-    items = InMemory(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), torch.arange(5))
-    plain = Augmented(items, unchanged, 0)
+    monkeypatch.setattr("ganzoo.data.sampling.image_rng", lambda *_: pytest.fail("begun"))
+    items = InMemory(LabelledImages(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), torch.arange(5)))
+    plain = Augmented(items, identity, 0)
     assert [int(plain[3, i].x) for i in range(5)] == [int(plain[i].y) for i in range(5)] == list(range(5))
 
 

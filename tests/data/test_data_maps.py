@@ -108,7 +108,7 @@ def test_world_tiles(root, size, val, test, places):
     data.prepare_data()
     data.setup()
     assert (len(data.train_set), len(data.val_set), len(data.test_set)) == (2000, val, test)
-    assert len(data.train_set.draw.corners) == places
+    assert len(data.train_set.transform.corners) == places
     for part in (data.val_set, data.test_set, [data.train_set[i] for i in range(40)]):
         for pair in part:
             assert type(pair) is ImagePairs
@@ -338,8 +338,8 @@ def test_etopo_is_the_packages_picture(root):
     plain = Maps(root=root, size=128)
     plain.setup()
     # what is land is told from the relief all the same
-    assert data.val_set.corners == plain.val_set.corners
-    for (row, column), pair, known in zip(data.val_set.corners, data.val_set, plain.val_set, strict=False):
+    assert data.val_set.items == plain.val_set.items
+    for (row, column), pair, known in zip(data.val_set.items, data.val_set, plain.val_set, strict=False):
         assert torch.equal(pair.x, known.y)
         assert torch.equal(pair.y, source[:, row : row + 128, column : column + 128])
     assert torch.equal(data.train_set[4, 7].x, plain.train_set[4, 7].y)

@@ -90,7 +90,7 @@ def test_two_roots_joined_by_name(tmp_path, save):
     data.setup()
     assert len(data.train_set) + len(data.val_set) == 12
     assert len(data.val_set) > 0
-    for file in (*data.train_set.items, *data.val_set.files):
+    for file in (*data.train_set.items, *data.val_set.items):
         assert file.a.stem == file.b.stem == file.name
         assert (file.a.parent.name, file.b.parent.name) == ("photos", "maps")
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.two_domains import two_folders
 
-from ganzoo.data import Domains, ImageFolder, Paired, UnpairedFolders
+from ganzoo.data import ImageFolder, Paired, UnpairedFolders
 from ganzoo.data.pictures import (
     EXTENSIONS,
     centre_crop,
@@ -195,9 +196,8 @@ def test_what_cannot_be_read_is_found_beforehand_in_every_kind_of_file(tmp_path,
 
 def modules(root: Path, **options):
     """All data that read folders, over one damaged file of theirs."""
-    both = {"source": "folder", "target": "folder", "source_root": str(root / "one"), "target_root": str(root / "one")}
     yield ImageFolder(str(root / "one"), size=8, val_share=0, **options)
-    yield Domains(**both, size=8, val_share=0, **options)
+    yield two_folders(root / "one", root / "one", size=8, val_share=0, **options)
     for kind in (Paired, UnpairedFolders):
         yield kind(str(root / "two"), size=8, load_size=8, val_share=0, **options)
 

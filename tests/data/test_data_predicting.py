@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
+from support.two_domains import two_folders
 
-from ganzoo.data import Digits, Domains, ImageFolder, Paired, UnpairedFolders
+from ganzoo.data import Digits, ImageFolder, Paired, UnpairedFolders
 from ganzoo.data.batches import as_float
 from ganzoo.data.pictures import read_picture
 from ganzoo.data.predicting import output_names
@@ -147,8 +148,8 @@ def test_data_without_files_has_numbers(capsys):
     assert first.number + second.number == list(range(353))
     assert set(first.name) == {""}
     assert second.output[-1] == "000352"
-    assert torch.equal(torch.cat([first.y, second.y]), data.test_set.y)
-    assert torch.equal(torch.cat([first.x, second.x]), data.test_set.x)
+    assert torch.equal(torch.cat([first.y, second.y]), data.test_set.samples.y)
+    assert torch.equal(torch.cat([first.x, second.x]), data.test_set.samples.x)
 
 
 # -- pairs ----------------------------------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ def test_a_folder_of_inputs_is_never_unpacked_into(save, tmp_path):
 def test_all_of_a_target_folder_in_the_order_of_the_names(save, tmp_path):
     source = folder(save, tmp_path / "src", "cat/0.png", "dog/0.png")
     target = folder(save, tmp_path / "tgt", *TEN)
-    data = Domains("folder", "folder", source_root=source, target_root=target, size=8, batch_size=16)
+    data = two_folders(source, target, size=8, batch_size=16)
     (batch,) = batches(data)
     assert batch.name == list(TEN)
     assert batch.x.shape == (10, 3, 8, 8)

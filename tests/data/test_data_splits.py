@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.two_domains import two_folders
 
 from ganzoo.data import Domains, ImageFolder, Paired, UnpairedFolders
 from ganzoo.data.splits import is_held_out, refuse_splits, side_of, split_of
@@ -72,8 +73,7 @@ def test_splits_by_every_usual_name(tmp_path, save, train, held_out):
             save(tmp_path / "inside" / split / side.lower() / "1.png", 8, 8, seed=i)
             save(tmp_path / "named" / f"{split}_{side}" / "1.png", 8, 8, seed=i)
     root = str(tmp_path / "one")
-    domains = {"source": "folder", "target": "folder", "source_root": root, "target_root": root}
-    every = [ImageFolder(root), ImageFolder(root, labelled=True), Paired(str(tmp_path / "side")), Domains(**domains)]
+    every = [ImageFolder(root), ImageFolder(root, labelled=True), Paired(str(tmp_path / "side")), two_folders(root, root)]
     for form in ("ab", "inside", "named"):
         every += [Paired(str(tmp_path / form)), UnpairedFolders(str(tmp_path / form))]
     every += [kind(str(tmp_path / "ab/A"), str(tmp_path / "ab/B")) for kind in (Paired, UnpairedFolders)]
@@ -83,8 +83,8 @@ def test_splits_by_every_usual_name(tmp_path, save, train, held_out):
         assert all(f"/{train}" in name for name in names)
         assert len(data.val_set) > 0
         assert len(data.test_set) > 0
-    assert every[0].val_set.files[0].path.parts[-3] == held_out[0]
-    assert every[0].test_set.files[0].path.parts[-3] == held_out[-1]
+    assert every[0].val_set.items[0].path.parts[-3] == held_out[0]
+    assert every[0].test_set.items[0].path.parts[-3] == held_out[-1]
 
 
 def test_sides_may_be_spelled_unlike(tmp_path, save):
@@ -108,9 +108,8 @@ def test_held_out_pictures_alone_are_not_trained_on(tmp_path, save, names):
         save(tmp_path / "two" / f"{name}A" / "1.png", 8, 8)
         save(tmp_path / "two" / f"{name}B" / "1.png", 8, 8)
     root = str(tmp_path / "one")
-    domains = {"source": "folder", "target": "folder", "source_root": root, "target_root": root}
     every = [ImageFolder(root, labelled=True), Paired(str(tmp_path / "side")), UnpairedFolders(str(tmp_path / "two"))]
-    for data in map(ready, (*every, Paired(str(tmp_path / "two")), Domains(**domains))):
+    for data in map(ready, (*every, Paired(str(tmp_path / "two")), two_folders(root, root))):
         with pytest.raises(InputError, match=rf"no train pictures in .*its splits: .*{names[-1]}") as caught:
             data.train_dataloader()
         assert "\n" not in str(caught.value)
@@ -130,8 +129,7 @@ def test_a_class_may_be_called_train(tmp_path, save):
     half = ready(ImageFolder(str(tmp_path / "train"), size=8, labelled=True, val_share=0))
     assert half.class_names == ["car", "plane", "train"]
     assert sorted({int(half.train_set[i].y) for i in range(9)}) == [0, 1, 2]
-    roots = {"source_root": str(tmp_path / "train"), "target_root": str(tmp_path / "validation")}
-    data = ready(Domains(source="folder", target="folder", size=8, **roots))
+    data = ready(two_folders(tmp_path / "train", tmp_path / "validation", size=8))
     assert list(data.class_names) == ["car", "plane", "train"]
     # without classes it is not clear, and there is a way to say it
     with pytest.raises(InputError, match=r"has train beside car, plane: .*splits: false"):
@@ -146,10 +144,7 @@ def test_classes_called_like_splits_when_there_are_no_splits(tmp_path, save):
     data = ready(ImageFolder(str(tmp_path), size=8, labelled=True, splits=False, val_share=0))
     assert data.class_names == ["cat", "test", "val"]
     assert len(data.train_set) == 6
-    data = Domains(
-        source="folder", target="folder", source_root=str(tmp_path), target_root=str(tmp_path), size=8, splits=False
-    )
-    assert data.classes == 3
+    assert two_folders(tmp_path, tmp_path, size=8, splits=False).classes == 3
 
 
 @pytest.mark.parametrize(
@@ -186,7 +181,7 @@ def test_folders_without_pictures_are_no_splits_and_no_matter(tmp_path, save, ca
         ready(ImageFolder(str(tmp_path), size=8))
     (tmp_path / "testA").rmdir()
     data = ready(ImageFolder(str(tmp_path), size=8))
-    assert [file.path.parent.name for file in data.test_set.files] == ["val"]
+    assert [file.path.parent.name for file in data.test_set.items] == ["val"]
     assert "there are no pictures in test" in capsys.readouterr().err
     save(tmp_path / "preview.png", 8, 8)
     assert len(ready(ImageFolder(str(tmp_path), size=8)).train_set) == 1
@@ -208,12 +203,11 @@ def test_empty_class_folders_are_no_classes_and_said(tmp_path, save, capsys):
     (tmp_path / "source").mkdir()
     for name in ("cat", "dog"):
         (tmp_path / name).rename(tmp_path / "source" / name)
-    roots = {"source_root": str(tmp_path / "source"), "target_root": str(tmp_path / "target")}
-    data = ready(Domains(source="folder", target="folder", size=8, val_share=0, **roots))
+    data = ready(two_folders(tmp_path / "source", tmp_path / "target", size=8, val_share=0))
     assert [int(sample.y) for sample in data.test_set.datasets[1]] == [1]
     (tmp_path / "target/cat").rmdir()
     with pytest.raises(InputError, match=r"the same classes: only .*source has cat"):
-        Domains(source="folder", target="folder", size=8, **roots)
+        two_folders(tmp_path / "source", tmp_path / "target", size=8)
     (tmp_path / "source/cat/1.png").unlink()
     (tmp_path / "source/dog/1.png").unlink()
     with pytest.raises(InputError, match=r"a folder for each class, and .* has none with pictures"):

@@ -44,7 +44,7 @@ def test_digits_values_and_split():
     data.setup()
     assert (data.shape, data.classes) == ((1, 8, 8), 10)
     assert [len(data.train_set), len(data.val_set), len(data.test_set)] == [1266, 178, 353]
-    found = torch.cat([part.x for part in (data.train_set, data.val_set, data.test_set)]).flatten(1)
+    found = torch.cat([part.samples.x for part in (data.train_set, data.val_set, data.test_set)]).flatten(1)
     published = load_digits().data
     wanted = torch.from_numpy(np.round(published * 255 / 16).astype(np.uint8))
     # the split is a permutation of the whole
@@ -53,7 +53,7 @@ def test_digits_values_and_split():
     first = data.train_set[0]
     assert first.x.flatten().tolist() == wanted[0].tolist()
     for part, share in ((data.train_set, 0.7), (data.val_set, 0.1), (data.test_set, 0.2)):
-        assert (part.y.bincount() / torch.from_numpy(load_digits().target).bincount()).sub(share).abs().max() < 0.02
+        assert (part.samples.y.bincount() / torch.from_numpy(load_digits().target).bincount()).sub(share).abs().max() < 0.02
 
 
 def test_digits_of_another_size():
@@ -79,9 +79,9 @@ def test_mnist_from_files_in_place(tmp_path, unreachable, data_module):
         (data.val_set, TRAIN[50:], 50),
         (data.test_set, TEST, 0),
     ):
-        assert part.x.squeeze(1).tolist() == wanted.tolist()
-        assert part.y.tolist() == [(first + i) % 10 for i in range(len(wanted))]
-        assert part.y.dtype == torch.int64
+        assert part.samples.x.squeeze(1).tolist() == wanted.tolist()
+        assert part.samples.y.tolist() == [(first + i) % 10 for i in range(len(wanted))]
+        assert part.samples.y.dtype == torch.int64
 
 
 def test_mnist_of_32_has_a_border_and_of_other_sizes_is_resized(tmp_path):
@@ -148,10 +148,10 @@ def test_cifar10(cifar, unreachable):
     data = CIFAR10(root=str(root), batch_size=2)
     data.prepare_data()
     data.setup()
-    assert data.train_set.x.tolist() == images[:18].tolist()
-    assert data.val_set.x.tolist() == images[18:20].tolist()
-    assert data.test_set.x.tolist() == images[20:].tolist()
-    assert data.test_set.y.tolist() == [9, 8, 7, 6]
+    assert data.train_set.samples.x.tolist() == images[:18].tolist()
+    assert data.val_set.samples.x.tolist() == images[18:20].tolist()
+    assert data.test_set.samples.x.tolist() == images[20:].tolist()
+    assert data.test_set.samples.y.tolist() == [9, 8, 7, 6]
     assert data.shape == data.train_set[0].x.shape == (3, 32, 32)
 
 
@@ -200,8 +200,8 @@ def test_stl10(stl, unreachable):
         (data.val_set, images["train"][18:], 18),
         (data.test_set, images["test"], 0),
     ):
-        assert np.array_equal(part.x.numpy(), wanted)
-        assert part.y.tolist() == [(first + i) % 10 for i in range(len(wanted))]
+        assert np.array_equal(part.samples.x.numpy(), wanted)
+        assert part.samples.y.tolist() == [(first + i) % 10 for i in range(len(wanted))]
     batch = next(iter(data.train_dataloader()))
     assert type(batch) is LabelledImages
     assert (batch.x.dtype, batch.y.dtype) == (torch.uint8, torch.int64)
@@ -214,14 +214,14 @@ def test_stl10_unlabelled(stl, unreachable):
     data.setup()
     assert (data.shape, data.classes) == ((3, 96, 96), None)
     for part, wanted in ((data.train_set, "unlabeled"), (data.val_set, "train"), (data.test_set, "test")):
-        assert np.array_equal(part.x.numpy(), images[wanted])
+        assert np.array_equal(part.samples.x.numpy(), images[wanted])
         assert type(part[0]) is Images
     batch = next(iter(data.train_dataloader()))
     assert type(batch) is Images
     assert batch.x.shape == (7, 3, 96, 96)
     small = STL10(root=str(root), unlabelled=True, size=32, mirror=True)
     small.setup()
-    plain = small.train_set.items.x[3]
+    plain = small.train_set.items.samples.x[3]
     assert plain.shape == small.shape == (3, 32, 32)
     views = [small.train_set[epoch, 3].x for epoch in range(40)]
     flipped = sum(torch.equal(view, plain.flip(-1)) for view in views)

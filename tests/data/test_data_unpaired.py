@@ -15,8 +15,8 @@ from PIL import Image
 
 from ganzoo.data import UnpairedFolders, unpaired
 from ganzoo.data.batches import Unpaired
+from ganzoo.data.datasets import UnpairedDataset
 from ganzoo.data.pictures import read_picture
-from ganzoo.data.unpaired import TwoOrders
 from ganzoo.errors import InputError
 
 
@@ -26,7 +26,7 @@ def pair_and_noise(pair, rng: np.random.Generator):
 
 @pytest.mark.parametrize(("n", "m"), [(10, 4), (4, 10), (7, 7), (5, 1)])
 def test_an_epoch_goes_through_the_longer_one_and_equally_often_through_the_other(n, m):
-    dataset = TwoOrders([f"x{i}" for i in range(n)], [f"y{i}" for i in range(m)], pair_and_noise, seed=3)
+    dataset = UnpairedDataset([f"x{i}" for i in range(n)], [f"y{i}" for i in range(m)], pair_and_noise, seed=3)
     assert len(dataset) == max(n, m)
     for epoch in range(4):
         pairs = [dataset[epoch, index][0] for index in range(len(dataset))]
@@ -38,7 +38,7 @@ def test_an_epoch_goes_through_the_longer_one_and_equally_often_through_the_othe
 
 
 def test_who_meets_whom_is_new_each_epoch_and_a_matter_of_chance():
-    dataset = TwoOrders(range(12), range(12), pair_and_noise, seed=0)
+    dataset = UnpairedDataset(range(12), range(12), pair_and_noise, seed=0)
     met = Counter(dataset[epoch, index][0] for epoch in range(600) for index in range(12))
     # each of 144 meetings is due 50 times
     assert len(met) == 144
@@ -51,7 +51,7 @@ def test_who_meets_whom_is_new_each_epoch_and_a_matter_of_chance():
 
 
 def test_the_orders_depend_on_seed_and_epoch_alone():
-    first, again, other = (TwoOrders(range(9), range(5), pair_and_noise, seed) for seed in (1, 1, 2))
+    first, again, other = (UnpairedDataset(range(9), range(5), pair_and_noise, seed) for seed in (1, 1, 2))
 
     def epoch_of(dataset, epoch, indices=range(9)):
         return [dataset[epoch, index] for index in indices]
@@ -68,7 +68,7 @@ def test_the_orders_depend_on_seed_and_epoch_alone():
 
 def test_an_empty_side_is_refused():
     with pytest.raises(InputError, match="3 of x and 0 of y"):
-        TwoOrders(range(3), [], pair_and_noise, 0)
+        UnpairedDataset(range(3), [], pair_and_noise, 0)
 
 
 def shade(path: Path, value: int, height: int = 8, width: int = 8) -> Path:
@@ -136,7 +136,7 @@ def test_without_split_folders_a_hash_of_the_name_chooses(tmp_path):
         data.setup()
         assert sorted(set(range(40)) - {int(path.stem) for path in data.train_set.x}) == held_out
         assert sorted(set(range(30)) - {int(path.stem) for path in data.train_set.y}) == held_out[:3]
-        assert sorted(int(path.stem) for path in data.val_set.x) == held_out
+        assert sorted(int(path.stem) for path in data.val_set.x.items) == held_out
         assert len(data.val_set) == len(data.test_set) == 4
         assert len(data.train_set) == 36
     everything = UnpairedFolders(str(tmp_path / "one"), size=8, load_size=8, val_share=0)

@@ -48,8 +48,9 @@ BASES = {
     f"a --data.root_b b --data.size 32 --data.load_size 32 {SHORT}",
     "LAPGAN": f"fit --model LAPGAN --model.shape [1,8,8] --model.sizes [4,8] --model.width 4 --model.hidden_G 8 "
     f"--model.hidden_D 8 --data Digits {SHORT}",
-    "DANN": f"fit --model DANN --model.shape [3,28,28] --model.classes 2 --data Domains --data.source folder --data.target "
-    f"folder --data.source_root labelled --data.target_root a --data.size 28 --data.batch_size 4 {SHORT}",
+    "DANN": f"fit --model DANN --model.shape [3,28,28] --model.classes 2 --data Domains --data.source DomainFolder "
+    f"--data.source.root labelled --data.target DomainFolder --data.target.root a --data.size 28 --data.batch_size 4 "
+    f"{SHORT}",
     "validate": f"validate --config gan_digits --model.hidden 8 --ckpt_path last.ckpt {QUIET} --trainer.limit_val_batches 1",
     "evaluate": "evaluate last.ckpt --config gan_digits --figures parzen --n 50",
     "classifier": "classifier --data Digits --out c.pt --epochs 1",

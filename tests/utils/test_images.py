@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from support.known_metrics import Tiny
 
-from ganzoo.data.domains import alike
+from ganzoo.data.transforms import to_common_format
 from ganzoo.errors import InputError
 from ganzoo.interfaces import expect_shape, isolated_rng, randn
 from ganzoo.utils.images import to_float, to_grey, to_uint8
@@ -37,7 +37,7 @@ def test_grey_is_pillows_for_every_image_whoever_asks():
     wide = colour.permute(1, 0, 2, 3).reshape(3, -1, 8)
     pillow = torch.from_numpy(np.array(Image.fromarray(wide.permute(1, 2, 0).numpy()).convert("L")))
     assert torch.equal(to_grey(colour).view(-1, 8), pillow)
-    assert torch.equal(alike(colour, 1, 8), to_grey(colour))
+    assert torch.equal(to_common_format(colour, 1, 8), to_grey(colour))
     assert torch.equal(Tiny().convert(colour), to_grey(colour))
 
 

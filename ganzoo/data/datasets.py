@@ -1,0 +1,119 @@
+"""Datasets of samples: in memory, computed from items, and two sets that are not paired."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from ganzoo.data.batches import Unpaired
+from ganzoo.data.sampling import Augmented, image_rng
+from ganzoo.errors import InputError
+
+
+class InMemory(Dataset):
+    """Samples that fit in memory: ``InMemory(LabelledImages(x, y))`` with x [N, C, H, W] and y [N].
+
+    Args:
+        samples: a NamedTuple of :mod:`ganzoo.data.batches`, each of whose fields has N rows.
+    """
+
+    def __init__(self, samples: Any) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples[0])
+
+    def __getitem__(self, index: int) -> Any:
+        return type(self.samples)(*(field[index] for field in self.samples))
+
+
+class Mapped(Dataset):
+    """The samples ``transform(item)`` of a list of items, or of another dataset, in its order.
+
+    Args:
+        items: file names, corners, samples ...
+        transform: gives the sample of an item.
+    """
+
+    def __init__(self, items: Sequence[Any] | Dataset, transform: Callable[[Any], Any]) -> None:
+        self.items = items
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(self.items[index])
+
+
+class Zipped(Dataset):
+    """``Unpaired`` samples of two datasets side by side; the shorter one begins again at its end.
+
+    Args:
+        x: of samples whose first field is the image.
+        y: likewise.
+
+    Attributes:
+        sizes: how many samples there really are, by "x" and "y".
+    """
+
+    def __init__(self, x: Any, y: Any) -> None:
+        self.x = x
+        self.y = y
+        self.sizes = {"x": len(self.x), "y": len(self.y)}
+
+    def __len__(self) -> int:
+        return max(self.sizes.values())
+
+    def __getitem__(self, index: int) -> Unpaired:
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} samples, and number {index} is asked for")
+        return Unpaired(self.x[index % len(self.x)][0], self.y[index % len(self.y)][0])
+
+
+@lru_cache(maxsize=2)
+def second_order(seed: int, epoch: int, length: int) -> np.ndarray:
+    """The order in which one epoch goes through the shorter of two sets. int64 [length]."""
+    # three numbers order the longer set and augment; numpy fills up with zeros, so the fourth must not be 0
+    return np.random.default_rng((seed, epoch, 0, 1)).permutation(length)
+
+
+class UnpairedDataset(Augmented):
+    """A training set of samples that are drawn from two sets, each in an order of its own in every epoch.
+
+    It is as long as the longer set. ``dataset[epoch, index]`` draws from the item of this index of the longer one, and
+    from the shorter one at the same place of an order that depends on seed and epoch only: in an epoch each of the
+    shorter set's items serves as often as any other, give or take one, and who meets whom is a matter of chance.
+
+    Args:
+        x: what x is drawn from: file names, for example.
+        y: what y is drawn from, of any other length.
+        transform: ((item of x, item of y), numpy Generator) -> a sample. Shared by all workers: it must not keep state.
+        seed: at least 0.
+
+    Raises:
+        InputError: one of them is empty.
+    """
+
+    def __init__(
+        self,
+        x: Sequence[Any] | InMemory,
+        y: Sequence[Any] | InMemory,
+        transform: Callable[[Any, np.random.Generator], Any],
+        seed: int,
+    ) -> None:
+        if not len(x) or not len(y):
+            raise InputError(f"training needs pictures of both domains, and there are {len(x)} of x and {len(y)} of y")
+        self.x = x
+        self.y = y
+        self.sizes = {"x": len(x), "y": len(y)}  # in its first so many places each image is there once
+        super().__init__(range(max(len(x), len(y))), transform, seed)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Any:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        shorter = min(len(self.x), len(self.y))
+        other = int(second_order(self.seed, epoch, shorter)[index % shorter])
+        pair = (self.x[index], self.y[other]) if len(self.x) >= len(self.y) else (self.x[other], self.y[index])
+        return self.transform(pair, image_rng(self.seed, epoch, index))
