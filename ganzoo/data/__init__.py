@@ -11,7 +11,6 @@ from ganzoo.data.mnistm import MNISTM as MNISTM
 from ganzoo.data.mnistm import DigitsM as DigitsM
 from ganzoo.data.paired import Paired as Paired
 from ganzoo.data.printed import PrintedDigits as PrintedDigits
-from ganzoo.data.streaming import Streaming as Streaming
 from ganzoo.data.unpaired import UnpairedFolders as UnpairedFolders
 from ganzoo.data.vision import CIFAR10 as CIFAR10
 from ganzoo.data.vision import MNIST as MNIST

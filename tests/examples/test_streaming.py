@@ -1,32 +1,41 @@
 """Shards: what is written comes back, once an epoch, in equal shares, in an order of seed and epoch, resumed exactly."""
 
+import configparser
+import importlib
 import io
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.training import LIMIT
 
-from ganzoo.data import ImageFolder, Streaming, base
+from ganzoo.data import ImageFolder, base
 from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages, Unpaired
 from ganzoo.data.datasets import InMemory
 from ganzoo.data.sampling import Augmented, EpochSampler
 from ganzoo.errors import InputError
 
-streaming = pytest.importorskip("ganzoo.data.streaming")
 pytest.importorskip("litdata")
-ShardOrder, write_shards = streaming.ShardOrder, streaming.write_shards
+PLUGIN = Path(__file__).resolve().parents[2] / "examples" / "streaming"
+sys.path.insert(0, str(PLUGIN))
+streaming = importlib.import_module("ganzoo_streaming")
+ShardOrder, Streaming, write_shards = streaming.ShardOrder, streaming.Streaming, streaming.write_shards
 
+PACKAGE_PARENT = str(Path(base.__file__).parents[2])
 SHARD_MB = 0.0015  # six or so of these pictures
 
 
@@ -78,7 +87,7 @@ def written(data: ImageDataModule, root: Path, **options) -> Path:
     return root
 
 
-def opened(root: Path | str, **options) -> Streaming:
+def opened(root: Path | str, **options) -> Any:
     data = Streaming(str(root), **{"batch_size": 4, "mix": 3, **options})
     data.setup()
     return data
@@ -572,17 +581,63 @@ def test_numbers_out_of_range(root):
 
 def test_without_litdata_one_line_names_the_extra(root, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "litdata", None)
-    with pytest.raises(InputError, match=r'pip install "lightning-ganzoo\[streaming\]"'):
+    with pytest.raises(InputError, match=r'pip install "litdata'):
         Streaming(str(root))
     data = Numbered()
     data.setup()
-    with pytest.raises(InputError, match=r"lightning-ganzoo\[streaming\]"):
+    with pytest.raises(InputError, match="litdata"):
         write_shards(data, tmp_path / "shards")
 
 
 def test_litdata_is_imported_only_for_shards():
-    code = "import ganzoo.data, sys; print([m for m in ('litdata', 'boto3') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = "import ganzoo.data, ganzoo_streaming, sys; print([m for m in ('litdata', 'boto3') if m in sys.modules])"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PLUGIN), PACKAGE_PARENT])}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# -- the plug-in -----------------------------------------------------------------------------------------------------------
+
+
+def installed(site: Path) -> Path:
+    """The plug-in as pip installs it: its module, and the entry point that its setup.cfg names."""
+    declared = configparser.ConfigParser()
+    declared.read(PLUGIN / "setup.cfg", encoding="utf-8")
+    name, version = declared["metadata"]["name"], declared["metadata"]["version"]
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    shutil.copy(PLUGIN / f"{declared['options']['py_modules']}.py", site)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    points = declared["options.entry_points"].items()
+    (info / "entry_points.txt").write_text("".join(f"[{group}]\n{lines.strip()}\n" for group, lines in points))
+    (info / "RECORD").write_text("ganzoo_streaming.py,,\n")
+    return site
+
+
+def test_the_command_finds_the_plug_in_by_its_entry_point(root, tmp_path):
+    """It trains from shards, and a checkpoint's config may name the class; without the plug-in nobody knows it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def ganzoo(site: Path, *args: str) -> subprocess.CompletedProcess:
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), PACKAGE_PARENT])}
+        command = [sys.executable, "-m", "ganzoo", *args]
+        return subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True, timeout=LIMIT)
+
+    fit = ["fit", "--model", "GAN", "--model.shape", "[3,8,8]", "--model.hidden", "8", "--data", "Streaming"]
+    fit += ["--data.root", str(root), "--data.batch_size", "4", "--trainer.max_steps", "2", "--trainer.accelerator", "cpu"]
+    fit += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+    alone = ganzoo(tmp_path / "nothing", *fit)
+    assert alone.returncode == 2
+    assert "there is no class 'Streaming'" in alone.stderr
+    site = installed(tmp_path / "site")
+    done = ganzoo(site, *fit)
+    assert done.returncode == 0, done.stderr
+    config = elsewhere / "runs" / "gan_streaming" / "version_0" / "config.yaml"
+    assert "class_path: ganzoo_streaming.Streaming" in config.read_text()
+    checkpoint = str(config.parent / "checkpoints" / "last.ckpt")
+    again = ganzoo(site, "fit", "--config", str(config), "--ckpt_path", checkpoint, "--trainer.max_steps", "4")
+    assert again.returncode == 0, again.stderr
 
 
 def test_png_is_without_loss():

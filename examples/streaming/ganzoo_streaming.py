@@ -51,7 +51,7 @@ def _litdata() -> Any:
         import litdata.streaming.downloader
     except ModuleNotFoundError as error:
         raise InputError(
-            f'shards are written and read by litdata ({one_line(error)}): pip install "lightning-ganzoo[streaming]"'
+            f'shards are written and read by litdata ({one_line(error)}): pip install "litdata>=0.2.76,<0.3"'
         ) from None
     return litdata
 
@@ -326,7 +326,7 @@ class Streaming(ImageDataModule):
     """Pictures from shards that :func:`write_shards` has written. Batches are ``Images``, ``LabelledImages`` or
     ``ImagePairs``, as the shards have them.
 
-    Needs ``pip install "lightning-ganzoo[streaming]"``. A local folder is read in place. The shards of a bucket
+    A local folder is read in place. The shards of a bucket
     are fetched whole when a picture of theirs is needed, into `cache`, where all processes of a machine share them.
 
     The shards come in a new order each epoch, and the pictures of `mix` of them are mixed at any time: a function of seed,

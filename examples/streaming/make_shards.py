@@ -1,21 +1,21 @@
 """Shards of pictures, for data larger than a machine, from a folder or from another DataModule.
 
-python examples/make_shards.py photos shards --labelled                      files as they are: photos/cat/1.jpg ...
-python examples/make_shards.py Digits shards                                 a DataModule of ganzoo.data
-python examples/make_shards.py Paired shards --set root=facades --set mirror=false --set load_size=256
+python examples/streaming/make_shards.py photos shards --labelled        files as they are: photos/cat/1.jpg ...
+python examples/streaming/make_shards.py Digits shards                   a DataModule of ganzoo.data
+python examples/streaming/make_shards.py Paired shards --set root=facades --set mirror=false --set load_size=256
 
 then: ganzoo fit --config gan_digits --data Streaming --data.root shards
-Needs pip install "lightning-ganzoo[streaming]". For a bucket, copy the folder there when it is written.
+Needs pip install examples/streaming. For a bucket, copy the folder there when it is written.
 """
 
 import argparse
 from pathlib import Path
 
 import yaml
+from ganzoo_streaming import write_shards
 from tqdm import tqdm
 
 import ganzoo.data
-from ganzoo.data.streaming import write_shards
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("source", help="a folder of pictures, or the name of a DataModule")
