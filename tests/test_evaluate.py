@@ -1,4 +1,4 @@
-"""``ganzoo evaluate`` and ``ganzoo classifier``, on digits and on pictures whose figures are known."""
+"""``ganzoo evaluate`` and ``ganzoo classifier``, on digits and on images whose metrics are known."""
 
 import json
 import os
@@ -34,13 +34,14 @@ from support.training import LIMIT
 from torch import Tensor, nn
 
 import ganzoo.cli.outputs
-import ganzoo.evaluation.looking
-import ganzoo.evaluation.plan
+import ganzoo.evaluation.evaluator
+import ganzoo.evaluation.features
 from ganzoo.cli import main
 from ganzoo.cli.trained import selection
 from ganzoo.data import Digits
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.errors import InputError
+from ganzoo.evaluation.features import FeatureTable
 from ganzoo.evaluation.protocol import FIELDS, Result
 from ganzoo.interfaces import CycleTranslator, Generated
 from ganzoo.models import GAN, CycleGAN, Pix2Pix
@@ -49,7 +50,7 @@ from ganzoo.utils.rng import step_seed
 
 pytestmark = pytest.mark.usefixtures("evaluate_folder")
 
-FIGURES = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
+METRICS = {"fd_tiny", "kd_tiny", "score_tiny", "precision_tiny", "recall_tiny", "density_tiny", "coverage_tiny"}
 
 
 class Nothing(Seven):
@@ -99,7 +100,7 @@ class Strangers(Pairs):
 
 
 class Moody(Pairs):
-    """Other pictures at each look."""
+    """Other images at each look."""
 
     def splits(self):
         class Drawn(Rows):
@@ -194,19 +195,19 @@ def frechet(x: Tensor, y: Tensor) -> float:
 
 
 def test_a_checkpoint_against_the_data_of_its_run(last, capsys):
-    """The distance from outside: pictures from scikit-learn, and samples of the documented noise."""
+    """The distance from outside: images from scikit-learn, and samples of the documented noise."""
     assert main(["evaluate", last, "--extractor", "tiny", *SMALL]) == 0
     table = capsys.readouterr().out
     result = Result.load(Path(last).with_name("last_tiny.json"))
-    assert set(result.figures) == FIGURES
+    assert set(result.metrics) == METRICS
     model = GAN.load_from_checkpoint(last).eval()
     batches = [50] * 7 + [3]
     noise = (torch.Generator().manual_seed(step_seed(0, 0, b)) for b in range(8))
     samples = torch.cat([model.sample(n, generator=g) for n, g in zip(batches, noise, strict=True)])
-    assert result.figures["fd_tiny"].value == pytest.approx(frechet(digits(), to_uint8(samples)), rel=1e-6)
-    assert f"{result.figures['fd_tiny'].value:.5g}" in table
-    assert "353 pictures" in table
-    assert "against 353 real pictures (Digits, test)" in table
+    assert result.metrics["fd_tiny"].value == pytest.approx(frechet(digits(), to_uint8(samples)), rel=1e-6)
+    assert f"{result.metrics['fd_tiny'].value:.5g}" in table
+    assert "353 images" in table
+    assert "against 353 real images (Digits, test)" in table
     assert "(averaged weights, last, step 38)" in table
     wanted = {
         "extractor": "tiny",
@@ -239,27 +240,27 @@ def test_a_checkpoint_against_the_data_of_its_run(last, capsys):
     assert result.about["versions"]["torch"] == torch.__version__.split("+")[0]
     assert result.about["sizes"] == ["1x8x8"]
     assert result.about["command"].startswith("ganzoo evaluate ")
-    assert result.figures["score_tiny"].of == "10 splits"
-    assert result.figures["kd_tiny"].of == "5 subsets"
+    assert result.metrics["score_tiny"].of == "10 splits"
+    assert result.metrics["kd_tiny"].of == "5 subsets"
     assert not list(Path(last).parent.glob(".evaluate*"))
 
 
 def test_averaged_and_raw_weights_differ_and_are_told_apart(last):
     averaged, raw = evaluate(last), evaluate(last, "--raw")
     assert (averaged.protocol["model_weights"], raw.protocol["model_weights"]) == ("averaged", "raw")
-    assert averaged.figures["fd_tiny"].value != pytest.approx(raw.figures["fd_tiny"].value, rel=1e-3)
+    assert averaged.metrics["fd_tiny"].value != pytest.approx(raw.metrics["fd_tiny"].value, rel=1e-3)
     model = GAN.load_from_checkpoint(last).eval()
     model.ema = None
     samples = model.sample(20, generator=torch.Generator().manual_seed(step_seed(0, 0, 0)))
-    few = evaluate(last, "--raw", "--n", "20").figures["fd_tiny"].value
+    few = evaluate(last, "--raw", "--n", "20").metrics["fd_tiny"].value
     assert few == pytest.approx(frechet(digits(), to_uint8(samples)), rel=1e-6)
 
 
 def test_what_is_made_depends_on_seed_and_not_on_the_global_stream(last):
     first = evaluate(last)
     torch.manual_seed(99)
-    assert evaluate(last).figures == first.figures
-    assert evaluate(last, "--seed", "1").figures != first.figures
+    assert evaluate(last).metrics == first.metrics
+    assert evaluate(last, "--seed", "1").metrics != first.metrics
 
 
 def test_the_data_may_be_others(last):
@@ -275,7 +276,7 @@ def test_the_data_may_be_others(last):
 
 def test_a_folder_may_be_real(last):
     by_data, by_folder = evaluate(last), evaluate(last, folder("real", digits()))
-    assert by_folder.figures["fd_tiny"].value == pytest.approx(by_data.figures["fd_tiny"].value, rel=1e-9)
+    assert by_folder.metrics["fd_tiny"].value == pytest.approx(by_data.metrics["fd_tiny"].value, rel=1e-9)
     assert by_folder.protocol["split"] is None
     assert by_folder.about["real"] == "real"
 
@@ -287,31 +288,31 @@ def test_a_model_of_one_s_own_by_what_its_validation_step_returns(capsys):
     own = evaluate("run/checkpoints/last.ckpt")
     assert own.about["model"] == "test_evaluate.Mine"
     shifted = to_uint8((digits().float() / 127.5 - 1 + 0.25).clamp(-1, 1))
-    assert own.figures["fd_tiny"].value == pytest.approx(frechet(digits(), shifted), rel=1e-6)
+    assert own.metrics["fd_tiny"].value == pytest.approx(frechet(digits(), shifted), rel=1e-6)
     # from a script, whose checkpoint names no class
     assert "does not say which class it is of: give --model" in error(capsys, "evaluate", path, "--data", "Digits")
     again = evaluate(path, "--data", "Digits", "--model", "Mine", "--batch_size", "64")
-    assert again.figures == own.figures
-    assert evaluate(path, "--data", "Digits", "--model", "test_evaluate.Mine", "--batch_size", "64").figures == own.figures
+    assert again.metrics == own.metrics
+    assert evaluate(path, "--data", "Digits", "--model", "test_evaluate.Mine", "--batch_size", "64").metrics == own.metrics
 
 
 def test_each_class_and_their_mean():
     path = saved(OfClasses())
     result = evaluate(path, "--model", "OfClasses", "--data", "Digits", "--per_class")
     names = {"fd_tiny", "intra_fd_tiny", *(f"fd_tiny_class_{c}" for c in range(10))}
-    assert set(result.figures) == names
+    assert set(result.metrics) == names
     y = torch.from_numpy(load_digits().target)
     test = torch.from_numpy(np.array([(y[:i] == y[i]).sum() % 10 for i in range(len(y))]) > 7)
     model = OfClasses()
     asked = torch.arange(353) % 10
     noise = (torch.Generator().manual_seed(step_seed(0, 0, b)) for b in range(8))
     parts = [model.sample(len(part), part, g) for part, g in zip(asked.split(50), noise, strict=True)]
-    fakes = to_uint8(torch.cat(parts))
+    generated_batches = to_uint8(torch.cat(parts))
     for c in (0, 9):
-        wanted = frechet(digits()[y[test] == c], fakes[asked == c])
-        assert result.figures[f"fd_tiny_class_{c}"].value == pytest.approx(wanted, rel=1e-6)
-    each = [result.figures[f"fd_tiny_class_{c}"].value for c in range(10)]
-    assert result.figures["intra_fd_tiny"].value == pytest.approx(sum(each) / 10)
+        wanted = frechet(digits()[y[test] == c], generated_batches[asked == c])
+        assert result.metrics[f"fd_tiny_class_{c}"].value == pytest.approx(wanted, rel=1e-6)
+    each = [result.metrics[f"fd_tiny_class_{c}"].value for c in range(10)]
+    assert result.metrics["intra_fd_tiny"].value == pytest.approx(sum(each) / 10)
     # of these figures some are too much for 35 pictures, which is said
     for _ in range(2):
         assert (
@@ -322,7 +323,7 @@ def test_each_class_and_their_mean():
         )
     assert [file.name for file in Path().glob("*.json")] == ["model_tiny.json"]
     result = Result.load(Path("model_tiny.json"))
-    assert "precision_tiny_class_3" in result.figures
+    assert "precision_tiny_class_3" in result.metrics
     assert "of class 0: a kernel distance of subsets of 50" in result.left_out["kernel of classes"]
 
 
@@ -330,33 +331,33 @@ def test_a_translation_of_pairs():
     """Brighter by 20 where the truth is by 26: the L1 is 6 of 255 in [-1, 1] units."""
     path = saved(Brighter())
     data = ["--data", "support.evaluate.Pairs", "--model", "Brighter"]
-    result = evaluate(path, *data, figures="distance,paired")
-    assert set(result.figures) == {"fd_tiny", "l1", "psnr", "ssim"}
-    assert result.figures["l1"].value == pytest.approx(12 / 255)
-    assert result.figures["psnr"].value == pytest.approx(20 * np.log10(255 / 6))
-    assert result.figures["l1"].of == "standard error"
+    result = evaluate(path, *data, metrics="distance,paired")
+    assert set(result.metrics) == {"fd_tiny", "l1", "psnr", "ssim"}
+    assert result.metrics["l1"].value == pytest.approx(12 / 255)
+    assert result.metrics["psnr"].value == pytest.approx(20 * np.log10(255 / 6))
+    assert result.metrics["l1"].of == "standard error"
     x = greys(40, 1)
-    assert result.figures["fd_tiny"].value == pytest.approx(frechet(x + 26, x + 20), rel=1e-6)
+    assert result.metrics["fd_tiny"].value == pytest.approx(frechet(x + 26, x + 20), rel=1e-6)
     assert result.protocol["inputs"]
     assert evaluate(path, *data, "--n", "7").protocol["n_fake"] == 7
     # pairs alone need no extractor
-    alone = evaluate(path, *data, figures="paired")
+    alone = evaluate(path, *data, metrics="paired")
     assert alone.protocol["extractor"] is None
-    assert alone.figures["psnr"] == result.figures["psnr"]
-    assert main(["evaluate", path, *data, "--figures", "paired"]) == 0
+    assert alone.metrics["psnr"] == result.metrics["psnr"]
+    assert main(["evaluate", path, *data, "--metrics", "paired"]) == 0
     assert Path("model_paired.json").is_file()
 
 
 @pytest.mark.parametrize(("data", "paired"), [("Pairs", True), ("Strangers", False)])
 def test_both_directions_of_a_cycle(data, paired):
-    result = evaluate(saved(Cycle()), "--data", f"test_evaluate.{data}", "--model", "Cycle", figures=None)
+    result = evaluate(saved(Cycle()), "--data", f"test_evaluate.{data}", "--model", "Cycle", metrics=None)
     x, y = greys(40, 1), greys(40, 1) + 26 if paired else greys(33, 2)
-    assert result.figures["fd_tiny_to_y"].value == pytest.approx(frechet(y, x + 20), rel=1e-6)
-    assert result.figures["fd_tiny_to_x"].value == pytest.approx(frechet(x, y - 20), rel=1e-6)
-    assert ("l1_to_y" in result.figures) == ("psnr_to_x" in result.figures) == paired
-    again = evaluate("model.ckpt", "--data", f"test_evaluate.{data}", "--model", "Cycle", figures=None)
-    assert again.figures == result.figures  # each kind of real pictures is remembered as itself
-    assert again.about["real_seen"]
+    assert result.metrics["fd_tiny_to_y"].value == pytest.approx(frechet(y, x + 20), rel=1e-6)
+    assert result.metrics["fd_tiny_to_x"].value == pytest.approx(frechet(x, y - 20), rel=1e-6)
+    assert ("l1_to_y" in result.metrics) == ("psnr_to_x" in result.metrics) == paired
+    again = evaluate("model.ckpt", "--data", f"test_evaluate.{data}", "--model", "Cycle", metrics=None)
+    assert again.metrics == result.metrics  # each kind of real pictures is remembered as itself
+    assert again.about["real_features"]
     if not paired:
         assert result.protocol["n_real"] == {"to_y": 33, "to_x": 40}
         assert result.protocol["n_fake"] == {"to_y": 40, "to_x": 33}
@@ -365,10 +366,10 @@ def test_both_directions_of_a_cycle(data, paired):
 def test_a_pair_is_of_one_look_at_data_that_change():
     """What is handed through is at no distance from what it should be."""
     result = evaluate(
-        saved(Same()), "--model", "Same", "--data", "test_evaluate.Crops", "--batch_size", "7", figures="paired"
+        saved(Same()), "--model", "Same", "--data", "test_evaluate.Crops", "--batch_size", "7", metrics="paired"
     )
-    assert result.figures["l1"].value == 0
-    assert result.figures["ssim"].value == pytest.approx(1)
+    assert result.metrics["l1"].value == 0
+    assert result.metrics["ssim"].value == pytest.approx(1)
     assert result.protocol["inputs"] == "changing"
 
 
@@ -394,8 +395,8 @@ def test_a_model_that_normalizes_by_the_batch(capsys):
         assert lines == ([f"ganzoo: ByBatch normalizes by the statistics of each batch: {said}"] if said else [])
         parts = [(part - part.mean()) / (part.var(correction=0) + 1e-5).sqrt() / 4 for part in x.split(size)]
         wanted = frechet(greys(40, 1) + 26, to_uint8(torch.cat(parts)))
-        assert result.figures["fd_tiny"].value == pytest.approx(wanted, rel=1e-2)  # a pixel may round the other way
-    common = ["evaluate", path, *data, "--extractor", "tiny", "--figures", "distance", "--batch_size"]
+        assert result.metrics["fd_tiny"].value == pytest.approx(wanted, rel=1e-2)  # a pixel may round the other way
+    common = ["evaluate", path, *data, "--extractor", "tiny", "--metrics", "distance", "--batch_size"]
     for size in ("8", "10"):
         assert main([*common, size, "--out", f"{size}.json"]) == 0
     assert error(capsys, "compare", "8.json", "10.json").startswith("batch_norm (")
@@ -415,20 +416,20 @@ def test_what_is_translated_comes_in_the_batches_of_the_training():
 
 def test_what_a_class_keeps_is_part_of_its_distance():
     args = ["evaluate", saved(OfClasses()), "--model", "OfClasses", "--data", "Digits", "--per_class", "--extractor", "tiny"]
-    args += ["--figures", "distance"]
+    args += ["--metrics", "distance"]
     assert main(args) == main([*args, "--keep", "20"]) == main([*args, "--keep", "10"]) == 0
     kept = {name: Result.load(Path(name)) for name in ("model_tiny.json", "model_tiny_2.json", "model_tiny_3.json")}
     assert [each.protocol["keep"] for each in kept.values()] == ["all", 20, 10]
     assert len({each.key for each in kept.values()}) == 3
-    assert len({each.figures["intra_fd_tiny"].value for each in kept.values()}) == 3
-    assert len({round(each.figures["fd_tiny"].value, 6) for each in kept.values()}) == 1
+    assert len({each.metrics["intra_fd_tiny"].value for each in kept.values()}) == 3
+    assert len({round(each.metrics["fd_tiny"].value, 6) for each in kept.values()}) == 1
 
 
 def test_a_model_and_data_that_ask_their_trainer(capsys):
     path = saved(Asking())
     result = evaluate(path, "--model", "Asking", "--data", "test_evaluate.AskingDigits", "--split", "val")
     plain = evaluate(path, "--model", "Mine", "--data", "Digits", "--split", "val")
-    assert result.figures == plain.figures
+    assert result.metrics == plain.metrics
     assert main(["classifier", "--data", "test_evaluate.AskingDigits", "--out", "d.pt", "--epochs", "1"]) == 0
 
 
@@ -448,19 +449,19 @@ def test_data_that_do_not_fit_the_model_get_its_own_line(capsys, model, line):
 
 
 def test_small_pairs_have_no_ssim_which_is_said(monkeypatch):
-    monkeypatch.setattr("ganzoo.evaluation.plan.WINDOW", 13)
-    result = evaluate(saved(Brighter()), "--data", "support.evaluate.Pairs", "--model", "Brighter", figures="paired")
-    assert set(result.figures) == {"l1", "psnr"}
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.WINDOW", 13)
+    result = evaluate(saved(Brighter()), "--data", "support.evaluate.Pairs", "--model", "Brighter", metrics="paired")
+    assert set(result.metrics) == {"l1", "psnr"}
     assert "13 x 13 pixels" in result.left_out["ssim"]
 
 
 def test_without_real_pictures_there_is_a_score_alone(capsys):
     path = saved(Seven())
-    result = evaluate(path, "--model", "Seven", "--n", "60", figures=None)
-    assert set(result.figures) == {"score_tiny"}
-    assert "no real pictures" in result.left_out["distance"]
+    result = evaluate(path, "--model", "Seven", "--n", "60", metrics=None)
+    assert set(result.metrics) == {"score_tiny"}
+    assert "no real images" in result.left_out["distance"]
     assert (result.protocol["real"], result.protocol["n_real"], result.protocol["keep"]) == (None, None, None)
-    assert "--n says how many pictures Seven makes" in error(capsys, "evaluate", path, "--model", "Seven")
+    assert "--n says how many images Seven makes" in error(capsys, "evaluate", path, "--model", "Seven")
 
 
 def test_what_the_checkpoint_was_kept_for(tmp_path):
@@ -493,33 +494,33 @@ def test_lightning_s_own_average_is_told(capsys):
 
 
 def test_a_folder_against_itself_is_at_no_distance():
-    result = evaluate(folder("a", digits()), folder("b", digits()), figures=None)
-    assert abs(result.figures["fd_tiny"].value) < 1e-9
-    assert result.figures["precision_tiny"].value == result.figures["recall_tiny"].value == 1
+    result = evaluate(folder("a", digits()), folder("b", digits()), metrics=None)
+    assert abs(result.metrics["fd_tiny"].value) < 1e-9
+    assert result.metrics["precision_tiny"].value == result.metrics["recall_tiny"].value == 1
     other = evaluate("a", folder("c", digits("train")[:353] // 2))
-    assert other.figures["fd_tiny"].value == pytest.approx(frechet(digits(), digits("train")[:353] // 2), rel=1e-6)
+    assert other.metrics["fd_tiny"].value == pytest.approx(frechet(digits(), digits("train")[:353] // 2), rel=1e-6)
     assert other.protocol["checkpoint"] is other.protocol["model_weights"] is None
 
 
 def test_the_name_of_a_folder_s_result_and_its_first_pictures():
     folder("a", digits())
-    assert main(["evaluate", "a", "a", "--extractor", "tiny", "--n", "60", "--figures", "distance"]) == 0
+    assert main(["evaluate", "a", "a", "--extractor", "tiny", "--n", "60", "--metrics", "distance"]) == 0
     assert Result.load(Path("a_tiny.json")).protocol["n_fake"] == 60
 
 
 def test_a_folder_against_data():
     folder("a", digits())
-    assert abs(evaluate("a", "--data", "Digits").figures["fd_tiny"].value) < 1e-9
+    assert abs(evaluate("a", "--data", "Digits").metrics["fd_tiny"].value) < 1e-9
     # of pairs, against what a translation aims at
     folder("b", greys(40, 1) + 26)
-    assert abs(evaluate("b", "--data", "support.evaluate.Pairs").figures["fd_tiny"].value) < 1e-9
+    assert abs(evaluate("b", "--data", "support.evaluate.Pairs").metrics["fd_tiny"].value) < 1e-9
 
 
 def test_a_folder_may_have_any_name():
     folder("null", digits()[:40])
     folder("1e3", digits()[40:80])
     result = evaluate("1e3", "null")
-    assert result.figures["fd_tiny"].value == pytest.approx(frechet(digits()[:40], digits()[40:80]), rel=1e-6)
+    assert result.metrics["fd_tiny"].value == pytest.approx(frechet(digits()[:40], digits()[40:80]), rel=1e-6)
     assert (result.about["path"], result.about["real"]) == ("1e3", "null")
 
 
@@ -531,9 +532,9 @@ def test_pictures_of_many_sizes_each_resized_by_the_extractor(capsys):
     for i in range(0, 30, 3):
         Image.fromarray(large[i, 0].numpy()).save(f"mixed/{i:04d}.png")
     result = evaluate("mixed", "one")  # the tiny extractor takes means, which are the same
-    assert abs(result.figures["fd_tiny"].value) < 1e-9
+    assert abs(result.metrics["fd_tiny"].value) < 1e-9
     assert result.about["sizes"] == ["3x16x16", "3x8x8"]
-    assert "the pictures in mixed have 2 sizes, 8x8 to 16x16" in capsys.readouterr().err
+    assert "the images in mixed have 2 sizes, 8x8 to 16x16" in capsys.readouterr().err
 
 
 def test_sixteen_bits_and_jpeg_and_subfolders():
@@ -543,21 +544,21 @@ def test_sixteen_bits_and_jpeg_and_subfolders():
     Image.fromarray(digits()[1, 0].numpy()).save("a/y.jpg", quality=100)
     Image.fromarray(digits()[2, 0].numpy()).save("a/z.png")
     result = evaluate("a", folder("b", digits()[:3]))
-    assert abs(result.figures["fd_tiny"].value) < 1e-3  # but for the JPEG
+    assert abs(result.metrics["fd_tiny"].value) < 1e-3  # but for the JPEG
 
 
 @pytest.mark.parametrize(
     ("extractor", "colour", "said"),
-    [("colourful", False, "a: grey pictures, their channel repeated for colourful"),
-     ("tiny", True, "a: colour pictures, turned into grey for tiny"),
+    [("colourful", False, "a: grey images, their channel repeated for colourful"),
+     ("tiny", True, "a: colour images, turned into grey for tiny"),
      ("tiny", False, None), ("colourful", True, None)],
 )  # fmt: skip
 def test_a_conversion_is_said(capsys, extractor, colour, said):
     images = digits()[:20]
     images = torch.cat([images, images // 2, images], 1) if colour else images
     folder("a", images)
-    assert main(["evaluate", "a", "a", "--extractor", extractor, "--figures", "distance", "--batch_size", "6"]) == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if "pictures, t" in line]
+    assert main(["evaluate", "a", "a", "--extractor", extractor, "--metrics", "distance", "--batch_size", "6"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "images, t" in line]
     assert lines == ([f"ganzoo: {start}{said}" for start in ("real ", "")] if said else [])
 
 
@@ -567,12 +568,12 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["nowhere.ckpt"], "nowhere.ckpt: there is no such checkpoint, and no such folder of pictures"),
-        (["some/0000.png"], "some/0000.png is one picture: give the folder"),
+        (["nowhere.ckpt"], "nowhere.ckpt: there is no such checkpoint, and no such folder of images"),
+        (["some/0000.png"], "some/0000.png is one image: give the folder"),
         (["empty", "some"], "there are no pictures in empty"),
         (["some", "empty"], "there are no pictures in empty"),
-        (["some", "nowhere"], "nowhere is neither a folder of real pictures nor a file of statistics"),
-        (["some", "--figures", "distance"], "distance: there are no real pictures to compare with: give REAL or --data"),
+        (["some", "nowhere"], "nowhere is neither a folder of real images nor a file of statistics"),
+        (["some", "--metrics", "distance"], "distance: there are no real images to compare with: give REAL or --data"),
         (["broken", "some"], "cannot read the picture broken/bad.png"),
         (["some", "cut"], "cannot read the picture cut/0003.png"),
         (["text.ckpt", "some"], "text.ckpt is damaged, or is no checkpoint"),
@@ -581,43 +582,43 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["model.ckpt", "--model", "GAN", "some"], "model.ckpt does not fit GAN: "),
         (["model.ckpt", "--model", "Brighter", "some"], "model.ckpt does not fit the class Brighter"),
         (["some", "some", "--raw"], "--raw is of a checkpoint, and some is a folder"),
-        (["some", "some", "--n", "31"], "--n is 31, and there are 30 pictures in some"),
-        (["some", "some", "--n", "0"], "--n is a number of at least 1, not 0"),
-        (["some", "some", "--keep", "1"], "--keep is a number of at least 2, not 1"),
-        (["some", "some", "--n", "1", "--figures", "distance"], "distance: a Frechet distance needs 2 pictures of"),
-        (["some", "some", "--figures", "kernel"], "kernel: a kernel distance of subsets of 1000 needs as many of each kind"),
-        (["some", "some", "--figures", "manifold", "--k", "30"], "manifold: neighbours k 30 and 5 need more pictures"),
-        (["some", "some", "--figures", "score", "--splits", "31"], "score: an Inception score of 31 splits"),
-        (["some", "some", "--figures", "score", "--extractor", "colourful"], "no classifier at its end"),
-        (["some", "some", "--figures", "distnce"], "--figures: there is no kind 'distnce': did you mean 'distance'?"),
-        (["some", "some", "--figures", "paired"], "paired: no picture is there that another should be"),
-        (["some", "--data", "Digits", "--figures", "lpips"], "lpips: no picture is there that another should be"),
-        (["some", "some", "--data", "Digits"], "some and --data or --config both say which pictures are real"),
+        (["some", "some", "--n", "31"], "--n is 31, and there are 30 images in some"),
+        (["some", "some", "--n", "0"], "n: give an int in [2, 2**31), not 0"),
+        (["some", "some", "--keep", "1"], "keep: give an int in [2, 2**31), not 1"),
+        (["some", "some", "--n", "1"], "n: give an int in [2, 2**31), not 1"),
+        (["some", "some", "--metrics", "kernel"], "kernel: a kernel distance of subsets of 1000 needs as many of each kind"),
+        (["some", "some", "--metrics", "manifold", "--k", "30"], "manifold: neighbours k 30 and 5 need more images"),
+        (["some", "some", "--metrics", "score", "--splits", "31"], "score: an Inception score of 31 splits"),
+        (["some", "some", "--metrics", "score", "--extractor", "colourful"], "no classifier at its end"),
+        (["some", "some", "--metrics", "distnce"], "--metrics: there is no metric 'distnce': did you mean 'distance'?"),
+        (["some", "some", "--metrics", "paired"], "paired: no image is there that another should be"),
+        (["some", "--data", "Digits", "--metrics", "lpips"], "lpips: no image is there that another should be"),
+        (["some", "some", "--data", "Digits"], "some and --data or --config both say which images are real"),
         (["some", "some", "--extractor", "incption"], "did you mean inception?"),
         (["some", "--real", "some"], "there is no option 'real'"),  # a place among the words, and not to be guessed at
         (["some", "some", "--extracter", "tiny"], "there is no option 'extracter': did you mean 'extractor'?"),
-        (["some", "some", "--batch_size", "ten"], "batch_size: expected int, not ten"),
+        (["some", "some", "--batch_size", "ten"], "batch_size: give an int in [1, 2**20], not ten"),
         (["some", "some", "--split", "holdout"], "split: expected one of train, val, test, not holdout"),
         (["some", "--data", "Digitz"], "data: there is no class 'Digitz': did you mean 'Digits'?"),
         (["some", "--config", "gan_digitz"], "there is no config 'gan_digitz': did you mean 'gan_digits'?"),
-        (["some", "--data", "test_evaluate.NoTest"], "NoTest has no test pictures: give another --split"),
-        (["some", "--out", "text.ckpt", "some"], "--out text.ckpt is there, and no earlier result of this measurement"),
+        (["some", "--data", "test_evaluate.NoTest"], "NoTest has no test images: give another --split"),
+        (["some", "--out", "text.ckpt", "some"], "--out text.ckpt is there, and no earlier result of this evaluation"),
         (["some", "some", "--out", "text.ckpt/x.json"], "cannot write into text.ckpt"),
-        (["nan.ckpt", "some", "--model", "Nothing"], "Nothing's pictures: 30 of 30 pictures have NaN or infinite pixels"),
-        (["loud.ckpt", "some", "--model", "Loud"], "Loud's pictures: float pictures are in [-1, 1], and these go from"),
+        (["nan.ckpt", "some", "--model", "Nothing"], "Nothing's images: 30 of 30 images have NaN or infinite pixels"),
+        (["loud.ckpt", "some", "--model", "Loud"], "Loud's images: float images are in [-1, 1], and these go from"),
         (["model.ckpt", "some", "--model", "Seven", "--per_class"], "--per_class: Seven cannot be asked for a class"),
         (["some", "some", "--save_statistics", "x.txt"], "--save_statistics x.txt: give the name of a new file, .npz"),
-        (["run", "some"], "run is a run's folder, and no folder of pictures: give a file in run/checkpoints"),
+        (["run", "some"], "run is a run's folder, and no folder of images: give a file in run/checkpoints"),
         (["trans.ckpt", "--model", "Brighter"], "trans.ckpt needs data, and no config.yaml of its run is there"),
         (["trans.ckpt", "some", "--model", "Cycle", "--data", "support.evaluate.Pairs"],
-         "Cycle makes pictures of two kinds"),
-        (["trans.ckpt", "--model", "Brighter", "--data", "test_evaluate.Strangers", "--figures", "paired"],
+         "Cycle makes images of two kinds"),
+        (["trans.ckpt", "--model", "Brighter", "--data", "test_evaluate.Strangers", "--metrics", "paired"],
          "paired: the data are no pairs"),
         ([], "fake must be given"),
-        (["some", "some", "--seed", "9" * 20], "--seed is a number from 0 to 9223372036854775807 (2**63 - 1), not 99"),
-        (["some", "some", "--n", "9" * 20], "--n is a number from 1 to 9223372036854775807"),
+        (["some", "some", "--seed", "9" * 20], "seed: give an int in [0, 2**63), not 99"),
+        (["some", "some", "--n", "9" * 20], "n: give an int in [2, 2**31), not 99"),
         (["some", "some", "--out", "."], "--out . is a folder: give the name of a file"),
-        (["some", "some", "--out", "empty"], "--out empty is there, and no earlier result of this measurement"),
+        (["some", "some", "--out", "empty"], "--out empty is there, and no earlier result of this evaluation"),
         (["some", "some", "--out", "x" * 300], "cannot be written: File name too long; give another"),
         (["some", "some", "--out", "x" * 250], "cannot be written: File name too long; give another"),  # its part's name is
         (["some", "some", "--save_statistics", "nodir/x.npz"],
@@ -641,7 +642,7 @@ def test_a_command_alone(capsys, command, line):
 
 
 def test_the_largest_seed(last):
-    assert evaluate(last, "--seed", str(2**63 - 1), figures=None).about["seed"] == 2**63 - 1
+    assert evaluate(last, "--seed", str(2**63 - 1), metrics=None).about["seed"] == 2**63 - 1
 
 
 @pytest.fixture(scope="session")
@@ -649,7 +650,7 @@ def bad_things(tmp_path_factory) -> Path:
     at = tmp_path_factory.mktemp("bad")
     folder(at / "some", digits()[:30])
     folder(at / "broken", digits()[:4])
-    (at / "broken/bad.png").write_text("no picture")
+    (at / "broken/bad.png").write_text("no image")
     folder(at / "cut", greys(5, 0, 60))
     whole = (at / "cut/0003.png").read_bytes()
     (at / "cut/0003.png").write_bytes(whole[: len(whole) // 2])
@@ -669,7 +670,7 @@ class NoTest(L.LightningDataModule):
 
 def test_too_few_pictures_are_found_before_any_is_looked_at(capsys):
     folder("some", digits()[:30])
-    error(capsys, "evaluate", "some", "some", "--extractor", "tiny", "--figures", "distance,kernel")
+    error(capsys, "evaluate", "some", "some", "--extractor", "tiny", "--metrics", "distance,kernel")
     assert Tiny.calls == 0
     # left to choose, it does what it can, and says so
     assert main(["evaluate", "some", "some", "--extractor", "tiny"]) == 0
@@ -678,11 +679,11 @@ def test_too_few_pictures_are_found_before_any_is_looked_at(capsys):
 
 def test_classes_that_are_too_small_are_found_before_any_sample_is_made(capsys):
     args = ["evaluate", saved(OfClasses()), "--model", "OfClasses", "--data", "Digits", "--per_class", "--extractor", "tiny"]
-    line = error(capsys, *args, "--figures", "kernel", "--subset_size", "50")
-    assert line.startswith("kernel of class 0: a kernel distance of subsets of 50 needs as many")
+    line = error(capsys, *args, "--metrics", "kernel", "--subset_size", "50")
+    assert line.startswith("kernel: of class 0: a kernel distance of subsets of 50 needs as many")
     assert Tiny.calls == 8  # the real ones
-    line = error(capsys, *args, "--figures", "distance", "--n", "15")
-    assert line.startswith("distance of class 5: a Frechet distance needs 2 pictures of each kind, and there are 3")
+    line = error(capsys, *args, "--metrics", "distance", "--n", "15")
+    assert line.startswith("distance: of class 5: a Frechet distance needs 2 images of each kind, and there are 3")
     assert line.endswith("real and 1 fake")
 
 
@@ -696,9 +697,9 @@ def test_unlabelled_pictures_have_no_classes(capsys):
 
 def test_pictures_that_change_are_said_to(capsys):
     result = evaluate(saved(Seven()), "--model", "Seven", "--data", "test_evaluate.Moody")
-    assert "the test pictures of Moody change between two looks" in capsys.readouterr().err
-    assert result.protocol["real"].startswith("x of changing pictures of Moody")
-    assert not list(Path(os.environ["GANZOO_CACHE"]).rglob("*.npz"))
+    assert "the test images of Moody change whenever they are read" in capsys.readouterr().err
+    assert result.protocol["real"].startswith("x of changing images of Moody")
+    assert not list(Path(os.environ["GANZOO_CACHE"]).rglob("*.npy"))
 
 
 # -- what is written ---------------------------------------------------------------------------------------------------
@@ -716,7 +717,7 @@ def test_a_result_comes_back_from_its_file():
 
 def test_no_other_measurement_is_written_over(capsys):
     folder("a", digits()[:60])
-    args = ["evaluate", "a", "a", "--extractor", "tiny", "--figures", "distance"]
+    args = ["evaluate", "a", "a", "--extractor", "tiny", "--metrics", "distance"]
     assert main(args) == main(args) == 0
     assert [path.name for path in Path().glob("*.json")] == ["a_tiny.json"]  # the same again is the same file
     first = Path("a_tiny.json").read_text()
@@ -726,7 +727,7 @@ def test_no_other_measurement_is_written_over(capsys):
     assert main([*args, "--n", "50"]) == 0
     assert len(list(Path().glob("*.json"))) == 2
     line = error(capsys, *args, "--n", "40", "--out", "a_tiny.json")
-    assert "--out a_tiny.json is there, and no earlier result of this measurement" in line
+    assert "--out a_tiny.json is there, and no earlier result of this evaluation" in line
     assert main([*args, "--out", "new/deep.json"]) == 0
     assert Path("new/deep.json").is_file()
 
@@ -743,12 +744,12 @@ def test_what_cannot_be_written_is_shown_and_kept(last, capsys, monkeypatch):
     told = capsys.readouterr()
     assert "fd_tiny" in told.out
     assert "written to" not in told.out
-    assert "ganzoo: error: cannot write out.json: No space left on device; what was seen is kept" in told.err
+    assert "ganzoo: error: cannot write out.json: No space left on device; the work is kept" in told.err
     seen = Tiny.calls
     assert main(args) == 0
     assert Tiny.calls == seen
     assert not list(Path().glob(".evaluate*"))
-    value = Result.load(Path("out.json")).figures["fd_tiny"].value
+    value = Result.load(Path("out.json")).metrics["fd_tiny"].value
     assert f"{value:.5g}" in told.out
 
 
@@ -776,7 +777,7 @@ def test_two_do_not_make_one_measurement_at_once(last, capsys):
         assert other.stdout is not None
         assert other.stdout.readline() == "ready\n"
         line = error(capsys, *args)
-        assert line == f"it is being measured by process {other.pid} of here: wait for that one's result"
+        assert line == f"it is being evaluated by process {other.pid} of here: wait for that one's result"
         assert set(work.rglob("*")) == left | {work / "lock"}
         assert Tiny.calls == 0
         other.kill()
@@ -799,7 +800,7 @@ def test_a_lock_that_is_removed_while_it_is_taken(tmp_path, monkeypatch):
         lockf(file, how)
 
     monkeypatch.setattr(fcntl, "lockf", late)
-    with ganzoo.cli.outputs.workplace(tmp_path / "work") as work:
+    with ganzoo.cli.outputs.work_dir(tmp_path / "work") as work:
         assert len(times) == 2
         assert (work / "lock").read_text().startswith(f"{os.getpid()} of ")
     assert not (tmp_path / "work").exists()
@@ -810,38 +811,40 @@ def test_real_pictures_are_looked_at_once(last, capsys):
     assert Tiny.calls == 16
     again = evaluate(last)
     assert Tiny.calls == 16 + 8
-    assert again.figures == first.figures
-    assert again.about["real_seen"] == "by an earlier measurement"
-    # another number of kept features, another split, other pictures: anew
-    evaluate(last, figures="manifold")
-    assert Tiny.calls == 24 + 16
+    assert again.metrics == first.metrics
+    assert again.about["real_features"] == "cached"
+    # the table has every feature, whatever is computed of them
+    evaluate(last, "--keep", "50", metrics="manifold")
+    assert Tiny.calls == 24 + 8
+    # another split, no cache: anew
     evaluate(last, "--split", "val")
-    assert Tiny.calls == 40 + 2 * 4
+    assert Tiny.calls == 32 + 2 * 4
     evaluate(last, "--cache", "none")
-    assert Tiny.calls == 48 + 16
-    next(Path(os.environ["GANZOO_CACHE"]).rglob("tiny-test-*.npz")).write_text("damaged")
-    for path in Path(os.environ["GANZOO_CACHE"]).rglob("tiny-test-*.npz"):
-        path.write_text("damaged")
-    assert evaluate(last).figures == first.figures
-    assert "it is measured anew" in capsys.readouterr().err
-    assert Tiny.calls == 64 + 16
+    assert Tiny.calls == 40 + 16
+    tables = list(Path(os.environ["GANZOO_CACHE"]).rglob("tiny-test-*"))
+    assert tables
+    for table in tables:
+        (table / "features.npy").write_text("damaged")
+    assert evaluate(last).metrics == first.metrics
+    assert "it is made anew" in capsys.readouterr().err
+    assert Tiny.calls == 56 + 16
 
 
 def test_so_many_features_are_kept_or_all(last):
-    whole, some = (evaluate(last, "--keep", keep, figures="manifold") for keep in ("353", "100"))
+    whole, some = (evaluate(last, "--keep", keep, metrics="manifold") for keep in ("353", "100"))
     assert (whole.protocol["keep"], some.protocol["keep"]) == ("all", 100)
-    assert whole.figures != some.figures
+    assert whole.metrics != some.metrics
     assert evaluate(last).protocol["keep"] is None
 
 
 def test_saved_statistics_stand_for_the_pictures(last, capsys):
-    by_pictures = evaluate(last, "--save_statistics", "real.npz", figures=None)
+    by_pictures = evaluate(last, "--save_statistics", "real.npz", metrics=None)
     seen = Tiny.calls
-    by_file = evaluate(last, "real.npz", figures=None)
+    by_file = evaluate(last, "real.npz", metrics=None)
     assert Tiny.calls == seen + 8
-    assert by_file.figures == by_pictures.figures
+    assert by_file.metrics == by_pictures.metrics
     assert by_file.protocol == by_pictures.protocol
-    refused = ["evaluate", last, "real.npz", "--extractor", "tiny", "--figures"]
+    refused = ["evaluate", last, "real.npz", "--extractor", "tiny", "--metrics"]
     assert "real.npz: keep is 353 there and 100 here: give --keep 353" in error(
         capsys, *refused, "manifold", "--keep", "100"
     )
@@ -857,7 +860,7 @@ def test_saved_statistics_stand_for_the_pictures(last, capsys):
 
 # -- interrupted -------------------------------------------------------------------------------------------------------
 
-VOLATILE = ("date", "seconds", "real_seen")
+VOLATILE = ("date", "seconds", "real_features")
 
 
 def content(path: str) -> dict:
@@ -896,26 +899,26 @@ def test_an_interrupted_measurement_goes_on_to_the_same_bits(last, capsys, at, b
 
 @pytest.mark.parametrize("change", [["--seed", "1"], ["--n", "300"], ["--batch_size", "40"], ["--raw"]])
 def test_another_measurement_does_not_go_on_from_it(last, change):
-    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", "--figures", "score", "--n", "353"]
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", "--metrics", "score", "--n", "353"]
     Tiny.interrupt_at = 6
     assert main(args) == 130
     Tiny.calls, Tiny.interrupt_at = 0, None
     assert main([*args, *change]) == 0
-    alone = content("out.json")["figures"]
+    alone = content("out.json")["metrics"]
     made = 300 if "--n" in change else 353
     size = 40 if "--batch_size" in change else 50
     assert Tiny.calls == -(-made // size)
     shutil.rmtree(next(Path().glob(".evaluate*")))
     Path("out.json").unlink()
     assert main([*args, *change]) == 0
-    assert content("out.json")["figures"] == alone
+    assert content("out.json")["metrics"] == alone
 
 
 def test_folders_go_on_and_another_file_in_one_does_not():
     Path("a").mkdir()
     for i, image in enumerate(digits()[:200]):
         Image.fromarray(image[0].numpy()).save(f"a/{i:04d}.bmp")  # all of one length
-    args = ["evaluate", "a", folder("b", digits("train")[:200]), "--extractor", "tiny", "--out", "out.json", "--figures"]
+    args = ["evaluate", "a", folder("b", digits("train")[:200]), "--extractor", "tiny", "--out", "out.json", "--metrics"]
     assert main([*args, "distance,score"]) == 0
     straight = content("out.json")
     Path("out.json").unlink()
@@ -955,10 +958,10 @@ def test_pairs_and_classes_and_both_directions_go_on_too():
 
 
 def test_what_is_left_damaged_is_measured_anew(last, capsys):
-    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", "--figures", "distance,score"]
+    args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", "--metrics", "distance,score"]
     Tiny.interrupt_at = 12
     assert main(args) == 130
-    for path in Path().glob(".evaluate*/fake-*/.npz"):
+    for path in Path().glob(".evaluate*/fake/done.npy"):
         path.write_text("damaged")
     Tiny.calls, Tiny.interrupt_at = 0, None
     assert main(args) == 0
@@ -972,8 +975,7 @@ class Killed(BaseException):
 
 def test_what_was_saved_now_and_then_outlives_a_killed_process(last, monkeypatch):
     args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", *SMALL]
-    monkeypatch.setattr(ganzoo.evaluation.looking, "SAVE_EVERY", 0)
-    monkeypatch.setattr(ganzoo.evaluation.looking, "SAVING_AT_MOST", 1e9)
+    monkeypatch.setattr(ganzoo.evaluation.features, "SAVE_EVERY", 0)
     Tiny.interrupt_at, Tiny.by = 13, Killed()
     with pytest.raises(Killed):
         main(args)
@@ -983,17 +985,17 @@ def test_what_was_saved_now_and_then_outlives_a_killed_process(last, monkeypatch
     gone_on = content("out.json")
     Path("out.json").unlink()
     assert main([*args, "--cache", "none"]) == 0
-    assert content("out.json")["figures"] == gone_on["figures"]
+    assert content("out.json")["metrics"] == gone_on["metrics"]
 
 
 KILL = """
 import signal, sys
-import ganzoo.evaluation.plan, ganzoo.evaluation.looking
+import ganzoo.evaluation.evaluator, ganzoo.evaluation.features
 from ganzoo.cli import main
 from support.evaluate import Tiny
-ganzoo.evaluation.plan.find = lambda name, weights: Tiny()
-ganzoo.evaluation.plan.commit = lambda: "c" * 40
-ganzoo.evaluation.looking.SAVE_EVERY, ganzoo.evaluation.looking.SAVING_AT_MOST = 0, 1e9
+ganzoo.evaluation.evaluator.find = lambda name, weights: Tiny()
+ganzoo.evaluation.evaluator.commit = lambda: "c" * 40
+ganzoo.evaluation.features.SAVE_EVERY = 0
 Tiny.interrupt_at, Tiny.by = 13, signal.SIGKILL
 main(sys.argv[1:])
 """
@@ -1012,14 +1014,13 @@ def test_a_killed_process_goes_on(last):
 
 def test_it_is_saved_now_and_then_and_not_all_the_time(last, monkeypatch):
     saves = []
-    monkeypatch.setattr(ganzoo.evaluation.looking.Looked, "save", lambda self, place: saves.append(self.done))
+    monkeypatch.setattr(FeatureTable, "flush", lambda self: saves.append(int(self.done.sum())))
     evaluate(last)
-    assert saves == [8, 8]  # at the ends alone
+    assert saves == [353, 353]  # at the ends alone
     saves.clear()
-    monkeypatch.setattr(ganzoo.evaluation.looking, "SAVE_EVERY", 0)
-    monkeypatch.setattr(ganzoo.evaluation.looking, "SAVING_AT_MOST", float("inf"))  # or a pause of the machine counts
+    monkeypatch.setattr(ganzoo.evaluation.features, "SAVE_EVERY", 0)
     evaluate(last, "--cache", "none")
-    assert saves == [*range(1, 9), 8] * 2
+    assert saves == [*range(50, 351, 50), 353, 353] * 2
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -1030,16 +1031,16 @@ def test_help_has_every_option(capsys):
         main(["evaluate", "--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    for option in ("extractor", "weights", "figures", "n", "split", "batch_size", "seed", "device", "keep", "subsets",
+    for option in ("extractor", "weights", "metrics", "n", "split", "batch_size", "seed", "device", "keep", "subsets",
                    "subset_size", "splits", "k", "k_density", "out", "save_statistics", "cache", "model", "raw",
                    "per_class", "data", "config"):  # fmt: skip
         assert f"--{option}" in text
 
 
 def test_a_line_now_and_then_where_there_is_no_terminal(last, capsys, monkeypatch):
-    monkeypatch.setattr(ganzoo.evaluation.looking, "PLAIN_EVERY", 0.0)
+    monkeypatch.setattr(ganzoo.evaluation.features, "LINE_EVERY", 0.0)
     evaluate(last)
-    assert "ganzoo: GAN: 100 of 353 pictures" in capsys.readouterr().err
+    assert "ganzoo: GAN: 100 of 353 images" in capsys.readouterr().err
 
 
 def test_the_small_classifier(capsys, last):
@@ -1047,9 +1048,9 @@ def test_the_small_classifier(capsys, last):
     told = capsys.readouterr().out
     accuracy = float(told.split(": ")[1].split("%")[0])
     assert 80 < accuracy <= 100  # 98.6 to 99.7 over 8 seeds x 3 instruction sets
-    assert "of 353 test pictures" in told
-    assert main(["evaluate", last, "--extractor", "digits.pt", "--out", "out.json", "--figures", "distance"]) == 0
-    assert set(Result.load(Path("out.json")).figures) == {"fd_classifier_digits"}
+    assert "of 353 test images" in told
+    assert main(["evaluate", last, "--extractor", "digits.pt", "--out", "out.json", "--metrics", "distance"]) == 0
+    assert set(Result.load(Path("out.json")).metrics) == {"fd_classifier_digits"}
     # it says what it was measured to be
     from ganzoo.metrics.extractors.classifier import SmallClassifier
 
@@ -1067,7 +1068,7 @@ def test_the_small_classifier(capsys, last):
         (["--data", "Digits"], "out must be given"),
         (["--out", "new.pt"], "--data says what is classified"),
         (["--data", "support.evaluate.Pairs", "--out", "new.pt"], "Pairs has no classes, and a classifier needs"),
-        (["--data", "test_evaluate.Claims", "--out", "new.pt"], "pictures of Claims have no labels"),
+        (["--data", "test_evaluate.Claims", "--out", "new.pt"], "images of Claims have no labels"),
         (["--data", "Digits", "--out", "new.pt", "--epochs", "0"], "epochs: give an int in [1, 2**20], not 0"),
         (["--data", "Digits", "--out", "new.pt", "--seed", "9" * 20], "seed: give an int in [0, 2**32)"),
         (["--data", "Digits", "--out", "nodir/x.pt"], "--out nodir/x.pt cannot be written: No such file or directory"),

@@ -28,18 +28,18 @@ from ganzoo.metrics.modes import (
     nearest_neighbour_accuracy,
     ring,
 )
-from ganzoo.metrics.statistics import ALL, SAME_SET, Header, Statistics
+from ganzoo.metrics.statistics import ALL, SAME_SET, FeatureSpec, Statistics
 
-HEADER = Header("tiny", 5, "sha256:abc", "bilinear 8", "none", "numbers", "train")
+SPEC = FeatureSpec("tiny", 5, "sha256:abc", "bilinear 8", "none", "numbers", "train")
 
 
 def normal(n: int, d: int, seed: int, mean: float = 0.0) -> Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + mean
 
 
-def gathered(x: Tensor, sizes: list[int], keep: int = 0, seed: int = 0, places: Tensor | None = None) -> Statistics:
-    found = Statistics(replace(HEADER, dimension=x.shape[1]), keep, seed)
-    for part, where in zip(x.split(sizes), [None] * len(sizes) if places is None else places.split(sizes), strict=True):
+def gathered(x: Tensor, sizes: list[int], keep: int = 0, seed: int = 0, indices: Tensor | None = None) -> Statistics:
+    found = Statistics(replace(SPEC, dimension=x.shape[1]), keep, seed)
+    for part, where in zip(x.split(sizes), [None] * len(sizes) if indices is None else indices.split(sizes), strict=True):
         found.update(part, where)
     return found
 
@@ -134,24 +134,24 @@ def test_a_caller_may_use_its_buffer_again():
 
 @pytest.mark.parametrize("name", SAME_SET)
 def test_parts_of_unlike_sets_are_refused_by_name(name):
-    other = replace(HEADER, **{name: 6 if name == "dimension" else "else"})
+    other = replace(SPEC, **{name: 6 if name == "dimension" else "else"})
     with pytest.raises(InputError, match=f"merged: {name} is (6|'else') there and"):
-        Statistics(HEADER).merge(Statistics(other))
+        Statistics(SPEC).merge(Statistics(other))
 
 
 @pytest.mark.parametrize("keep", [1, 20, 59, 60, ALL])
 def test_what_parts_keep_is_what_one_pass_keeps(keep):
     """Two processes take batches by turns; the file of one of them is read back in between."""
-    x, places = normal(60, 5, 0), torch.arange(60)
-    mine, its = (gathered(x[i::2], [10, 20], keep, 3, places[i::2]) for i in range(2))
+    x, indices = normal(60, 5, 0), torch.arange(60)
+    mine, its = (gathered(x[i::2], [10, 20], keep, 3, indices[i::2]) for i in range(2))
     mine.merge(its)
     assert torch.equal(mine.features, gathered(x, [60], keep, 3).features)
     assert mine.whole == (keep >= 60)
 
 
 def test_parts_of_the_same_pictures_or_of_another_choice_are_refused():
-    a, b = (gathered(normal(10, 5, i), [10], keep=ALL, places=torch.arange(10) + 9 * i) for i in range(2))
-    with pytest.raises(InputError, match="both have a picture 9"):
+    a, b = (gathered(normal(10, 5, i), [10], keep=ALL, indices=torch.arange(10) + 9 * i) for i in range(2))
+    with pytest.raises(InputError, match="both have an image 9"):
         a.merge(b)
     with pytest.raises(InputError, match=r"keep is 3 of seed 0 there and \d+ of seed 0 here"):
         a.merge(gathered(normal(10, 5, 1), [10], keep=3))
@@ -163,14 +163,14 @@ def test_features_that_cannot_be_used_count_for_nothing():
     found = gathered(normal(10, 5, 0), [10], keep=ALL)
     bad = normal(4, 5, 1)
     bad[1, 2], bad[3, 0] = torch.nan, torch.inf
-    with pytest.raises(InputError, match="tiny: the features of 2 of 4 pictures are not finite"):
+    with pytest.raises(InputError, match="tiny: the features of 2 of 4 images are not finite"):
         found.update(bad)
     with pytest.raises(InputError, match="6 values, not 5"):
         found.update(normal(4, 6, 1))
     with pytest.raises(InputError, match="shape"):
         found.update(normal(4, 5, 1)[0])
     assert found.count == len(found.features) == 10
-    with pytest.raises(InputError, match="at least 2 pictures, and there are 1 of numbers train"):
+    with pytest.raises(InputError, match="at least 2 images, and there are 1 of numbers train"):
         _ = gathered(normal(1, 5, 0), [1]).covariance
 
 
@@ -179,8 +179,8 @@ def test_a_file_gives_it_all_back_and_goes_on_exactly(tmp_path, keep):
     x = normal(90, 5, 0)
     path = tmp_path / "real.npz"
     gathered(x[:50], [50], keep=keep).save(path)
-    found = Statistics.load(path, HEADER, 50)
-    assert found.header == HEADER
+    found = Statistics.load(path, SPEC, 50)
+    assert found.spec == SPEC
     found.update(x[50:])
     whole = gathered(x, [50, 40], keep=keep)
     assert torch.equal(found.mean, whole.mean)
@@ -193,11 +193,11 @@ def test_a_file_gives_it_all_back_and_goes_on_exactly(tmp_path, keep):
 def test_a_file_of_another_protocol_is_refused_by_name(tmp_path, name):
     path = tmp_path / "real.npz"
     gathered(normal(3, 5, 0), [3]).save(path)
-    other = replace(HEADER, **{name: 6 if name == "dimension" else "else"})
+    other = replace(SPEC, **{name: 6 if name == "dimension" else "else"})
     with pytest.raises(InputError, match=f"real.npz: {name} is .* there and (6|'else') here"):
         Statistics.load(path, other, 3)
     with pytest.raises(InputError, match="count is 3 there and 4 here"):
-        Statistics.load(path, HEADER, 4)
+        Statistics.load(path, SPEC, 4)
 
 
 def test_a_broken_file_is_one_clear_line(tmp_path):
@@ -312,7 +312,7 @@ def test_of_nearly_equal_sets_it_is_still_right(n, far):
 
 @pytest.mark.parametrize("far", [1e-2, 1e-3])
 def test_features_that_never_change_or_come_twice_do_no_harm(far):
-    """Nor pictures that come twice. The root of what rounding leaves of an eigenvalue of 0 is 1e-8, and there are many."""
+    """Nor images that come twice. The root of what rounding leaves of an eigenvalue of 0 is 1e-8, and there are many."""
     a = normal(300, 30, 0, 0.1)
     a[:, :10] = 0
     a[:, 10:15] = a[:, 15:20]
@@ -353,7 +353,7 @@ def test_it_is_never_negative_and_never_nan():
 def test_the_smallest_sets():
     assert frechet_distance(np.array([[0.0], [2.0]]), np.array([[5.0], [5.0], [5.0]])) == pytest.approx(16 + 2)
     assert frechet_distance(torch.tensor([[0, 0], [2, 0]]), torch.tensor([[0, 0], [0, 2]])) == pytest.approx(2 + 2 + 2)
-    with pytest.raises(InputError, match="at least 2 pictures"):
+    with pytest.raises(InputError, match="at least 2 images"):
         frechet_distance(normal(1, 3, 0), normal(5, 3, 0))
     with pytest.raises(InputError, match="not finite"):
         frechet_distance(normal(5, 3, 0), normal(5, 3, 0) * torch.nan)
@@ -365,10 +365,10 @@ def test_the_smallest_sets():
 
 @pytest.mark.parametrize("name", ["extractor", "weights", "resize", "preprocessing"])
 def test_unlike_features_are_not_compared(name):
-    a, b = Statistics.of(normal(9, 5, 0), HEADER), Statistics.of(normal(9, 5, 1), replace(HEADER, **{name: "else"}))
+    a, b = Statistics.of(normal(9, 5, 0), SPEC), Statistics.of(normal(9, 5, 1), replace(SPEC, **{name: "else"}))
     with pytest.raises(InputError, match=f"{name} is 'else' there"):
         frechet_of_statistics(a, b)
-    of_a_model = Statistics.of(normal(9, 5, 1), replace(HEADER, source="GAN", split=""))
+    of_a_model = Statistics.of(normal(9, 5, 1), replace(SPEC, source="GAN", split=""))
     assert frechet_of_statistics(a, of_a_model) > 0
 
 
@@ -447,16 +447,16 @@ def test_inception_score_is_that_of_torch_fidelity(n):
 
 
 def test_no_picture_is_lost_between_the_splits():
-    """Seven pictures in three splits: 2, 2 and 3."""
+    """Seven images in three splits: 2, 2 and 3."""
     classes = one_hot([0, 1, 0, 1, 0, 1, 2], 3)
     assert inception_score_of_probabilities(classes, 3, seed=None).mean == pytest.approx((2 + 2 + 3) / 3)
 
 
 def test_inception_scores_that_cannot_be():
     for splits in (0, 11):
-        with pytest.raises(InputError, match=f"of {splits} splits needs as many pictures, and there are 10"):
+        with pytest.raises(InputError, match=f"of {splits} splits needs as many images, and there are 10"):
             inception_score(normal(10, 3, 0), splits)
-    with pytest.raises(InputError, match="logits: the features of 10 of 10 pictures are not finite"):
+    with pytest.raises(InputError, match="logits: the features of 10 of 10 images are not finite"):
         inception_score(normal(10, 3, 0) / 0)
     for wrong in (normal(10, 3, 0), torch.full((10, 3), 0.5), torch.tensor([[1.5, -0.5]] * 10)):
         with pytest.raises(InputError, match="take inception_score"):
@@ -527,11 +527,11 @@ def test_kernel_distance_is_that_of_torch_fidelity():
 def test_kernel_distances_that_cannot_be():
     x = normal(30, 3, 0)
     for size in (1, 21):
-        with pytest.raises(InputError, match=rf"subsets of {size}: .* of 2 to 20 pictures \(real 30, fake 20\)"):
+        with pytest.raises(InputError, match=rf"subsets of {size}: .* of 2 to 20 images \(real 30, fake 20\)"):
             kernel_distance(x, x[:20], 5, size)
     with pytest.raises(InputError, match="give 1 subset or more"):
         kernel_distance(x, x, 0, 10)
-    with pytest.raises(InputError, match="fake: at least 2 pictures"):
+    with pytest.raises(InputError, match="fake: at least 2 images"):
         squared_mmd(x, x[:1])
     with pytest.raises(InputError, match="real features have 3 values and fake ones 2"):
         squared_mmd(x, x[:, :2])
@@ -623,7 +623,7 @@ def test_precision_and_recall_are_those_of_torch_fidelity():
 def test_manifolds_that_cannot_be():
     x = normal(10, 3, 0)
     for k in (0, 5):
-        with pytest.raises(InputError, match=r"give 1 to 4 \(real pictures 10, fake 5\)"):
+        with pytest.raises(InputError, match=r"give 1 to 4 \(real images 10, fake 5\)"):
             manifold(x, x[:5], k, 2)
         with pytest.raises(InputError, match="give 1 to 4"):
             manifold(x, x[:5], 2, k)
@@ -763,7 +763,7 @@ def test_a_logistic_model_has_the_accuracy_of_the_best_boundary(shift):
 
 
 def test_a_logistic_model_is_judged_on_what_it_was_not_fitted_to():
-    """200 features and 100 pictures: it tells all that it was fitted to, of one distribution."""
+    """200 features and 100 images: it tells all that it was fitted to, of one distribution."""
     found = [logistic_accuracy(normal(100, 200, s), normal(100, 200, 100 + s), s).accuracy for s in range(10)]
     assert abs(np.mean(found) - 0.5) < 0.06
     with pytest.raises(InputError, match="at least 4"):

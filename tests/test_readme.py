@@ -149,6 +149,12 @@ def a_checkpoint_of_gan_digits() -> dict[str, Any]:
     return {}
 
 
+def a_checkpoint_and_a_classifier_of_digits() -> dict[str, Any]:
+    save(GAN(shape=(1, 8, 8), hidden=8), "last.ckpt")
+    assert main(["classifier", "--data", "Digits", "--out", "digits.pt", "--epochs", "1"]) == 0
+    return {}
+
+
 def a_cascade() -> dict[str, Any]:
     save(LAPGAN(shape=(1, 28, 28), sizes=(7, 14, 28), width=4, hidden_G=8, hidden_D=8), "lapgan.ckpt")
     return {}
@@ -187,6 +193,7 @@ AROUND = {
     "README.md: from ganzoo import Pix2Pix": in_the_readme,
     "data.md: from ganzoo.data import Maps": the_world,
     "data.md: from ganzoo.data.base import": nothing,
+    "evaluate.md:": a_checkpoint_and_a_classifier_of_digits,
     "extractors.md:": pictures_for_efflite0,
     "grammar.md: if self.every": in_a_training_step,
     "grammar.md:": beside_models,

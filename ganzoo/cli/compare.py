@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from ganzoo.cli.error_messages import refused_argument
 from ganzoo.cli.tables import aligned
 from ganzoo.errors import InputError, did_you_mean
-from ganzoo.evaluation.protocol import FIELDS, MANY, Figure, Result, mentioned, unlike
+from ganzoo.evaluation.protocol import FIELDS, MANY, MetricValue, Result, incompatible_fields, noted_fields
 
 NOTHING = "-"
 
@@ -56,7 +56,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def compared(results: Sequence[Result], names: Sequence[str], ignored: Sequence[str] = ()) -> list[str]:
-    """A table of figures with a column to each result, and above it what differs.
+    """A table of metrics with a column to each result, and above it what differs.
 
     Args:
         results: one or more.
@@ -66,16 +66,18 @@ def compared(results: Sequence[Result], names: Sequence[str], ignored: Sequence[
     Raises:
         InputError: another field differs.
     """
-    differing = unlike(results)
+    differing = incompatible_fields(results)
     refused = [name for name in differing if name not in ignored]
     if refused:
         raise InputError(_refusal(refused, differing[refused[0]], names))
     lines = [f"ignored: {name} differs: {_side_by_side(values)}" for name, values in differing.items()]
-    lines += [f"no part of the protocol: {name} differs: {_side_by_side(each)}" for name, each in mentioned(results).items()]
-    figures = list(dict.fromkeys(name for result in results for name in result.figures))
+    lines += [
+        f"no part of the protocol: {name} differs: {_side_by_side(each)}" for name, each in noted_fields(results).items()
+    ]
+    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
     rows = [["", *names]]
     rows += [[label, *values] for label, values in _about(results)]
-    rows += [[name, *(shown(result.figures.get(name)) for result in results)] for name in figures]
+    rows += [[name, *(shown(result.metrics.get(name)) for result in results)] for name in metrics]
     return [*lines, *([""] if lines else []), *aligned(rows, right=range(1, len(names) + 1))]
 
 
@@ -100,11 +102,11 @@ def _about(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def shown(figure: Figure | None) -> str:
-    """A figure with its deviation, five digits."""
-    if figure is None:
+def shown(metric: MetricValue | None) -> str:
+    """A metric with its deviation, five digits."""
+    if metric is None:
         return NOTHING
-    return f"{figure.value:.5g}" if figure.deviation is None else f"{figure.value:.5g} +- {figure.deviation:.2g}"
+    return f"{metric.value:.5g}" if metric.deviation is None else f"{metric.value:.5g} +- {metric.deviation:.2g}"
 
 
 def _side_by_side(values: Sequence[Any]) -> str:

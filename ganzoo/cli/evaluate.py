@@ -1,19 +1,41 @@
-"""``ganzoo evaluate``: a checkpoint or a folder of pictures against real ones, as a table and a file with the protocol."""
+"""``ganzoo evaluate``: evaluates a checkpoint or a folder of images, prints a table, writes a file with the protocol."""
 
 import shlex
 import signal
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import fields
 from pathlib import Path
 
-from ganzoo.cli.outputs import UnsavedError, place, workplace
+from jsonargparse import Namespace
+
+from ganzoo.cli.arguments import metric_names, parser
+from ganzoo.cli.lightning import Parser
+from ganzoo.cli.options import (
+    config_section,
+    device,
+    option_value,
+    option_values,
+    read,
+    read_data,
+    refuse_unwritable,
+    split_positionals,
+)
+from ganzoo.cli.outputs import UnsavedError, output_paths, work_dir
 from ganzoo.cli.tables import aligned
+from ganzoo.cli.trained import load, run_config
+from ganzoo.data.pictures import EXTENSIONS
 from ganzoo.errors import InputError
-from ganzoo.evaluation.measuring import SHEET, Measuring
-from ganzoo.evaluation.plan import Plan
+from ganzoo.evaluation.evaluator import GRID, Evaluation, Request, finished
+from ganzoo.evaluation.features import cache_folder
+from ganzoo.evaluation.generate import ImageFiles
+from ganzoo.evaluation.metrics import MetricOptions
+from ganzoo.evaluation.pixel_metrics import PIXEL_METRICS
 from ganzoo.evaluation.protocol import Result
+from ganzoo.evaluation.sources import Model, stub_trainer
+from ganzoo.interfaces import Sampler
 from ganzoo.utils.signals import Stopped, Stops
+from ganzoo.utils.trust import check_trusted
 
 
 def run(args: Sequence[str]) -> int:
@@ -23,67 +45,138 @@ def run(args: Sequence[str]) -> int:
         0, or 128 and the number of the signal that ended it.
 
     Raises:
-        InputError: what cannot be measured, in one line.
+        InputError: what cannot be evaluated, in one line.
     """
     began = time.monotonic()
-    plan = Plan(args)
-    result = plan.announced()
-    judged = None if plan.folder is None else plan.folder.path
-    out, sheet = place(plan.given.out, plan.name, result, "neighbours" in plan.whole, judged)
+    evaluation, given = planned(args)
+    result = evaluation.protocol()
+    files = None if evaluation.files is None else evaluation.files.path
+    stem = Path(given.fake).stem if files is None else files.resolve().name
+    usual = (Path(given.fake).parent if files is None else Path()) / f"{stem}_{evaluation.label}.json"
+    out, grid = output_paths(given.out, usual, result, "neighbours" in evaluation.pixels, files)
     try:
-        with Stops() as stops, workplace(out.parent / f".evaluate_{result.key}") as work:
-            measuring = Measuring(plan)
-            result.figures = measuring.measured(work, stops)
-            result.about |= measuring.found | {
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                "seconds": round(time.monotonic() - began, 1),
-                "command": shlex.join(["ganzoo", "evaluate", *args]),
-            }
-            result.left_out = plan.left_out
+        with Stops() as stops, work_dir(out.parent / f".evaluate_{result.key}") as work:
+            result.metrics = evaluation.run(work, stops)
+            result.about |= evaluation.found | finished(began) | {"command": shlex.join(["ganzoo", "evaluate", *args])}
+            result.left_out = evaluation.left_out
             with stops.held():
-                _save(result, out, work / SHEET, sheet)
+                _save(result, out, work / GRID, grid)
     except KeyboardInterrupt as stopped:
         return 128 + (stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
     print(f"written to {out}")
     return 0
 
 
-def _save(result: Result, out: Path, drawn: Path, sheet: Path) -> None:
-    """Writes the result and its picture, if there is one, and shows it, written or not."""
+def planned(args: Sequence[str]) -> tuple[Evaluation, Namespace]:
+    """The evaluation that the arguments ask for, and the arguments.
+
+    Raises:
+        InputError: what cannot be evaluated, before any image is generated.
+    """
+    command = parser(args)
+    given = _read(command, args, for_model=False)
+    metrics, on = metric_names(given.metrics), device(given.device)
+    trainer = stub_trainer(on.type)
+    source = _generated(given, args)
+    translates = isinstance(source, Model) and not isinstance(source.module, Sampler)
+    of_pixels = given.real is None and bool(set(metrics or ()) & set(PIXEL_METRICS))
+    if given.data is None and (translates or of_pixels):
+        given = _read(command, args, for_model=True)
+        if given.data is None:
+            raise InputError(f"{given.fake} needs data, and no config.yaml of its run is there: give --data or --config")
+    if isinstance(source, Model):
+        source.module.to(on)
+    data = None if given.data is None else read_data(command, given, trainer)
+    if given.save_statistics is not None and Path(given.save_statistics).suffix == ".npz":
+        refuse_unwritable(Path(given.save_statistics), "--save_statistics")
+    request = Request(
+        metrics,
+        given.extractor,
+        given.weights,
+        given.n,
+        given.split,
+        given.batch_size,
+        MetricOptions(**{each.name: given[each.name] for each in fields(MetricOptions)}),
+        given.per_class,
+        given.classifier_epochs,
+        on,
+        None if given.cache.lower() == "none" else cache_folder(given.cache),
+        None if given.save_statistics is None else Path(given.save_statistics),
+    )
+    return Evaluation(source, data, None if given.real is None else Path(given.real), request, trainer), given
+
+
+def _read(command: Parser, args: Sequence[str], for_model: bool) -> Namespace:
+    """The arguments, with the data of the config or of the checkpoint's run, if they are wanted.
+
+    Args:
+        command: its parser.
+        args: of the command.
+        for_model: the evaluation needs data, whatever the real images are.
+    """
+    configs, (words, _) = option_values(args, "--config", "-c"), split_positionals(command, args)
+    data = config_section("data", *configs) if configs else None
+    if configs and data is None:
+        raise InputError(f"--config {' '.join(configs)}: it has no data; give --data")
+    changed = any(arg.startswith("--data.") for arg in args)
+    if data is None and option_value(args, "--data") is None and words and Path(words[0]).is_file():
+        own = run_config(Path(words[0]))
+        if own is not None and (for_model or changed or len(words) == 1):
+            data = config_section("data", own)
+            check_trusted(data, str(own), f"give it yourself: --config {own}")
+    return read(command, args, data)
+
+
+def _generated(given: Namespace, args: Sequence[str]) -> Model | ImageFiles:
+    path = Path(given.fake)
+    if path.is_dir():
+        for option in ("raw", "model", "per_class"):
+            if given[option]:
+                raise InputError(f"--{option} is of a checkpoint, and {path} is a folder")
+        return ImageFiles(path, given.n)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such checkpoint, and no such folder of images")
+    if path.suffix.lower() in EXTENSIONS:
+        raise InputError(f"{path} is one image: give the folder of many, or a checkpoint")
+    return load(path, given.model, given.raw, given.weights_only, option_value(args, "--config", "-c"))
+
+
+def _save(result: Result, out: Path, drawn: Path, grid: Path) -> None:
+    """Writes the result and its image, if there is one, and shows it, written or not."""
     try:
         if drawn.exists():
-            drawn.replace(sheet)
-            result.about["sheet"] = str(sheet)
+            drawn.replace(grid)
+            result.about["grid"] = str(grid)
         result.save(out)
     except (InputError, OSError) as error:
-        why = error if isinstance(error, InputError) else f"cannot write {sheet}: {error.strerror}"
-        raise UnsavedError(f"{why}; what was seen is kept: the same command writes it, or shows it again") from error
+        why = error if isinstance(error, InputError) else f"cannot write {grid}: {error.strerror}"
+        raise UnsavedError(f"{why}; the work is kept: the same command writes the result, or shows it again") from error
     finally:
         for line in report(result):
             print(line)
 
 
 def report(result: Result) -> list[str]:
-    """A result as lines: a table of its figures, and what they are of."""
-    rows = [["figure", "value", "+-", "of"]]
-    for name, each in result.figures.items():
+    """A result as lines: a table of its metrics, and what they are of."""
+    rows = [["metric", "value", "+-", "of"]]
+    for name, each in result.metrics.items():
         deviation = "" if each.deviation is None else f"{each.deviation:.2g}"
         rows.append([name, f"{each.value:.5g}", deviation, each.of])
     protocol, about = result.protocol, result.about
     known = [protocol["model_weights"] and f"{protocol['model_weights']} weights", protocol["checkpoint"]]
     known.append(None if about.get("step") is None else f"step {about['step']}")
-    fake = f"{_counts(protocol['n_fake'])} pictures of {about['path']}"
+    fake = f"{_counts(protocol['n_fake'])} images of {about['path']}"
     fake += f" ({', '.join(filter(None, known))})" if any(known) else ""
     lines = [*aligned(rows, right=(1, 2)), "", fake]
     if protocol["n_real"] is not None:
         split = f", {protocol['split']}" if protocol["split"] else ""
-        lines.append(f"against {_counts(protocol['n_real'])} real pictures ({about['real']}{split})")
+        lines.append(f"against {_counts(protocol['n_real'])} real images ({about['real']}{split})")
     if protocol["extractor"]:
         verified = "verified" if protocol["extractor_verified"] else "not verified"
-        lines.append(f"seen by {protocol['extractor']}, weights {protocol['extractor_weights']}, {verified}")
-    if "sheet" in about:
-        lines.append(f"samples beside the training pictures nearest to them: {about['sheet']}")
-    return [*lines, *(f"left out: {kind}: {why}" for kind, why in result.left_out.items())]
+        lines.append(f"features of {protocol['extractor']}, weights {protocol['extractor_weights']}, {verified}")
+    if "grid" in about:
+        lines.append(f"samples beside the training images nearest to them: {about['grid']}")
+    return [*lines, *(f"left out: {name}: {why}" for name, why in result.left_out.items())]
 
 
 def _counts(n: int | dict[str, int]) -> str:

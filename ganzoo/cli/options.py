@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as L
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ganzoo.cli.configs import find_config
 from ganzoo.cli.error_messages import refused_argument
@@ -24,11 +21,9 @@ from ganzoo.cli.lightning_log import filter_log
 from ganzoo.cli.merge import compose, known_of, merge, read_config, refuse_nulls
 from ganzoo.cli.yaml_text import to_yaml
 from ganzoo.errors import InputError, one_line
+from ganzoo.evaluation.sources import DataSource, stub_trainer
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.trust import look_here_last
-
-STAGES = {"train": "fit", "val": "validate", "test": "test"}
-MOST = 2**63 - 1  # of a whole number that torch takes
 
 
 def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Parser:
@@ -61,7 +56,7 @@ def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Par
 def _names_own(args: Sequence[str]) -> bool:
     values = [arg.rpartition("=")[2] for arg in args]
     dotted = any(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value) and not os.path.exists(value) for value in values)
-    return dotted or value_of(args, "--config", "-c") is not None
+    return dotted or option_value(args, "--config", "-c") is not None
 
 
 def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
@@ -75,7 +70,7 @@ def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
     Raises:
         InputError: an argument that cannot be used, in one line.
     """
-    words, others = sorted_out(parser, args)
+    words, others = split_positionals(parser, args)
     given = compose(others, {} if data is None else {"data": data}, only="data")
     base = ["--data", to_yaml(given.tree["data"])] if given.tree.get("data") is not None else []
     try:
@@ -87,7 +82,7 @@ def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
     return parsed
 
 
-def sorted_out(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_positionals(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str]]:
     """Those of the arguments that are no options, and the others, before they are parsed.
 
     Parsed in this order they may be written in any: argparse takes an optional one only beside the first.
@@ -102,12 +97,12 @@ def sorted_out(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str
     return words, others
 
 
-def value_of(args: Sequence[str], *names: str) -> str | None:
+def option_value(args: Sequence[str], *names: str) -> str | None:
     """An option's value, before the arguments are parsed; the last one counts."""
-    return next(reversed(values_of(args, *names)), None)
+    return next(reversed(option_values(args, *names)), None)
 
 
-def values_of(args: Sequence[str], *names: str) -> list[str]:
+def option_values(args: Sequence[str], *names: str) -> list[str]:
     """All values of an option that may be repeated, before the arguments are parsed."""
     found = []
     for arg, following in zip_longest(args, args[1:]):
@@ -117,7 +112,7 @@ def values_of(args: Sequence[str], *names: str) -> list[str]:
     return found
 
 
-def section(name: str, *configs: str | Path) -> Any:
+def config_section(name: str, *configs: str | Path) -> Any:
     """A section of a config, with what it refers to filled in; None where there is none.
 
     Args:
@@ -141,80 +136,20 @@ def section(name: str, *configs: str | Path) -> Any:
     return {"class_path": value} if isinstance(value, str) else value
 
 
-class Data(NamedTuple):
-    """Data that were asked for.
-
-    Attributes:
-        module: set up.
-        loader: of the split.
-        name: dotted path of the class.
-        arguments: of its constructor, plain.
-    """
-
-    module: L.LightningDataModule
-    loader: Any
-    name: str
-    arguments: dict[str, Any]
-
-    @property
-    def short(self) -> str:
-        """The class's name alone."""
-        return self.name.rpartition(".")[2]
-
-
-def quiet_trainer(on: str = "cpu") -> L.Trainer:
-    """A trainer for hooks and steps that ask theirs: it is validating, alone, and writes nothing.
-
-    Args:
-        on: ``cpu`` or ``cuda``.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there is a GPU, which is not to be used
-        trainer = L.Trainer(
-            accelerator=on,
-            devices=1,
-            plugins=LightningEnvironment(),  # whatever the environment says of other processes
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-    trainer.state.fn, trainer.state.status = TrainerFn.VALIDATING, TrainerStatus.RUNNING
-    trainer.validating = True
-    return trainer
-
-
-def set_up(parser: Parser, given: Namespace, split: str, trainer: L.Trainer | None = None) -> Data:
+def read_data(parser: Parser, given: Namespace, trainer: L.Trainer | None = None) -> DataSource:
     """Builds the data module that was asked for.
 
     Args:
         parser: of the command.
         given: its arguments.
-        split: train, val or test.
         trainer: which the module's hooks may ask.
 
     Raises:
-        InputError: no such split, or what the module says.
+        InputError: what the module says.
     """
     module: L.LightningDataModule = parser.instantiate(Namespace(data=given.data)).data
-    module.trainer = trainer or quiet_trainer()
-    module.trainer.datamodule = module  # type: ignore[attr-defined]
-    module.prepare_data()
     arguments = given.data.get("init_args") or Namespace()
-    return Data(module, loader(module, split), given.data.class_path, arguments.as_dict())
-
-
-def loader(module: L.LightningDataModule, split: str) -> Any:
-    """The loader of a split: train, val or test.
-
-    Raises:
-        InputError: there is no such split.
-    """
-    module.setup(STAGES[split])
-    try:
-        return getattr(module, f"{split}_dataloader")()
-    except (MisconfigurationException, NotImplementedError) as error:
-        raise InputError(f"{type(module).__name__} has no {split} pictures: give another --split") from error
+    return DataSource(module, given.data.class_path, arguments.as_dict(), trainer or stub_trainer())
 
 
 def device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""Where ``ganzoo evaluate`` writes, and the folder of what an interrupted measurement leaves."""
+"""Where ``ganzoo evaluate`` writes, and the folder of what an interrupted evaluation leaves."""
 
 import os
 import shutil
@@ -19,21 +19,21 @@ except ImportError:  # not every system has it
 
 
 class UnsavedError(InputError):
-    """All is measured, and cannot be written."""
+    """All is computed, and cannot be written."""
 
 
-def place(given: str | None, usual: Path, result: Result, sheet: bool, judged: Path | None) -> tuple[Path, Path]:
-    """The file to write, and that of its picture: never one that holds something of another measurement.
+def output_paths(given: str | None, usual: Path, result: Result, grid: bool, judged: Path | None) -> tuple[Path, Path]:
+    """The file to write, and that of its image: never one that holds something of another evaluation.
 
     Args:
         given: the user's name for it.
         usual: another, to which a number is added where it is taken.
         result: to be written.
-        sheet: whether there is a picture.
-        judged: the folder whose pictures are measured.
+        grid: whether there is a image.
+        judged: the folder whose images are evaluated.
 
     Raises:
-        InputError: it is taken, or cannot be written; the picture would be one of those that are measured.
+        InputError: it is taken, or cannot be written; the image would be one of those that are evaluated.
     """
     out = usual if given is None else Path(given)
     try:
@@ -41,28 +41,28 @@ def place(given: str | None, usual: Path, result: Result, sheet: bool, judged: P
     except OSError as error:
         raise InputError(f"cannot write into {out.parent}: {error.strerror}; give another --out") from error
     refuse_unwritable(out, "--out")
-    refuse_unwritable(_sheet(out), "--out")
+    refuse_unwritable(_grid(out), "--out")
     number = 1
-    while given is None and _taken(out, result, sheet):
+    while given is None and _taken(out, result, grid):
         number += 1
         out = usual.with_name(f"{usual.stem}_{number}{usual.suffix}")
-    if taken := _taken(out, result, sheet):
-        raise InputError(f"--out {taken} is there, and no earlier result of this measurement: give another, or remove it")
-    if sheet and judged is not None and judged.resolve() in _sheet(out).resolve().parents:
-        raise InputError(f"--out: {_sheet(out)} would be among the pictures of {judged}: give a name outside of it")
-    return out, _sheet(out)
+    if taken := _taken(out, result, grid):
+        raise InputError(f"--out {taken} is there, and no earlier result of this evaluation: give another, or remove it")
+    if grid and judged is not None and judged.resolve() in _grid(out).resolve().parents:
+        raise InputError(f"--out: {_grid(out)} would be among the images of {judged}: give a name outside of it")
+    return out, _grid(out)
 
 
-def _sheet(out: Path) -> Path:
+def _grid(out: Path) -> Path:
     return out.with_name(f"{out.name.removesuffix('.json')}_neighbours.png")
 
 
-def _taken(out: Path, result: Result, sheet: bool) -> Path | None:
+def _taken(out: Path, result: Result, grid: bool) -> Path | None:
     """What is in the way."""
     if out.is_dir() or (out.exists() and _key(out) != result.key):
         return out
-    alone = _sheet(out).is_dir() or (_sheet(out).exists() and not out.exists())
-    return _sheet(out) if sheet and alone else None
+    alone = _grid(out).is_dir() or (_grid(out).exists() and not out.exists())
+    return _grid(out) if grid and alone else None
 
 
 def _key(path: Path) -> str | None:
@@ -72,11 +72,11 @@ def _key(path: Path) -> str | None:
 
 
 @contextmanager
-def workplace(folder: Path) -> Iterator[Path]:
-    """A folder for what an interrupted measurement leaves; it is removed when there is nothing to go on with.
+def work_dir(folder: Path) -> Iterator[Path]:
+    """A folder for what an interrupted evaluation leaves; it is removed when there is nothing to go on with.
 
     Raises:
-        InputError: another process makes this measurement.
+        InputError: another process makes this evaluation.
     """
     with _locked(folder) as lock:
         try:
@@ -120,7 +120,7 @@ def _lock(folder: Path, path: Path) -> IO[str] | None:
         file.seek(0)
         owner = file.read() or "another"
         file.close()
-        raise InputError(f"it is being measured by process {owner}: wait for that one's result") from None
+        raise InputError(f"it is being evaluated by process {owner}: wait for that one's result") from None
     except OSError:  # a file system without locks
         pass
     try:

@@ -5,12 +5,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as L
 
-from ganzoo.cli.options import section
+from ganzoo.cli.options import config_section
 from ganzoo.errors import InputError, did_you_mean, one_line
+from ganzoo.evaluation.sources import Model
 from ganzoo.interfaces import Sampler
 from ganzoo.training.checkpoint_io import read_checkpoint
 from ganzoo.training.recipes import find_class
@@ -19,24 +20,10 @@ from ganzoo.utils.trust import check_trusted, class_paths
 LONGEST = 160  # letters of another library's reason
 
 
-class Trained(NamedTuple):
-    """A model from a checkpoint.
-
-    Attributes:
-        module: on the processor, in evaluation mode.
-        protocol: what it decides of a measurement's protocol.
-        about: what it is, plain.
-    """
-
-    module: L.LightningModule
-    protocol: dict[str, Any]
-    about: dict[str, Any]
-
-
 def trained_batch_size(checkpoint: Path) -> int | None:
-    """Pictures of a batch of the run, as its config says; None where it does not."""
+    """Images of a batch of the run, as its config says; None where it does not."""
     config = run_config(checkpoint)
-    data: Any = section("data", config) if config else None
+    data: Any = config_section("data", config) if config else None
     arguments = data.get("init_args") if isinstance(data, Mapping) else None
     found = arguments.get("batch_size") if isinstance(arguments, Mapping) else None
     return found if isinstance(found, int) and found > 0 else None
@@ -50,7 +37,7 @@ def run_config(checkpoint: Path) -> Path | None:
 
 def load(
     path: Path, model: str | None = None, raw: bool = False, weights_only: bool = True, config: str | None = None
-) -> Trained:
+) -> Model:
     """A model from a checkpoint of Lightning's.
 
     Args:
@@ -66,8 +53,8 @@ def load(
     """
     checkpoint = read_checkpoint(str(path), weights_only)
     hyper, own = checkpoint.get("hyper_parameters") or {}, run_config(path)
-    told: dict[str, Any] = (section("model", own) if own else None) or {}
-    for each in class_paths(section("model", config)) if config else ():
+    told: dict[str, Any] = (config_section("model", own) if own else None) or {}
+    for each in class_paths(config_section("model", config)) if config else ():
         if "." in each:
             find_class(each, object)
     if model is not None:
@@ -101,7 +88,7 @@ def load(
     recorded = checkpoint.get("ganzoo", {})
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Trained(
+    return Model(
         module.eval(),
         {
             "model_weights": "averaged" if swapped or averaged is not None else "raw",
@@ -118,6 +105,7 @@ def load(
             "trained_by_ganzoo": recorded.get("version"),
             "classes": module.classes if isinstance(module, Sampler) else None,
         },
+        trained_batch_size(path),
     )
 
 

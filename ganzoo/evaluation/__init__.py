@@ -1,1 +1,14 @@
-"""``ganzoo evaluate``, ``ganzoo compare`` and ``ganzoo classifier``: figures of quality with the protocol they belong to."""
+"""Evaluates generated images: features in tables, metrics of them, and results with their protocol."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganzoo.evaluation.evaluator import evaluate as evaluate
+
+
+def __getattr__(name: str) -> Any:
+    if name != "evaluate":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ganzoo.evaluation.evaluator import evaluate  # torch, which `ganzoo compare` does without
+
+    return evaluate

@@ -1,4 +1,4 @@
-"""What a figure was measured on: what two results must share to be compared, and what only tells them apart.
+"""What a metric was measured on: what two results must share to be compared, and what only tells them apart.
 
 Read without torch, so that ``ganzoo compare`` answers at once.
 """
@@ -24,47 +24,47 @@ FORMAT = 1
 MANY = 40  # letters of a value in an error
 
 FIELDS = {
-    "extractor": "the network that saw the pictures",
+    "extractor": "the network of the features",
     "extractor_weights": "a hash of its weights",
     "extractor_verified": "whether they are those that its name promises",
     "dimension": "values of a feature",
-    "resize": "how pictures got the network's size",
+    "resize": "how images got the network's size",
     "preprocessing": "what else was done to them",
     "dtype": "of the features, and of what is computed from them",
-    "real": "a fingerprint of the real pictures",
+    "real": "a fingerprint of the real images",
     "split": "of the data, where they come from",
-    "n_real": "real pictures",
-    "n_fake": "pictures judged",
-    "inputs": "a fingerprint of the pictures that were translated",
+    "n_real": "real images",
+    "n_fake": "generated images",
+    "inputs": "a fingerprint of the images that were translated",
     "model_weights": "averaged or raw",
     "batch_norm": "the mode of the model's normalizations",
     "checkpoint": "last, best by a value, or another",
-    "keep": "features of each set, or class, that are looked at one by one",
+    "keep": "features of each set, or class, that are compared one by one",
     "subsets": "of the kernel distance",
-    "subset_size": "pictures in each",
+    "subset_size": "images in each",
     "splits": "of the Inception score",
     "k": "neighbours of precision and recall",
     "k_density": "neighbours of density and coverage",
     "lpips": "the network of LPIPS",
-    "parzen": "the pictures of the Parzen windows",
-    "agreement": "the classifiers of label agreement, and their pictures",
-    "neighbours": "the pictures whose nearest training pictures are looked for",
+    "parzen": "the images of the Parzen windows",
+    "agreement": "the classifiers of label agreement, and their images",
+    "neighbours": "the images whose nearest training images are looked for",
 }
-"""What must be equal for two results to be compared. A field is None where it has no meaning (neighbours, if no figure is
-made of them) or is not known (how a folder's pictures were made); None goes with any value."""
+"""What must be equal for two results to be compared. A field is None where it has no meaning (neighbours, if no metric is
+made of them) or is not known (how a folder's images were made); None goes with any value."""
 
-MENTIONED = ("sizes", "seed", "batch_size", "device", "versions.torch", "versions.pillow")
+NOTED = ("sizes", "seed", "batch_size", "device", "versions.torch", "versions.pillow")
 """What may differ between results that are compared, and is said."""
 
-FOUND_LATER = ("date", "seconds", "command", "path", "sizes", "converted", "real_seen", "sheet")
+FOUND_LATER = ("date", "seconds", "command", "path", "sizes", "converted", "real_features", "grid")
 """What is no part of a result's key."""
 
 VERSIONS = ("lightning", "torch", "torchvision", "torchmetrics", "pillow", "numpy")
 
 
 @dataclass
-class Figure:
-    """A figure, and how far it may be off.
+class MetricValue:
+    """A metric, and how far it may be off.
 
     Attributes:
         value: of it.
@@ -84,13 +84,13 @@ class Result:
     Attributes:
         protocol: of the fields in :data:`FIELDS`.
         about: what was measured, by whom, when and with what.
-        figures: by name.
-        left_out: kinds of figures that were not computed, and why.
+        metrics: by name.
+        left_out: kinds of metrics that were not computed, and why.
     """
 
     protocol: dict[str, Any]
     about: dict[str, Any]
-    figures: dict[str, Figure] = field(default_factory=dict)
+    metrics: dict[str, MetricValue] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -109,7 +109,7 @@ class Result:
         content = {
             "format": FORMAT,
             "key": self.key,
-            "figures": {name: _written(figure) for name, figure in self.figures.items()},
+            "metrics": {name: _written(metric) for name, metric in self.metrics.items()},
             "protocol": self.protocol,
             "about": self.about,
             "left_out": self.left_out,
@@ -129,12 +129,12 @@ class Result:
             InputError: no such file, or another kind of file.
         """
         content = _content(path)
-        figures = {name: _figure(each, f"{path}: figure {name}") for name, each in content["figures"].items()}
-        return cls(content["protocol"], content["about"], figures, content.get("left_out", {}))
+        metrics = {name: _metric(each, f"{path}: metric {name}") for name, each in content["metrics"].items()}
+        return cls(content["protocol"], content["about"], metrics, content.get("left_out", {}))
 
 
-def _written(figure: Figure) -> dict[str, Any]:
-    return vars(figure) if figure.of else {"value": figure.value}
+def _written(metric: MetricValue) -> dict[str, Any]:
+    return vars(metric) if metric.of else {"value": metric.value}
 
 
 def _plain(value: Any) -> Any:
@@ -146,12 +146,12 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _figure(written: Mapping[str, Any], where: str) -> Figure:
+def _metric(written: Mapping[str, Any], where: str) -> MetricValue:
     value, deviation = _number(written["value"]), _number(written.get("deviation"))
     if value is None or (deviation is None and written.get("deviation") is not None):
         wrong = written["value"] if value is None else written["deviation"]
         raise InputError(f"{where} is {json.dumps(wrong)[:MANY]}, and no number: the file was damaged, or changed by hand")
-    return Figure(value, deviation, str(written.get("of", "")))
+    return MetricValue(value, deviation, str(written.get("of", "")))
 
 
 def _number(written: Any) -> float | None:
@@ -170,8 +170,8 @@ def _content(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no result of `ganzoo evaluate`, or a damaged one: it is not JSON") from error
-    if not isinstance(content, dict) or not _has_figures(content):
-        raise InputError(f"{path} is no result of `ganzoo evaluate`: it has no figures with their protocol")
+    if not isinstance(content, dict) or not _has_metrics(content):
+        raise InputError(f"{path} is no result of `ganzoo evaluate`: it has no metrics with their protocol")
     if not isinstance(content.get("format", FORMAT), int):
         raise InputError(f"{path} is no result of `ganzoo evaluate`: its format is no whole number")
     if content.get("format", FORMAT) > FORMAT:
@@ -179,14 +179,14 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _has_figures(content: Mapping[str, Any]) -> bool:
-    figures = content.get("figures")
+def _has_metrics(content: Mapping[str, Any]) -> bool:
+    metrics = content.get("metrics")
     left_out = content.get("left_out", {})
-    if not all(isinstance(part, dict) for part in (figures, content.get("protocol"), content.get("about"), left_out)):
+    if not all(isinstance(part, dict) for part in (metrics, content.get("protocol"), content.get("about"), left_out)):
         return False
-    assert isinstance(figures, dict)
+    assert isinstance(metrics, dict)
     return all(
-        isinstance(each, dict) and {"value"} <= each.keys() <= {"value", "deviation", "of"} for each in figures.values()
+        isinstance(each, dict) and {"value"} <= each.keys() <= {"value", "deviation", "of"} for each in metrics.values()
     )
 
 
@@ -199,7 +199,7 @@ def key_of(path: Path) -> str | None:
     return _content(path).get("key", "") if path.exists() else None
 
 
-def unlike(results: Sequence[Result]) -> dict[str, list[Any]]:
+def incompatible_fields(results: Sequence[Result]) -> dict[str, list[Any]]:
     """The fields of the protocol in which results differ, each with every result's value."""
     found = {}
     for name in FIELDS:
@@ -210,9 +210,9 @@ def unlike(results: Sequence[Result]) -> dict[str, list[Any]]:
     return found
 
 
-def mentioned(results: Sequence[Result]) -> dict[str, list[Any]]:
-    """The fields of :data:`MENTIONED` in which results differ."""
-    values = {name: [_within(result.about, name) for result in results] for name in MENTIONED}
+def noted_fields(results: Sequence[Result]) -> dict[str, list[Any]]:
+    """The fields of :data:`NOTED` in which results differ."""
+    values = {name: [_within(result.about, name) for result in results] for name in NOTED}
     return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
 
 
@@ -224,7 +224,7 @@ def _within(about: Mapping[str, Any], name: str) -> Any:
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python, of ganzoo and of what the figures depend on."""
+    """Of Python, of ganzoo and of what the metrics depend on."""
     found: dict[str, str | None] = {"python": platform.python_version(), "ganzoo": ganzoo.__version__}
     for name in VERSIONS:
         try:

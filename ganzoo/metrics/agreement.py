@@ -1,10 +1,10 @@
-"""Do a conditional model's samples show what was asked for, and all of it? A classifier says, of them and of real pictures.
+"""Do a conditional model's samples show what was asked for, and all of it? A classifier says, of them and of real images.
 
 Shmelkov, Schmid and Alahari 2018, "How good is my GAN?": GAN-test is the accuracy on samples of a classifier that was
-trained on real pictures, GAN-train the accuracy on real pictures of one that was trained on samples. Both depend on the
-classifier, and so stand beside what the same kind of classifier, trained on real pictures, has on real ones.
+trained on real images, GAN-train the accuracy on real images of one that was trained on samples. Both depend on the
+classifier, and so stand beside what the same kind of classifier, trained on real images, has on real ones.
 
-A model that draws one good picture of each class has the best GAN-test there is. GAN-train is low then, and the variety
+A model that draws one good image of each class has the best GAN-test there is. GAN-train is low then, and the variety
 within a class shows it directly.
 """
 
@@ -19,16 +19,16 @@ from ganzoo.errors import InputError
 from ganzoo.metrics.extractors.classifier import train_classifier
 
 Classifier = Callable[[Tensor], Tensor]
-"""uint8 pictures [N, C, H, W] -> logits (or anything that is largest for the class) [N, K]."""
+"""uint8 images [N, C, H, W] -> logits (or anything that is largest for the class) [N, K]."""
 
 Trainer = Callable[[Tensor, Tensor, int], Classifier]
-"""uint8 pictures [N, C, H, W], their int64 classes [N], a seed -> a classifier of pictures."""
+"""uint8 images [N, C, H, W], their int64 classes [N], a seed -> a classifier of images."""
 
-PART = 500  # pictures that a classifier is given at a time
+PART = 500  # images that a classifier is given at a time
 
 
 class Labelled(NamedTuple):
-    """Pictures and their classes.
+    """Images and their classes.
 
     Attributes:
         images: uint8 [N, C, H, W].
@@ -40,13 +40,13 @@ class Labelled(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """How many pictures a classifier calls what they are called.
+    """How many images a classifier calls what they are called.
 
     Attributes:
         share: from 0 to 1.
         error: its standard error, ``sqrt(p (1 - p) / n)``.
-        n: pictures.
-        of_class: the share among the pictures of each class, NaN where there are none.
+        n: images.
+        of_class: the share among the images of each class, NaN where there are none.
     """
 
     share: float
@@ -59,8 +59,8 @@ def small_classifier(classes: int, epochs: int = 5, progress: bool = True, devic
     """A trainer of the small convolutional classifier (:mod:`ganzoo.metrics.extractors.classifier`).
 
     Args:
-        classes: K, also where the pictures that it is given lack some of them.
-        epochs: passes over the pictures.
+        classes: K, also where the images that it is given lack some of them.
+        epochs: passes over the images.
         progress: show a bar.
         device: where it is trained.
     """
@@ -76,13 +76,13 @@ class Agreement(NamedTuple):
     """How well a conditional model keeps to its labels.
 
     Attributes:
-        real: trained on real pictures, tested on real ones: what the other two stand beside (GAN-base in the paper).
-        gan_test: trained on real pictures, tested on samples. Far below `real`, samples are poor or of the wrong class; far
+        real: trained on real images, tested on real ones: what the other two stand beside (GAN-base in the paper).
+        gan_test: trained on real images, tested on samples. Far below `real`, samples are poor or of the wrong class; far
             above, they are easier than the data, for lack of variety or because they repeat the training set.
-        gan_train: trained on samples, tested on real pictures. Below `real`, something of the data is not in the samples.
+        gan_train: trained on samples, tested on real images. Below `real`, something of the data is not in the samples.
         variety: within each class, relative to the data (:func:`variety`).
-        one_picture: the classes whose variety is below `least`: they are one picture, more or less.
-        n_train: real pictures that were trained on.
+        one_picture: the classes whose variety is below `least`: they are one image, more or less.
+        n_train: real images that were trained on.
         n_samples: samples; with fewer than `n_train`, GAN-train is low for that reason alone.
     """
 
@@ -102,24 +102,24 @@ def agreement(
 
     Args:
         samples: with the classes that were asked for; as many as `train`, of every class, to be compared with `real`.
-        train: real pictures.
-        test: held-out real pictures.
+        train: real images.
+        test: held-out real images.
         trainer: trains the two classifiers, both from one seed; :func:`small_classifier`, or another.
         seed: for it, and for the choice of pairs of the variety.
-        least: variety below which a class is said to be one picture.
+        least: variety below which a class is said to be one image.
 
     Raises:
-        InputError: no pictures, pictures of two shapes or types, labels that do not fit; samples or training pictures of a
+        InputError: no images, images of two shapes or types, labels that do not fit; samples or training images of a
             single class.
     """
-    sets = {"samples": samples, "training pictures": train, "test pictures": test}
+    sets = {"samples": samples, "training images": train, "test images": test}
     for name, given in sets.items():
         _check(name, given)
         if given.images.shape[1:] != train.images.shape[1:]:
             raise InputError(
-                f"{name} are {_shape(given)} and training pictures {_shape(train)} (channels, height, width): resize one"
+                f"{name} are {_shape(given)} and training images {_shape(train)} (channels, height, width): resize one"
             )
-    for name, given in (("samples", samples), ("training pictures", train)):
+    for name, given in (("samples", samples), ("training images", train)):
         if len(given.y.unique()) < 2:
             raise InputError(f"{name} are all of class {int(given.y[0])}: a classifier needs at least two classes")
     of_real, of_samples = (trainer(given.images, given.y, seed) for given in (train, samples))
@@ -137,16 +137,16 @@ def agreement(
 
 @torch.no_grad()
 def accuracy(classifier: Classifier, pictures: Labelled) -> Accuracy:
-    """How many pictures a classifier calls what they are called; of samples of a conditional model, their label agreement.
+    """How many images a classifier calls what they are called; of samples of a conditional model, their label agreement.
 
     Args:
         classifier: its class is the place of the largest of its K values.
-        pictures: with their classes; a class that the classifier does not know is never right.
+        images: with their classes; a class that the classifier does not know is never right.
 
     Raises:
-        InputError: no pictures, or labels that do not fit.
+        InputError: no images, or labels that do not fit.
     """
-    _check("pictures", pictures)
+    _check("images", pictures)
     said = torch.cat([classifier(part).argmax(1).to("cpu", torch.int64) for part in pictures.images.split(PART)])
     y = pictures.y.cpu()
     right = (said == y).double()
@@ -161,27 +161,27 @@ def accuracy(classifier: Classifier, pictures: Labelled) -> Accuracy:
 
 
 def variety(samples: Labelled, real: Labelled, most: int = 500, seed: int = 0) -> tuple[float, ...]:
-    """How far apart samples of a class are, over how far apart real pictures of it are.
+    """How far apart samples of a class are, over how far apart real images of it are.
 
-    The ratio of the mean Euclidean distances of all pairs of different pictures, of each class on its own: 0 where a class
-    is one picture, about 1 where it is as varied as the data. Noise is varied, too: that samples show the class is for
+    The ratio of the mean Euclidean distances of all pairs of different images, of each class on its own: 0 where a class
+    is one image, about 1 where it is as varied as the data. Noise is varied, too: that samples show the class is for
     GAN-test to say.
 
     Args:
         samples: with the classes that were asked for.
-        real: of the same shape. Features [N, d] in the place of pictures will do, for both.
-        most: pictures of a class that are taken, at random; the mean over pairs of 500 is good to about one per cent.
+        real: of the same shape. Features [N, d] in the place of images will do, for both.
+        most: images of a class that are taken, at random; the mean over pairs of 500 is good to about one per cent.
         seed: of that choice; the global random streams are left alone.
 
     Returns:
-        A ratio for each class up to the largest label of `real`; NaN where either set has fewer than two pictures, or the
+        A ratio for each class up to the largest label of `real`; NaN where either set has fewer than two images, or the
         data's are all the same.
 
     Raises:
-        InputError: pictures of two shapes.
+        InputError: images of two shapes.
     """
     if samples.images.shape[1:] != real.images.shape[1:]:
-        raise InputError(f"samples are {_shape(samples)} and real pictures {_shape(real)}: resize one")
+        raise InputError(f"samples are {_shape(samples)} and real images {_shape(real)}: resize one")
     found = []
     for y in range(int(real.y.max()) + 1):
         mine, its = (_mean_distance(each.images[each.y == y], most, seed) for each in (samples, real))
@@ -200,13 +200,13 @@ def _check(name: str, given: Labelled) -> None:
     images, y = given
     if images.ndim != 4 or images.dtype != torch.uint8:
         raise InputError(
-            f"{name} are {images.dtype} {list(images.shape)}, not uint8 [N, C, H, W]: turn pictures in [-1, 1] into them "
+            f"{name} are {images.dtype} {list(images.shape)}, not uint8 [N, C, H, W]: turn images in [-1, 1] into them "
             "with ganzoo.utils.images.to_uint8"
         )
     if not len(images):
         raise InputError(f"{name}: there are none")
     if y.dtype != torch.int64 or y.shape != images.shape[:1]:
-        raise InputError(f"{name}: {len(images)} pictures need as many int64 labels, not {y.dtype} {list(y.shape)}")
+        raise InputError(f"{name}: {len(images)} images need as many int64 labels, not {y.dtype} {list(y.shape)}")
     if y.min() < 0:
         raise InputError(f"{name}: a label is {int(y.min())}; they count from 0")
 

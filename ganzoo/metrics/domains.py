@@ -29,7 +29,7 @@ def proxy_a_distance(source: Tensor, target: Tensor, seed: int = 0) -> float:
         About 0 where the domains cannot be told apart (by chance a little below, too), 2 where they always can be.
 
     Raises:
-        InputError: fewer than 12 pictures of a domain, or features that are not finite.
+        InputError: fewer than 12 images of a domain, or features that are not finite.
     """
     # slow to import, and only these lines need it
     from sklearn.exceptions import ConvergenceWarning
@@ -37,8 +37,8 @@ def proxy_a_distance(source: Tensor, target: Tensor, seed: int = 0) -> float:
 
     n = min(len(source), len(target))
     if n < 12:
-        raise InputError(f"a proxy A-distance needs at least 12 pictures of each domain, and has {n}")
-    # as many of either domain in each part, so that guessing errs half of the time; and a picture that is in both domains
+        raise InputError(f"a proxy A-distance needs at least 12 images of each domain, and has {n}")
+    # as many of either domain in each part, so that guessing errs half of the time; and an image that is in both domains
     # in the same part of both, or what is learned of it as a source would be held against it as a target
     x = np.stack([_numbers(each)[np.random.default_rng(seed).permutation(len(each))[:n]] for each in (source, target)])
     if not np.isfinite(x).all():
@@ -84,9 +84,9 @@ def mean_entropy(logits: Tensor) -> float:
 
 
 def information_maximisation(logits: Tensor) -> float:
-    """``H(mean p) - mean H(p)``: how much a prediction says of which picture it is, in nats.
+    """``H(mean p) - mean H(p)``: how much a prediction says of which image it is, in nats.
 
-    The mutual information between picture and predicted class (Bridle et al. 1991; Gomes et al. 2010): high when each
+    The mutual information between image and predicted class (Bridle et al. 1991; Gomes et al. 2010): high when each
     prediction is certain and all of them together are even, which a collapse to one class is not.
 
     Args:

@@ -32,7 +32,7 @@ def frechet_of_statistics(a: Statistics, b: Statistics) -> float:
     """The same, of statistics.
 
     With C = F F^T of each set, the trace of the root is the sum of the singular values of ``F_a^T F_b`` (the eigenvalues of
-    ``C_a C_b`` are their squares). Where there are fewer pictures than d in both and their features were kept, F is the
+    ``C_a C_b`` are their squares). Where there are fewer images than d in both and their features were kept, F is the
     centred features, and the problem one of N x M. Else they are the roots of the eigenvalues of ``F_a^T C_b F_a``, N x N if
     there are few in one of the sets, d x d if not.
 
@@ -44,9 +44,9 @@ def frechet_of_statistics(a: Statistics, b: Statistics) -> float:
         0 or above; it is right to about 1e-15 of the traces, so that of nearly equal sets digits are lost.
 
     Raises:
-        InputError: fewer than two pictures, or features of two kinds (it names what differs).
+        InputError: fewer than two images, or features of two kinds (it names what differs).
     """
-    a.header.refuse_unlike(b.header, SAME_FEATURES, "a Frechet distance of unlike features")
+    a.spec.refuse_unlike(b.spec, SAME_FEATURES, "a Frechet distance of unlike features")
     cov_a, cov_b = a.covariance, b.covariance.to(a.mean.device)
     means = (a.mean - b.mean.to(a.mean.device)).square().sum()
     spread = cov_a.trace() + cov_b.trace() - 2 * _trace_of_root(a, b)
@@ -66,12 +66,12 @@ def _trace_of_root(a: Statistics, b: Statistics) -> Tensor:
 
 
 def _few(s: Statistics) -> bool:
-    return s.whole and s.count < s.header.dimension
+    return s.whole and s.count < s.spec.dimension
 
 
 def _rank(s: Statistics) -> int:
     """The highest that the covariance can have."""
-    return min(s.count - 1, s.header.dimension)
+    return min(s.count - 1, s.spec.dimension)
 
 
 def _centred(s: Statistics) -> Tensor:

@@ -31,7 +31,7 @@ SWAY = 0.5  # swings of the samples' mean in units of the data's own spread, abo
 WINDOW, FEWEST = 50, 25  # looks that an oscillation is sought in, and the fewest that tell one
 TURNS = 4  # from one side to the other: two periods
 SMOOTH = 0.5  # correlation of a swing between two looks; less is noise, or a swing too quick to be followed
-PLACES = 4  # a picture's mean is kept on a grid of 4 x 4
+PLACES = 4  # an image's mean is kept on a grid of 4 x 4
 
 
 class Seen(NamedTuple):
@@ -44,9 +44,9 @@ class Seen(NamedTuple):
         slope: what each discriminator leaves of the generator's gradient, ``ganzoo.losses.AdversarialLoss.slope``.
         gradient: the norm of each generator's gradient, by the name of its player without the word "generator".
         diversity: of the samples that are always made from the same noise, ``diversity``.
-        of_real: the same of real pictures.
+        of_real: the same of real images.
         centre: the samples' mean, ``centre_and_spread``.
-        spread: of real pictures, ``centre_and_spread``.
+        spread: of real images, ``centre_and_spread``.
     """
 
     accuracy_real: Mapping[str, float] = {}
@@ -71,18 +71,18 @@ class Sickness(NamedTuple):
 
 
 def diversity(pictures: Tensor, labels: Tensor | None = None) -> Tensor:
-    """How different pictures are from each other: the mean over all pairs of the root mean square difference of values.
+    """How different images are from each other: the mean over all pairs of the root mean square difference of values.
 
-    Compared with that of real pictures this is 0 for a generator with one picture, and 1 for one like the data. It sees that
+    Compared with that of real images this is 0 for a generator with one image, and 1 for one like the data. It sees that
     samples are alike, not that some modes are missing; and it takes noise for diversity.
 
     Args:
-        pictures: [N, ...], floats.
-        labels: int64 [N], of pictures with classes: only pairs of one class are then compared, so that a picture a class is
+        images: [N, ...], floats.
+        labels: int64 [N], of images with classes: only pairs of one class are then compared, so that an image a class is
             no diversity.
 
     Returns:
-        A scalar, in the units of the pictures; nan where there is no pair.
+        A scalar, in the units of the images; nan where there is no pair.
     """
     flat = pictures.detach().float().flatten(1)
     distances = torch.cdist(flat, flat) / prod(flat.shape[1:]) ** 0.5
@@ -93,10 +93,10 @@ def diversity(pictures: Tensor, labels: Tensor | None = None) -> Tensor:
 
 
 def centre_and_spread(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Where pictures are and how far they reach, pictures being averaged to at most 4 x 4 places first.
+    """Where images are and how far they reach, images being averaged to at most 4 x 4 places first.
 
     Args:
-        pictures: [N, C, H, W], or [N, ...] of another shape, which stays as it is.
+        images: [N, C, H, W], or [N, ...] of another shape, which stays as it is.
 
     Returns:
         The mean [d], and the root mean square distance from it, a scalar.
@@ -220,7 +220,7 @@ class VanishingGradient:
 
 
 class ModeCollapse:
-    """Samples of always the same noise are alike, and real pictures are not.
+    """Samples of always the same noise are alike, and real images are not.
 
     A generator that has not begun makes samples that are alike too. So while the discriminator tells them well, this is
     called a collapse only of samples that were different before.
@@ -240,7 +240,7 @@ class ModeCollapse:
         Args:
             step: of the training.
             samples: their ``diversity``.
-            real: that of real pictures.
+            real: that of real images.
             accuracy: the discriminator's, mean over real and generated samples.
         """
         if not real > 0:
@@ -256,7 +256,7 @@ class ModeCollapse:
         assert self.lasting.since is not None
         return sign, (
             f"the generator has collapsed: for {step - self.lasting.since} steps its samples of different noise have been "
-            f"alike, {samples / real:.2f} of the distance that real pictures have from each other; try a slower generator "
+            f"alike, {samples / real:.2f} of the distance that real images have from each other; try a slower generator "
             "(its learning rate, more steps k of the discriminator), larger batches, or a model that is told the class"
         )
 
@@ -286,7 +286,7 @@ class Oscillation:
         Args:
             step: of the training.
             centre: of the samples.
-            spread: of real pictures.
+            spread: of real images.
         """
         self.centres = [*self.centres, list(centre)][-WINDOW:]
         self.steps = [*self.steps, step][-WINDOW:]

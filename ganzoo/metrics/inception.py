@@ -23,10 +23,10 @@ class InceptionScore(NamedTuple):
 def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 0) -> InceptionScore:
     """``exp(mean_x KL(p(y|x) || p(y)))`` of each split, of a classifier's logits.
 
-    That is ``exp(H(mean p) - mean H(p))``. The score of a split of few pictures is too low (p(y) is then fitted to them), so
-    splits and count belong to the figure: it is usual to take 50,000 pictures and 10 splits.
+    That is ``exp(H(mean p) - mean H(p))``. The score of a split of few images is too low (p(y) is then fitted to them), so
+    splits and count belong to the metric: it is usual to take 50,000 images and 10 splits.
 
-    Pictures are shuffled and split at ``i N // splits``. The first released code does not shuffle; torch-fidelity does so
+    Images are shuffled and split at ``i N // splits``. The first released code does not shuffle; torch-fidelity does so
     with numpy's generator of seed 2020; torchmetrics draws from the global stream, splits into chunks of one size and a
     rest, and gives the standard deviation with splits - 1. Where splits divide N, ours are those of torchmetrics after
     ``torch.manual_seed(seed)``.
@@ -40,7 +40,7 @@ def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 0) -> I
         In [1, K].
 
     Raises:
-        InputError: fewer pictures than splits, NaN or infinite logits.
+        InputError: fewer images than splits, NaN or infinite logits.
     """
     for part in logits.split(PART) if logits.ndim else (logits,):
         checked(part, "logits")
@@ -67,7 +67,7 @@ def inception_score_of_probabilities(p: Tensor, splits: int = 10, seed: int | No
 def _score(rows: Tensor, probabilities: Callable[[Tensor], Tensor], splits: int, seed: int | None) -> InceptionScore:
     n = len(rows)
     if not 1 <= splits <= n:
-        raise InputError(f"an Inception score of {splits} splits needs as many pictures, and there are {n}")
+        raise InputError(f"an Inception score of {splits} splits needs as many images, and there are {n}")
     order = torch.arange(n) if seed is None else torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     scores = []
     for i in range(splits):  # each in float64 by itself: all together are a gigabyte

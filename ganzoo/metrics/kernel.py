@@ -61,7 +61,7 @@ def kernel_distance(
     if subsets < 1 or not 2 <= subset_size <= min(len(x), len(y)):
         raise InputError(
             f"a kernel distance of {subsets} subsets of {subset_size}: give 1 subset or more, of 2 to "
-            f"{min(len(x), len(y))} pictures (real {len(x)}, fake {len(y)})"
+            f"{min(len(x), len(y))} images (real {len(x)}, fake {len(y)})"
         )
     g = torch.Generator().manual_seed(seed)
     found = []

@@ -1,6 +1,6 @@
 """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): quality and variety, apart.
 
-The data's manifold is taken to be the union of balls round the real pictures' features, each as wide as the way to its k-th
+The data's manifold is taken to be the union of balls round the real images' features, each as wide as the way to its k-th
 nearest other; that of a generator likewise, round its samples.
 """
 
@@ -20,14 +20,14 @@ ROUNDING = 1e-9  # a distance this much beyond the radius, relatively, is on the
 
 
 class Manifold(NamedTuple):
-    """Shares of pictures; density is a mean and may be above 1.
+    """Shares of images; density is a mean and may be above 1.
 
     Attributes:
-        precision: of the samples that are in a ball of the real pictures.
-        recall: of the real pictures that are in a ball of the samples.
-        density: in how many balls of the real pictures a sample is, over k; its mean is 1 for samples of the data's own
+        precision: of the samples that are in a ball of the real images.
+        recall: of the real images that are in a ball of the samples.
+        density: in how many balls of the real images a sample is, over k; its mean is 1 for samples of the data's own
             distribution.
-        coverage: of the real pictures' balls that hold a sample.
+        coverage: of the real images' balls that hold a sample.
     """
 
     precision: float
@@ -42,7 +42,7 @@ def manifold(real: Tensor, fake: Tensor, k: int = 3, k_density: int = 5) -> Mani
     With real features x_i, fake ones y_j and r_k(.) the distance to the k-th nearest other of the own set: precision is the
     mean over j of ``any_i |y_j - x_i| <= r_k(x_i)``, recall that over i of ``any_j |x_i - y_j| <= r_k(y_j)``; density
     ``1 / (k M) sum_ij [|y_j - x_i| <= r_k(x_i)]``, coverage the mean over i of ``any_j |y_j - x_i| <= r_k(x_i)``. All fall
-    or rise with the number of pictures, which so belongs to the figures.
+    or rise with the number of images, which so belongs to the metrics.
 
     The released code of the second paper, as we remember it, asks for less than r: a difference for equal distances only.
 
@@ -58,7 +58,7 @@ def manifold(real: Tensor, fake: Tensor, k: int = 3, k_density: int = 5) -> Mani
     x, y = checked_pair(real, fake, least=2)
     few = min(len(x), len(y))
     if not (1 <= k < few and 1 <= k_density < few):
-        raise InputError(f"neighbours k {k} and {k_density}: give 1 to {few - 1} (real pictures {len(x)}, fake {len(y)})")
+        raise InputError(f"neighbours k {k} and {k_density}: give 1 to {few - 1} (real images {len(x)}, fake {len(y)})")
     (real_k, real_density), (fake_k,) = (each * (1 + ROUNDING) for each in (radii(x, k, k_density), radii(y, k)))
     precise, within = 0, 0
     recalled, covered = x.new_zeros(len(x), dtype=torch.bool), x.new_zeros(len(x), dtype=torch.bool)

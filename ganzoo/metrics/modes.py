@@ -98,11 +98,11 @@ def jensen_shannon(p: Tensor, q: Tensor) -> float:
 
 
 class Told(NamedTuple):
-    """Accuracy at telling samples from real pictures.
+    """Accuracy at telling samples from real images.
 
     Attributes:
         accuracy: of both, 0.5 where they cannot be told apart.
-        real: of the real pictures.
+        real: of the real images.
         fake: of the samples.
         error: the standard deviation that the accuracy would have if nothing could be told, of independent guesses.
     """
@@ -114,10 +114,10 @@ class Told(NamedTuple):
 
 
 def nearest_neighbour_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> Told:
-    """Is the nearest other picture of the own kind? (Lopez-Paz and Oquab 2017; Xu et al. 2018, section 3.)
+    """Is the nearest other image of the own kind? (Lopez-Paz and Oquab 2017; Xu et al. 2018, section 3.)
 
     1 where samples are far from the data or collapsed, (n - 1) / (2 n - 1) on average for n samples of its own distribution,
-    and below where each is nearest to the picture that it copies. An accuracy of samples far above that of real pictures
+    and below where each is nearest to the image that it copies. An accuracy of samples far above that of real images
     says that samples lie closer together than the data. Equal distances count half.
 
     Args:
@@ -193,15 +193,15 @@ class Neighbours(NamedTuple):
 
 
 def nearest(samples: Tensor, training: Tensor, k: int = 1) -> Neighbours:
-    """What a sample might be copied from (Goodfellow et al. 2014, figure 2): its nearest pictures of the training set.
+    """What a sample might be copied from (Goodfellow et al. 2014, figure 2): its nearest images of the training set.
 
     Args:
-        samples: [N, ...], pictures or features.
+        samples: [N, ...], images or features.
         training: [M, ...] of the same shape and units, any type; a part of it at a time becomes float64.
         k: neighbours, 1 to M; of equal distances, any.
 
     Raises:
-        InputError: a k that is not from 1 to M, pictures of two shapes, NaN or infinite values.
+        InputError: a k that is not from 1 to M, images of two shapes, NaN or infinite values.
     """
     if samples.shape[1:] != training.shape[1:]:
         raise InputError(

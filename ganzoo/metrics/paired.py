@@ -1,7 +1,7 @@
-"""How near a picture is to its truth: L1, PSNR, SSIM and LPIPS, a number for each picture.
+"""How near an image is to its truth: L1, PSNR, SSIM and LPIPS, a number for each image.
 
-All are of pictures as they are stored, uint8 in [0, 255], so that a model and a folder of its PNG files have the same
-figures. Floats are refused: in the wrong range they would give a number that looks right. Colour counts by channel.
+All are of images as they are stored, uint8 in [0, 255], so that a model and a folder of its PNG files have the same
+metrics. Floats are refused: in the wrong range they would give a number that looks right. Colour counts by channel.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ SIGMA = 1.5  # of the window's normal, in pixels
 C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 SMALLEST = 32  # pixels that the backbones of LPIPS need
 
-# -- a number for each picture -----------------------------------------------------------------------------------------
+# -- a number for each image -----------------------------------------------------------------------------------------
 
 
 def l1(output: Tensor, truth: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def l1(output: Tensor, truth: Tensor) -> Tensor:
         float64 [N].
 
     Raises:
-        InputError: floats, or pictures of two shapes.
+        InputError: floats, or images of two shapes.
     """
     x, y = _checked(output, truth)
     return (x - y).abs().mean((1, 2, 3)) * (2 / PEAK)
@@ -50,7 +50,7 @@ def l1(output: Tensor, truth: Tensor) -> Tensor:
 def psnr(output: Tensor, truth: Tensor) -> Tensor:
     """Peak signal-to-noise ratio, ``10 log10(255^2 / mean squared error)``, in decibels; infinite where both are equal.
 
-    Of a set it is the mean over the pictures, not the ratio of the mean error, which is lower.
+    Of a set it is the mean over the images, not the ratio of the mean error, which is lower.
 
     Args:
         output: uint8 [N, C, H, W].
@@ -60,7 +60,7 @@ def psnr(output: Tensor, truth: Tensor) -> Tensor:
         float64 [N].
 
     Raises:
-        InputError: floats, or pictures of two shapes.
+        InputError: floats, or images of two shapes.
     """
     x, y = _checked(output, truth)
     return peak_signal_noise_ratio(x, y, data_range=PEAK, reduction="none", dim=(1, 2, 3)).double()
@@ -70,7 +70,7 @@ def ssim(output: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity (Wang, Bovik, Sheikh and Simoncelli 2004, equation 13): 1 where both are equal.
 
     As there: a window of 11 pixels, a normal of 1.5 pixels; K1 0.01 and K2 0.03 of the range 255; the mean over all windows
-    that lie wholly in the picture. In float64: torchmetrics' in float32 gives two equal white pictures 0.998, because it
+    that lie wholly in the image. In float64: torchmetrics' in float32 gives two equal white images 0.998, because it
     takes a small variance from the difference of two large squares; and it counts windows over the edges, too.
 
     Args:
@@ -78,14 +78,14 @@ def ssim(output: Tensor, truth: Tensor) -> Tensor:
         truth: uint8, of the same shape.
 
     Returns:
-        float64 [N]; of colour pictures the mean of the channels'.
+        float64 [N]; of colour images the mean of the channels'.
 
     Raises:
-        InputError: floats, pictures of two shapes, or smaller ones than the window.
+        InputError: floats, images of two shapes, or smaller ones than the window.
     """
     x, y = _checked(output, truth)
     if min(x.shape[-2:]) < WINDOW:
-        raise InputError(f"SSIM needs pictures of at least {WINDOW} x {WINDOW} pixels, not {_size(x)}: leave it out")
+        raise InputError(f"SSIM needs images of at least {WINDOW} x {WINDOW} pixels, not {_size(x)}: leave it out")
     rows, columns = (_windows(n, x.device) for n in x.shape[-2:])
     means = (rows @ each @ columns.T for each in (x, y, x * x, y * y, x * y))
     mx, my, xx, yy, xy = means
@@ -112,7 +112,7 @@ def _checked(output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     for name, images in (("outputs", output), ("truths", truth)):
         if images.ndim != 4 or images.dtype != torch.uint8:
             raise InputError(
-                f"{name} are {images.dtype} {list(images.shape)}, not uint8 pictures [N, C, H, W]: turn pictures in [-1, 1] "
+                f"{name} are {images.dtype} {list(images.shape)}, not uint8 images [N, C, H, W]: turn images in [-1, 1] "
                 "into them with ganzoo.utils.images.to_uint8"
             )
     if output.shape != truth.shape:
@@ -136,10 +136,10 @@ class LPIPS:
 
     Its linear weights come with torchmetrics. The backbone is torchvision's, trained on ImageNet, from the folder of torch's
     hub; what is not there is downloaded, and checked against the hash in its name. Without it there is no LPIPS: a backbone
-    that was not trained would give numbers that mean nothing. Grey pictures are repeated in three channels.
+    that was not trained would give numbers that mean nothing. Grey images are repeated in three channels.
 
     Args:
-        net: the backbone: "alex" is usual for figures, "vgg" is the one that losses take.
+        net: the backbone: "alex" is usual for metrics, "vgg" is the one that losses take.
 
     Attributes:
         weights: the first digits of the SHA-256 of the backbone's file.
@@ -182,12 +182,12 @@ class LPIPS:
             float64 [N].
 
         Raises:
-            InputError: floats, pictures of two shapes, too small, or of other channels.
+            InputError: floats, images of two shapes, too small, or of other channels.
         """
         x, y = (images.float().div(PEAK / 2).sub(1) for images in _checked(output, truth))
         if x.shape[1] not in (1, 3) or min(x.shape[-2:]) < SMALLEST:
             raise InputError(
-                f"LPIPS needs grey or colour pictures of at least {SMALLEST} x {SMALLEST} pixels, not {x.shape[1]} channels "
+                f"LPIPS needs grey or colour images of at least {SMALLEST} x {SMALLEST} pixels, not {x.shape[1]} channels "
                 f"of {_size(x)}: leave it out"
             )
         net = self.net.to(x.device)
@@ -199,12 +199,12 @@ class LPIPS:
 
 
 class Score(NamedTuple):
-    """Of a set of pictures.
+    """Of a set of images.
 
     Attributes:
-        mean: over the pictures; infinite for PSNR if any picture is its truth.
-        error: standard error of the mean, NaN of fewer than two pictures or where the mean is infinite.
-        n: pictures.
+        mean: over the images; infinite for PSNR if any image is its truth.
+        error: standard error of the mean, NaN of fewer than two images or where the mean is infinite.
+        n: images.
     """
 
     mean: float
@@ -264,7 +264,7 @@ class Paired:
             truth: uint8, of the same shape.
 
         Returns:
-            Of each measure the pictures' values, float64 [N].
+            Of each measure the images' values, float64 [N].
 
         Raises:
             InputError: what cannot be measured; nothing of the batch is then counted.

@@ -1,7 +1,7 @@
 """Parzen-window log-likelihood, by which the first papers compared their samples (Goodfellow et al. 2014, section 5).
 
 A normal of one width is put at each of a model's samples, and held-out points are judged by the density that results. The
-estimate forgives what a person sees at once (speckle costs little, a sharp picture in the wrong place much) and varies much
+estimate forgives what a person sees at once (speckle costs little, a sharp image in the wrong place much) and varies much
 in high dimensions; it is here to be compared with what those papers print.
 """
 
@@ -19,13 +19,13 @@ SIGMAS = tuple(np.logspace(-1, 0, 10).tolist())
 """The widths that the released code tries, for pixels in [0, 1]."""
 
 SAMPLES, VALIDATION, TEST = 10_000, 1_000, 10_000
-"""Pictures of the model, to choose the width by, and to judge, in the released code for MNIST."""
+"""Images of the model, to choose the width by, and to judge, in the released code for MNIST."""
 
 PART = 500  # points whose distances to all samples are in memory at a time
 
 
 class LogLikelihood(NamedTuple):
-    """In nats a picture.
+    """In nats an image.
 
     Attributes:
         mean: over the points.
@@ -74,10 +74,10 @@ def _log_densities(points: Tensor, samples: Tensor, sigmas: Sequence[float]) -> 
 
 def _checked(name: str, given: Tensor) -> Tensor:
     if given.ndim != 2 or not given.numel():
-        raise InputError(f"{name} are {list(given.shape)}: Parzen windows take [N, d], each picture flattened")
+        raise InputError(f"{name} are {list(given.shape)}: Parzen windows take [N, d], each image flattened")
     bad = int((~given.isfinite().all(1)).sum())
     if bad:
-        raise InputError(f"{name}: {bad} of {len(given)} are not finite; look at the pictures")
+        raise InputError(f"{name}: {bad} of {len(given)} are not finite; look at the images")
     return given.detach().double()
 
 
@@ -100,23 +100,23 @@ def log_likelihood(samples: Tensor, validation: Tensor, test: Tensor, sigmas: Se
 
 
 def protocol(samples: Tensor, validation: Tensor, test: Tensor, counts: Sequence[int] | None = None) -> LogLikelihood:
-    """The protocol of 2014, as the released code has it: what figures like 225 +- 2 on MNIST are.
+    """The protocol of 2014, as the released code has it: what metrics like 225 +- 2 on MNIST are.
 
-    10,000 samples of the model; the width of ten from 0.1 to 1 under which the first 1,000 validation pictures (the 50,001st
-    to 51,000th of MNIST's training file) are likeliest; the mean over the 10,000 test pictures, and its standard error. The
-    estimate rises with the samples, so other numbers give another figure.
+    10,000 samples of the model; the width of ten from 0.1 to 1 under which the first 1,000 validation images (the 50,001st
+    to 51,000th of MNIST's training file) are likeliest; the mean over the 10,000 test images, and its standard error. The
+    estimate rises with the samples, so other numbers give another metric.
 
     Args:
         samples: pixels in [0, 1], [10000, ...], flattened here.
         validation: likewise [1000, ...].
         test: likewise [10000, ...].
-        counts: of samples, validation and test pictures, where they are others on purpose: then it is not the protocol, and
-            the figure is to be told with them.
+        counts: of samples, validation and test images, where they are others on purpose: then it is not the protocol, and
+            the metric is to be told with them.
 
     Raises:
         InputError: other counts, pixels outside [0, 1], and as :func:`log_density`.
     """
-    given = {"samples": samples, "validation pictures": validation, "test pictures": test}
+    given = {"samples": samples, "validation images": validation, "test images": test}
     for (name, pictures), wanted in zip(given.items(), counts or (SAMPLES, VALIDATION, TEST), strict=True):
         if len(pictures) != wanted:
             raise InputError(
@@ -125,6 +125,6 @@ def protocol(samples: Tensor, validation: Tensor, test: Tensor, counts: Sequence
         if pictures.dtype == torch.uint8 or not (pictures.min() >= 0 and pictures.max() <= 1):
             raise InputError(
                 f"{name} are {pictures.dtype} from {float(pictures.min()):g} to {float(pictures.max()):g}: the protocol's "
-                "pixels are in [0, 1], which are (x + 1) / 2 of pictures in [-1, 1]"
+                "pixels are in [0, 1], which are (x + 1) / 2 of images in [-1, 1]"
             )
     return log_likelihood(samples.flatten(1), validation.flatten(1), test.flatten(1))

@@ -1,8 +1,8 @@
 """Segmentation agreement: does a photograph made from a label map show what the map says, where it says so?
 
 Isola et al. 2017 (table 1) have a network for Cityscapes read labels from generated photographs, the "FCN-score". That
-network is a Caffe model of one data set. This is not it, and its figures are not comparable with that table: here a small
-network is trained on the real training pairs at hand. What is alike is the idea, and the three figures, which are those of
+network is a Caffe model of one data set. This is not it, and its metrics are not comparable with that table: here a small
+network is trained on the real training pairs at hand. What is alike is the idea, and the three metrics, which are those of
 Long, Shelhamer and Darrell 2015. They stand beside those of the same network on real photographs: as high as those is as
 good as it gets, and higher says that the generated ones are plainer than the world is.
 """
@@ -23,13 +23,13 @@ Segmenter = Callable[[Tensor], Tensor]
 """uint8 photographs [N, C, H, W] -> logits [N, K, H, W]."""
 
 BINS = 16  # grey levels that count as one when colours are counted
-PART = 16  # pictures at a time
+PART = 16  # images at a time
 
 # -- labels and their colours ------------------------------------------------------------------------------------------
 
 
 def palette(labels: Tensor, most: int = 32, apart: float = 48.0, least: float = 0.002) -> Tensor:
-    """The colours of label pictures, found from them.
+    """The colours of label images, found from them.
 
     Colours are counted coarsely, in cubes of 16 grey levels. The mean colour of the most frequent cube is taken, those
     within `apart` of it are laid aside, and so on; so the smear that JPEG leaves between two labels is no label.
@@ -44,7 +44,7 @@ def palette(labels: Tensor, most: int = 32, apart: float = 48.0, least: float = 
         uint8 [K, C], the most frequent first.
 
     Raises:
-        InputError: not label pictures; or a single colour.
+        InputError: not label images; or a single colour.
     """
     _checked("labels", labels)
     pixels = labels.movedim(1, -1).flatten(0, -2)
@@ -62,7 +62,7 @@ def palette(labels: Tensor, most: int = 32, apart: float = 48.0, least: float = 
         left &= (means - chosen).square().sum(1).sqrt() >= apart
     if len(found) < 2:
         raise InputError(
-            f"{len(labels)} label pictures have {len(found)} colours that are {apart:g} apart and have {least:.1%} of the "
+            f"{len(labels)} label images have {len(found)} colours that are {apart:g} apart and have {least:.1%} of the "
             "pixels: are they label maps? Give a palette, or other numbers"
         )
     return torch.stack(found).round().to(torch.uint8)
@@ -80,14 +80,12 @@ def classes_of(labels: Tensor, colours: Tensor, within: float = math.inf) -> Ten
         int64 [N, H, W]; -1 for no class.
 
     Raises:
-        InputError: not label pictures, or a palette of other channels.
+        InputError: not label images, or a palette of other channels.
     """
     _checked("labels", labels)
     if colours.ndim != 2 or colours.shape[1] != labels.shape[1]:
         channels = labels.shape[1]
-        raise InputError(
-            f"a palette of label pictures with {channels} channels is [K, {channels}], not {list(colours.shape)}"
-        )
+        raise InputError(f"a palette of label images with {channels} channels is [K, {channels}], not {list(colours.shape)}")
     found = []
     for part in labels.split(PART):
         nearest = torch.full_like(part[:, 0], -1, dtype=torch.int64)
@@ -100,7 +98,7 @@ def classes_of(labels: Tensor, colours: Tensor, within: float = math.inf) -> Ten
     return torch.cat(found)
 
 
-# -- the figures -------------------------------------------------------------------------------------------------------
+# -- the metrics -------------------------------------------------------------------------------------------------------
 
 
 class Segmentation(NamedTuple):
@@ -138,7 +136,7 @@ def confusion(truth: Tensor, found: Tensor, classes: int) -> Tensor:
 
 
 def figures(counts: Tensor) -> Segmentation:
-    """The three figures of a confusion matrix.
+    """The three metrics of a confusion matrix.
 
     Args:
         counts: int64 [K, K], true classes in rows.
@@ -149,7 +147,7 @@ def figures(counts: Tensor) -> Segmentation:
     n = counts.double()
     right, true, said = n.diagonal(), n.sum(1), n.sum(0)
     if not true.sum() > 0:
-        raise InputError("no pixel has a known class: is the palette that of these label pictures?")
+        raise InputError("no pixel has a known class: is the palette that of these label images?")
     there = true > 0
     iou = right / (true + said - right)
     return Segmentation(
@@ -187,7 +185,7 @@ def segmentation_agreement(segmenter: Segmenter, photographs: Tensor, truth: Ten
 
 
 class SmallSegmenter(nn.Module):
-    """A U-Net of three halvings, for pictures of any size.
+    """A U-Net of three halvings, for images of any size.
 
     Args:
         channels: of the photographs.
@@ -243,7 +241,7 @@ def train_segmenter(
         classes: K.
         seed: of its weights and of the order.
         steps: of training.
-        batch_size: pictures a step.
+        batch_size: images a step.
         width: maps of its first layer.
         progress: show a bar.
         device: where.
@@ -279,7 +277,7 @@ def train_segmenter(
 def _checked(name: str, images: Tensor) -> None:
     if images.ndim != 4 or images.dtype != torch.uint8 or not len(images):
         raise InputError(
-            f"{name} are {images.dtype} {list(images.shape)}, not uint8 pictures [N, C, H, W]: turn pictures in [-1, 1] "
+            f"{name} are {images.dtype} {list(images.shape)}, not uint8 images [N, C, H, W]: turn images in [-1, 1] "
             "into them with ganzoo.utils.images.to_uint8"
         )
 

@@ -1,4 +1,4 @@
-"""Means, covariances and kept features of a set of pictures, and a header that says what they were measured on.
+"""Means, covariances and kept features of a set of images, and a spec that says what they were measured on.
 
 Statistics are float64, gathered in one pass and merged exactly, so that parts of a set (batches, processes, the halves of an
 interrupted pass) give what the whole would. Whoever compares, merges or loads statistics of unlike protocols is told so.
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.metrics.kept import ALL, Kept
+from ganzoo.metrics.reservoir import ALL, Reservoir
 from ganzoo.utils.files import atomic_write
 
-FORMAT = 2
+FORMAT = 3
 PART = 4096  # features that become float64 at a time
 
 
@@ -36,13 +36,13 @@ def checked(features: Tensor | np.ndarray, name: str, least: int = 1) -> Tensor:
     """
     x = torch.as_tensor(features).detach()
     if x.ndim != 2 or x.shape[1] == 0:
-        raise InputError(f"{name}: features have the shape {tuple(x.shape)}; give [N, d], one row a picture")
+        raise InputError(f"{name}: features have the shape {tuple(x.shape)}; give [N, d], one row an image")
     if len(x) < least:
-        raise InputError(f"{name}: at least {least} pictures are needed here, and there are {len(x)}; give more")
+        raise InputError(f"{name}: at least {least} images are needed here, and there are {len(x)}; give more")
     x = x.double()
     bad = (~x.isfinite().all(1)).sum().item()
     if bad:
-        raise InputError(f"{name}: the features of {bad} of {len(x)} pictures are not finite; look at the pictures")
+        raise InputError(f"{name}: the features of {bad} of {len(x)} images are not finite; look at the images")
     return x
 
 
@@ -59,14 +59,14 @@ def checked_pair(real: Tensor | np.ndarray, fake: Tensor | np.ndarray, least: in
 
 
 @dataclass(frozen=True)
-class Header:
+class FeatureSpec:
     """What features were measured with, and of what.
 
     Attributes:
         extractor: its name, ``inception-2015``.
         dimension: values d of a feature.
         weights: a hash of the extractor's weights.
-        resize: how pictures get their size, ``bilinear 299 without antialias``.
+        resize: how images get their size, ``bilinear 299 without antialias``.
         preprocessing: what else is done to them, ``uint8, rounded; (x - 128) / 128``.
         source: the data set, or the model.
         split: of the data set, ``train``.
@@ -80,11 +80,11 @@ class Header:
     source: str = ""
     split: str = ""
 
-    def refuse_unlike(self, other: "Header", names: Iterable[str], where: str) -> None:
+    def refuse_unlike(self, other: "FeatureSpec", names: Iterable[str], where: str) -> None:
         """Nothing, if the named attributes of both are equal.
 
         Args:
-            other: a header.
+            other: a spec.
             names: attributes.
             where: how the error begins.
 
@@ -100,7 +100,7 @@ class Header:
 SAME_FEATURES = ("extractor", "dimension", "weights", "resize", "preprocessing")
 """What must be equal for two sets of features to be compared; what they are features of may differ."""
 
-SAME_SET = tuple(field.name for field in fields(Header))
+SAME_SET = tuple(field.name for field in fields(FeatureSpec))
 """What must be equal for two sets to be parts of one."""
 
 
@@ -111,11 +111,11 @@ class Statistics:
     ``e = mean_b - mean_a``, which loses nothing where means are large, as sums of squares would.
 
     Args:
-        header: what the features are.
+        spec: what the features are.
         keep: how many features to keep: none, a number, or :data:`ALL`. Of more than that number, each has the same chance
             to be among the kept.
         seed: of that choice, which depends on nothing else. The global random stream is left alone.
-        device: where moments are gathered; it must know float64. Kept features are in the processor's memory.
+        device: where moments are gathered; it must know float64. Reservoir features are in the processor's memory.
 
     Attributes:
         count: features seen, n.
@@ -123,21 +123,21 @@ class Statistics:
         moment: float64 [d, d], ``sum (x - mean) (x - mean)^T``.
     """
 
-    def __init__(self, header: Header, keep: int = 0, seed: int = 0, device: torch.device | str = "cpu") -> None:
-        self.header = header
+    def __init__(self, spec: FeatureSpec, keep: int = 0, seed: int = 0, device: torch.device | str = "cpu") -> None:
+        self.spec = spec
         self.keep = keep
         self.count = 0
-        self.mean = torch.zeros(header.dimension, dtype=torch.float64, device=device)
-        self.moment = torch.zeros(header.dimension, header.dimension, dtype=torch.float64, device=device)
-        self._kept = Kept(keep, header.dimension, seed)
+        self.mean = torch.zeros(spec.dimension, dtype=torch.float64, device=device)
+        self.moment = torch.zeros(spec.dimension, spec.dimension, dtype=torch.float64, device=device)
+        self._reservoir = Reservoir(keep, spec.dimension, seed)
 
     @classmethod
-    def of(cls, features: Tensor | np.ndarray, header: Header | None = None, keep: int = ALL) -> Self:
+    def of(cls, features: Tensor | np.ndarray, spec: FeatureSpec | None = None, keep: int = ALL) -> Self:
         """Of all features at once.
 
         Args:
             features: [N, d].
-            header: without one they can be compared with others that have none, and the same d.
+            spec: without one they can be compared with others that have none, and the same d.
             keep: how many to keep.
 
         Raises:
@@ -146,29 +146,29 @@ class Statistics:
         x = torch.as_tensor(features)
         if x.ndim != 2:
             x = checked(x, "features")  # which says what is wrong
-        found = cls(header or Header("features", x.shape[-1]), keep, device=x.device)
+        found = cls(spec or FeatureSpec("features", x.shape[-1]), keep, device=x.device)
         for part in x.split(PART):
             found.update(part)
         return found
 
-    def update(self, features: Tensor, places: Tensor | None = None) -> None:
+    def update(self, features: Tensor, indices: Tensor | None = None) -> None:
         """Takes a batch.
 
         Args:
             features: [N, d] of any type and device.
-            places: int64 [N], each picture's number in the set, from 0; of parts that will be merged no two alike. Left
+            indices: int64 [N], each image's number in the set, from 0; of parts that will be merged no two alike. Left
                 out, they are counted on.
 
         Raises:
             InputError: another shape, NaN or infinite values; nothing of the batch is then counted.
         """
-        x = checked(features, self.header.extractor, least=0)
-        if x.shape[1] != self.header.dimension:
-            raise InputError(f"{self.header.extractor}: a feature has {x.shape[1]} values, not {self.header.dimension}")
+        x = checked(features, self.spec.extractor, least=0)
+        if x.shape[1] != self.spec.dimension:
+            raise InputError(f"{self.spec.extractor}: a feature has {x.shape[1]} values, not {self.spec.dimension}")
         if len(x) == 0:
             return
         counted = torch.arange(self.count, self.count + len(x))
-        self._kept.add(features, counted if places is None else places)
+        self._reservoir.add(features, counted if indices is None else indices)
         x = x.to(self.mean.device)
         mean = x.mean(0)
         x = x - mean
@@ -179,10 +179,10 @@ class Statistics:
 
         Raises:
             InputError: a part of another set, one that keeps another number or chose by another seed, or one that has
-                pictures of the same places.
+                images of the same indices.
         """
-        self.header.refuse_unlike(other.header, SAME_SET, "statistics to be merged")
-        self._kept.join(other._kept)
+        self.spec.refuse_unlike(other.spec, SAME_SET, "statistics to be merged")
+        self._reservoir.merge(other._reservoir)
         if other.count == 0:
             return
         device = self.mean.device
@@ -203,19 +203,19 @@ class Statistics:
             InputError: fewer than two features.
         """
         if self.count < 2:
-            raise InputError(f"a covariance needs at least 2 pictures, and there are {self.count} of {self._of_what()}")
+            raise InputError(f"a covariance needs at least 2 images, and there are {self.count} of {self._of_what()}")
         return self.moment / (self.count - 1)
 
     def _of_what(self) -> str:
-        return " ".join(filter(None, (self.header.source, self.header.split))) or self.header.extractor
+        return " ".join(filter(None, (self.spec.source, self.spec.split))) or self.spec.extractor
 
     @property
     def features(self) -> Tensor:
-        """The kept features [min(keep, n), d], in the order of their places.
+        """The kept features [min(keep, n), d], in the order of their indices.
 
         float32 if they came in 32 bits or fewer, else float64.
         """
-        return self._kept.rows
+        return self._reservoir.rows
 
     @property
     def whole(self) -> bool:
@@ -229,23 +229,23 @@ class Statistics:
             path: its folder must exist; a file of that name is replaced.
         """
         path = Path(path)
-        about = {"format": FORMAT, "header": asdict(self.header), "count": self.count, "keep": self.keep}
-        about["seed"] = self._kept.seed
+        about = {"format": FORMAT, "spec": asdict(self.spec), "count": self.count, "keep": self.keep}
+        about["seed"] = self._reservoir.seed
         with atomic_write(path) as part, part.open("wb") as file:
             np.savez(
                 file,
                 about=np.array(json.dumps(about)),
                 mean=self.mean.cpu().numpy(),
                 moment=self.moment.cpu().numpy(),
-                features=self._kept.rows.numpy(),
-                places=self._kept.places.numpy(),
+                features=self._reservoir.rows.numpy(),
+                indices=self._reservoir.indices.numpy(),
             )
 
     @classmethod
     def load(
         cls,
         path: Path | str,
-        expected: Header | None = None,
+        expected: FeatureSpec | None = None,
         count: int | None = None,
         device: torch.device | str = "cpu",
     ) -> Self:
@@ -253,7 +253,7 @@ class Statistics:
 
         Args:
             path: of the file.
-            expected: the header that it must have.
+            expected: the spec that it must have.
             count: of the features that it must be of.
             device: for what is still to come.
 
@@ -266,11 +266,11 @@ class Statistics:
                 about = json.loads(str(file["about"]))
                 if about["format"] != FORMAT:
                     raise InputError(f"{path}: format is {about['format']}, and this reads {FORMAT}; remove the file")
-                found = cls(Header(**about["header"]), keep=about["keep"], seed=about["seed"], device=device)
+                found = cls(FeatureSpec(**about["spec"]), keep=about["keep"], seed=about["seed"], device=device)
                 found.count = about["count"]
                 found.mean = torch.from_numpy(file["mean"]).to(device)
                 found.moment = torch.from_numpy(file["moment"]).to(device)
-                found._kept.add(torch.from_numpy(file["features"]), torch.from_numpy(file["places"]))
+                found._reservoir.add(torch.from_numpy(file["features"]), torch.from_numpy(file["indices"]))
         except FileNotFoundError:
             raise InputError(f"{path}: there is no such file of statistics") from None
         except InputError:
@@ -279,7 +279,7 @@ class Statistics:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{path}: not a file of statistics, or a damaged one ({reason}); remove it") from error
         if expected is not None:
-            expected.refuse_unlike(found.header, SAME_SET, str(path))
+            expected.refuse_unlike(found.spec, SAME_SET, str(path))
         if count is not None and count != found.count:
             raise InputError(f"{path}: count is {found.count} there and {count} here; measure both in one way")
         return found

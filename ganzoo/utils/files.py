@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,26 @@ def atomic_write(target: Path) -> Iterator[Path]:
             part.unlink()
 
 
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target`` to write into; it becomes ``target`` when the block ends, and is gone if it fails.
+
+    Where another process has made ``target`` meanwhile, that one stays.
+    """
+    part = target.with_name(f".{target.name[:40]}{_owner(os.getpid())}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        try:
+            os.rename(part, target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def remove_stale(folders: Iterable[Path]) -> None:
     """Removes from the folders what killed processes of this machine left half written.
 
@@ -37,7 +58,7 @@ def remove_stale(folders: Iterable[Path]) -> None:
             found = re.search(r"\.(\d+)\.part$", part.name)
             if found and part.name.endswith(_owner(int(found[1]))) and not _lives(int(found[1])):
                 with suppress(OSError):
-                    part.unlink()
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def _owner(pid: int) -> str:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     GridSize = int
     SampleCount = int
     Seed = int
+    NonNegativeInt64 = int
     FiniteFloat = float
     PositiveFloat = float
     NonNegativeFloat = float
@@ -86,6 +87,7 @@ else:
     GridSize = number(int, "[1, 10000]")  # images that someone looks at
     SampleCount = number(int, "[2, 2**31)")  # that a statistic needs
     Seed = number(int, "[0, 2**32)")
+    NonNegativeInt64 = number(int, "[0, 2**63)")  # all that torch takes as a seed
     FiniteFloat = number(float, "(-inf, inf)")
     PositiveFloat = number(float, "(0, inf)")
     NonNegativeFloat = number(float, "[0, inf)")

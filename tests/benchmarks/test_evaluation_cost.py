@@ -1,9 +1,9 @@
-"""What an evaluation costs, beside torch-fidelity and torchmetrics called plainly on the same pictures.
+"""What an evaluation costs, beside torch-fidelity and torchmetrics called plainly on the same images.
 
     OMP_NUM_THREADS=1 python -m pytest -s tests/benchmarks/test_evaluation_cost.py
 
 Prints tables; ratios are of what took turns within this run. Inception has random weights, which cost what real ones cost.
-Of speed nothing is asserted; that all three tools find the same figures, and how much memory ours takes, is.
+Of speed nothing is asserted; that all three tools find the same metrics, and how much memory ours takes, is.
 """
 
 import json
@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 
 from ganzoo.cli import evaluate
-from ganzoo.metrics.extractors.base import Features
+from ganzoo.evaluation.features import FeatureTable
+from ganzoo.evaluation.metrics import FEATURE_METRICS, MetricOptions, compute, reduce
 from ganzoo.metrics.extractors.inception import network
 from ganzoo.metrics.frechet import frechet_distance
-from ganzoo.metrics.quality import Seen, Settings, figures
-from ganzoo.metrics.statistics import Header
+from ganzoo.metrics.statistics import FeatureSpec
 
 GPU = torch.cuda.is_available()
 N, SIZE, ROUNDS = 2_000 if GPU else 40, 32, 2
@@ -50,7 +50,7 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
     rng = np.random.default_rng(0)
     made = []
     for spread in (40, 70):
-        folder = tmp_path_factory.mktemp("pictures")
+        folder = tmp_path_factory.mktemp("images")
         for i in range(N):
             coarse = rng.normal(128, spread, (4, 4, 3)).clip(0, 255).astype(np.uint8)
             Image.fromarray(coarse).resize((SIZE, SIZE), Image.BICUBIC).save(folder / f"{i:03}.png")
@@ -59,10 +59,10 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def ours(real: Path, fake: Path, weights: Path, out: Path) -> dict[str, float]:
-    figures_of = ["--figures", "distance,score,kernel", "--splits", "2", "--subsets", "10", "--subset_size", "20"]
+    figures_of = ["--metrics", "distance,score,kernel", "--splits", "2", "--subsets", "10", "--subset_size", "20"]
     where = ["--weights", str(weights), "--cache", "none", "--out", str(out)]
     assert evaluate.run([str(fake), str(real), "--batch_size", str(BATCH), *figures_of, *where]) == 0
-    found = json.loads(out.read_text())["figures"]
+    found = json.loads(out.read_text())["metrics"]
     return {name[:2]: each["value"] for name, each in found.items()}
 
 
@@ -153,38 +153,39 @@ def test_the_distance_of_few(capfd):
 
 
 class Named:
-    """What figures are called by; there is no network."""
+    """What metrics are called by; there is no network."""
 
     name, label, known, has_logits = "random", "random", False, True
 
 
-def peak(pipe) -> None:
+def peak(pipe, folder: Path) -> None:
     torch.set_num_threads(1)
-    settings = Settings(distance=True, kernel=True, score=True, manifold=True)
     g = torch.Generator().manual_seed(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sets = []
-    for scale, logits in ((1.0, 0), (1.1, 1008)):  # of real pictures nobody wants them
-        seen = Seen(Header("random", WIDTH), settings, logits)
-        for places in torch.arange(MANY).split(500):
-            pool = torch.randn(len(places), WIDTH, generator=g) * scale
-            seen.update(Features(pool, torch.randn(len(places), logits, generator=g) if logits else None), places)
-        sets.append(seen)
+    tables = []
+    for scale, logits in ((1.0, 0), (1.1, 1008)):  # of real images nobody wants them
+        table = FeatureTable(MANY, FeatureSpec("random", WIDTH), folder / str(scale))
+        for indices in torch.arange(MANY).split(500):
+            rows = {"features": torch.randn(len(indices), WIDTH, generator=g) * scale}
+            table.write(indices, rows | ({"logits": torch.randn(len(indices), logits, generator=g)} if logits else {}))
+        table.flush()
+        tables.append(table)
     gathered = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = figures(Named(), settings, *sets)
+    real, fake = (reduce(table, list(FEATURE_METRICS), MetricOptions()) for table in tables)
+    found = compute(Named(), list(FEATURE_METRICS), MetricOptions(), real, fake)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pipe.send(((gathered - before) * 1024, (after - before) * 1024, found))
 
 
-def test_memory_of_many(capfd):
+def test_memory_of_many(capfd, tmp_path):
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    child = context.Process(target=peak, args=(there,))
+    child = context.Process(target=peak, args=(there, tmp_path))
     child.start()
     gathered, whole, found = here.recv()
     child.join()
     with capfd.disabled():
-        print(f"\n{MANY} + {MANY} pictures, all figures: {whole / 2**20:.0f} MiB at the peak beyond what was there")
+        print(f"\n{MANY} + {MANY} images, all metrics: {whole / 2**20:.0f} MiB at the peak beyond what was there")
         print(f"  of these {gathered / 2**20:.0f} MiB while the features came in")
     assert found
     assert whole < ALLOWED

@@ -1,4 +1,4 @@
-"""ParzenLikelihood: its figure by hand, when it is measured, the epoch that it chooses; measuring changes nothing."""
+"""ParzenLikelihood: its metric by hand, when it is measured, the epoch that it chooses; measuring changes nothing."""
 
 from math import log, pi, sqrt
 
@@ -10,7 +10,7 @@ from support.known_metrics import Data, Improves, Picture, Pictures, Same, Sampl
 
 from ganzoo.callbacks import Checkpoints, ParzenLikelihood
 from ganzoo.errors import InputError
-from ganzoo.judging import fakes
+from ganzoo.evaluation.generate import generated_batches
 from ganzoo.metrics.parzen import SIGMAS
 from ganzoo.models import GAN
 
@@ -21,7 +21,7 @@ def data(n=30, side=4, channels=1):
 
 
 def by_hand(samples, points):
-    """From uint8 pictures, in numpy: the best of ten widths."""
+    """From uint8 images, in numpy: the best of ten widths."""
     s, x = (each.flatten(1).numpy().astype(np.float64) / 255 for each in (samples, points))
     squares = ((x[:, None] - s[None]) ** 2).sum(2)
     each = [logsumexp(-squares / (2 * w**2), axis=1) - log(len(s)) - x.shape[1] * log(w * sqrt(2 * pi)) for w in SIGMAS]
@@ -29,23 +29,23 @@ def by_hand(samples, points):
 
 
 class Noted(ParzenLikelihood):
-    """Keeps each figure and its epoch."""
+    """Keeps each metric and its epoch."""
 
     def __init__(self, **options):
         super().__init__(**options)
         self.noted = {}
 
-    def _of(self, trainer, module):
-        self.noted[trainer.current_epoch] = super()._of(trainer, module)
+    def _likelihood(self, trainer, module):
+        self.noted[trainer.current_epoch] = super()._likelihood(trainer, module)
         return self.noted[trainer.current_epoch]
 
 
 def test_the_figure_is_the_log_likelihood_of_the_first_validation_images(tmp_path):
     module, callback = Samples(), ParzenLikelihood(n=40, points=20)
     played = run(module, data(), tmp_path, callback)
-    samples = torch.cat([part.images for part in fakes(module, None, 40, 500)])
+    samples = torch.cat([part.images for part in generated_batches(module, None, 40, 500)])
     wanted = by_hand(samples, noise(30, 0)[:20])
-    assert callback.figure == pytest.approx(wanted, rel=1e-6)
+    assert callback.metrics["val/parzen"] == pytest.approx(wanted, rel=1e-6)
     assert played.callback_metrics["val/parzen"].item() == pytest.approx(wanted, rel=1e-5)
     assert wanted != pytest.approx(by_hand(samples, noise(30, 0)[10:]), rel=1e-3)  # the choice of images is seen
 
@@ -55,12 +55,14 @@ def test_the_averaged_networks_are_measured(tmp_path):
     module = GAN((1, 4, 4), latent=3, hidden=8, ema_half_life=50.0, optimizers={"discriminator": adam, "generator": adam})
     callback = ParzenLikelihood(n=40, points=20)
     run(module, data(), tmp_path, callback, max_epochs=3)
-    figures = {}
+    metrics = {}
     for name, average in (("averaged", module.ema), ("last", None)):
         module.ema = average
-        figures[name] = by_hand(torch.cat([part.images for part in fakes(module, None, 40, 500)]), noise(30, 0)[:20])
-    assert callback.figure == pytest.approx(figures["averaged"], rel=1e-6)
-    assert figures["averaged"] != pytest.approx(figures["last"], rel=1e-6)
+        metrics[name] = by_hand(
+            torch.cat([part.images for part in generated_batches(module, None, 40, 500)]), noise(30, 0)[:20]
+        )
+    assert callback.metrics["val/parzen"] == pytest.approx(metrics["averaged"], rel=1e-6)
+    assert metrics["averaged"] != pytest.approx(metrics["last"], rel=1e-6)
 
 
 def test_the_best_epoch_is_kept_and_is_not_the_last(tmp_path):
@@ -101,13 +103,13 @@ def test_measuring_changes_nothing(tmp_path):
 def test_a_dry_run_measures_nothing(tmp_path):
     callback = ParzenLikelihood()
     run(Samples(), data(), tmp_path, callback, fast_dev_run=True)
-    assert callback.figure is None
+    assert callback.metrics == {}
 
 
 def test_what_cannot_be_measured_is_refused_before_the_training(tmp_path):
     with pytest.raises(InputError, match="Same does not"):
         run(Same(), data(), tmp_path, ParzenLikelihood())
-    with pytest.raises(InputError, match="no val pictures"):
+    with pytest.raises(InputError, match="no val images"):
         run(Samples(), Data(Pictures(Picture, noise(8, 1))), tmp_path, ParzenLikelihood())
     with pytest.raises(InputError, match="16 values and validation images 64"):
         run(Samples(), data(side=8), tmp_path, ParzenLikelihood(n=4))

@@ -45,14 +45,15 @@ from ganzoo.callbacks import Checkpoints, Progress
 from ganzoo.callbacks.quality import FID, KID, InceptionScore, PrecisionRecall, Quality
 from ganzoo.cli import main
 from ganzoo.errors import InputError
-from ganzoo.judging import Split, fakes
+from ganzoo.evaluation.generate import EvalSplit, generated_batches
 from ganzoo.metrics.extractors.base import Features
 from ganzoo.metrics.frechet import frechet_distance
 from ganzoo.metrics.manifold import manifold
 from ganzoo.utils.images import to_float, to_uint8
 
 N = 24  # real pictures and samples, unless a test needs more
-LEAN = {"kernel": False, "score": False, "manifold": False, "n": N, "batch_size": 5}
+LEAN = {"metrics": ["distance"], "n": N, "batch_size": 5}
+EVERY = ["distance", "kernel", "score", "manifold"]
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def quality(**options) -> Quality:
 
 
 def files(tmp_path) -> list[str]:
-    folder = tmp_path / "cache" / "statistics"
+    folder = tmp_path / "cache" / "features"
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
@@ -95,7 +96,7 @@ class When(L.Callback):
 
         def noted(trainer, module):
             self.steps.append(trainer.global_step)
-            measure(trainer, module)
+            return measure(trainer, module)
 
         watched._measure = noted
 
@@ -104,16 +105,16 @@ class When(L.Callback):
 
 
 def test_the_distance_is_that_of_the_pictures(tmp_path):
-    """By another road: the model's pictures by hand, and the root of a matrix."""
+    """By another road: the model's images by hand, and the root of a matrix."""
     module, callback = Samples(), quality()
     played = run(module, data(), tmp_path, callback)
-    split = Split(DataLoader(pictures(), 3), "val")
+    split = EvalSplit(DataLoader(pictures(), 3), "val")
     tiny = Tiny().eval()
-    fake = torch.cat([tiny(part.images).pool for part in fakes(module, split, N, 5)]).double().numpy()
+    fake = torch.cat([tiny(part.images).pool for part in generated_batches(module, split, N, 5)]).double().numpy()
     real = tiny(noise(N, 0)).pool.double().numpy()
     a, b = np.cov(real.T), np.cov(fake.T)
     by_hand = np.square(real.mean(0) - fake.mean(0)).sum() + np.trace(a + b - 2 * scipy.linalg.sqrtm(a @ b).real)
-    assert callback.figures == {"val/fd_tiny": pytest.approx(by_hand, rel=1e-9)}
+    assert callback.metrics == {"val/fd_tiny": pytest.approx(by_hand, rel=1e-9)}
     assert played.callback_metrics["val/fd_tiny"] == pytest.approx(by_hand, rel=1e-6)
 
 
@@ -130,34 +131,34 @@ def test_shifted_normals_have_their_closed_form(tmp_path):
     real = to_uint8(normal(8000, -0.2, 0.1, torch.Generator().manual_seed(5)))
     callback = Quality("pixels", **{**LEAN, "n": 8000, "batch_size": 1000})
     run(Normal(), Data(pictures(8, 1), Pictures(Picture, real)), tmp_path, callback, max_epochs=1)
-    assert callback.figures["val/fd_pixels"] == pytest.approx(4 * (51**2 + 12.75**2), rel=0.02)
+    assert callback.metrics["val/fd_pixels"] == pytest.approx(4 * (51**2 + 12.75**2), rel=0.02)
 
 
 def test_the_pictures_themselves_are_perfect(tmp_path):
     """A translator that gives back what is true: nothing is missing, and nothing is too much."""
     x = noise(N, 0)
-    callback = quality(manifold=True, kernel=True, subset_size=N, subsets=2)
+    callback = quality(metrics=["distance", "kernel", "manifold"], subset_size=N, subsets=2)
     run(Same(), Data(Pictures(Pair, x, x), Pictures(Pair, x, x)), tmp_path, callback)
-    assert callback.figures["val/fd_tiny"] == pytest.approx(0, abs=1e-6)
-    assert callback.figures["val/precision_tiny"] == callback.figures["val/recall_tiny"] == 1
-    assert callback.figures["val/coverage_tiny"] == 1
-    assert callback.figures["val/kd_tiny"] < 0  # unbiased: a set and its copy are nearer than two draws
-    assert set(callback.figures) == {
+    assert callback.metrics["val/fd_tiny"] == pytest.approx(0, abs=1e-6)
+    assert callback.metrics["val/precision_tiny"] == callback.metrics["val/recall_tiny"] == 1
+    assert callback.metrics["val/coverage_tiny"] == 1
+    assert callback.metrics["val/kd_tiny"] < 0  # unbiased: a set and its copy are nearer than two draws
+    assert set(callback.metrics) == {
         f"val/{kind}_tiny" for kind in ("fd", "kd", "precision", "recall", "density", "coverage")
     } | {"val/kd_tiny_std"}
 
 
 def test_all_figures_come_from_one_pass(tmp_path, found):
-    """Each picture is looked at once, real and made, whatever is wanted; and the real ones once in the whole run."""
-    callback = quality(kernel=True, score=True, manifold=True, subset_size=10, subsets=3, splits=2)
+    """Each image is looked at once, real and made, whatever is wanted; and the real ones once in the whole run."""
+    callback = quality(metrics=EVERY, subset_size=10, subsets=3, splits=2)
     run(Samples(), data(), tmp_path, callback, max_epochs=3)
     (tiny,) = found
     assert sum(tiny.looks) == N + 3 * N
-    assert callback.figures.keys() >= {"val/score_tiny", "val/score_tiny_std", "val/kd_tiny", "val/recall_tiny"}
+    assert callback.metrics.keys() >= {"val/score_tiny", "val/score_tiny_std", "val/kd_tiny", "val/recall_tiny"}
 
 
 def test_sisters_are_parts_of_the_whole(tmp_path):
-    whole = quality(kernel=True, score=True, manifold=True, subset_size=10, subsets=3, splits=2)
+    whole = quality(metrics=EVERY, subset_size=10, subsets=3, splits=2)
     few = {"n": N, "batch_size": 5}
     parts = [
         FID("tiny", **few),
@@ -170,26 +171,26 @@ def test_sisters_are_parts_of_the_whole(tmp_path):
     for part in parts:
         torch.manual_seed(0)
         run(Samples(), data(), tmp_path, part, max_epochs=1)
-        assert not alone.keys() & part.figures.keys()
-        alone |= part.figures
+        assert not alone.keys() & part.metrics.keys()
+        alone |= part.metrics
     torch.manual_seed(0)
     run(Samples(), data(), tmp_path, whole, max_epochs=1)
-    assert alone == pytest.approx(whole.figures, rel=1e-12)
+    assert alone == pytest.approx(whole.metrics, rel=1e-12)
 
 
 def test_the_score_alone_needs_no_real_pictures(tmp_path):
     callback = InceptionScore("tiny", n=N, batch_size=5, splits=2)
     run(Samples(), Data(pictures(8, 1)), tmp_path, callback)
-    assert set(callback.figures) == {"val/score_tiny", "val/score_tiny_std"}
-    assert 1 <= callback.figures["val/score_tiny"] <= 3
+    assert set(callback.metrics) == {"val/score_tiny", "val/score_tiny_std"}
+    assert 1 <= callback.metrics["val/score_tiny"] <= 3
 
 
 def test_the_score_is_measured_where_there_is_a_classifier(tmp_path):
-    callback = quality(score=None)
+    callback = quality(metrics=None)
     run(Samples(), data(), tmp_path, callback, max_epochs=1)
-    assert "val/score_tiny" in callback.figures
-    callback = Quality("pixels", distance=False, kernel=False, manifold=False, n=N)
-    with pytest.raises(InputError, match="pixels has no classifier at its end, so that there is nothing to measure"):
+    assert "val/score_tiny" in callback.metrics
+    callback = Quality("pixels", metrics=["score"], n=N)
+    with pytest.raises(InputError, match="score: pixels has no classifier at its end, so no Inception score"):
         run(Samples(), data(), tmp_path, callback)
 
 
@@ -245,7 +246,7 @@ def test_where_there_is_no_validation_the_epochs_ends(tmp_path):
     assert steps(tmp_path, split="train", epochs=3, limit_val_batches=0) == [2, 4, 6]
     callback = quality(split="train")
     played = run(Samples(), alone, tmp_path, callback, Checkpoints(monitor="train/fd_tiny"), enable_checkpointing=True)
-    assert float(played.callback_metrics["train/fd_tiny"]) == pytest.approx(callback.figures["train/fd_tiny"])
+    assert float(played.callback_metrics["train/fd_tiny"]) == pytest.approx(callback.metrics["train/fd_tiny"])
 
 
 def test_accumulated_batches_are_one_step(tmp_path):
@@ -256,19 +257,19 @@ def test_accumulated_batches_are_one_step(tmp_path):
 def test_validating_and_testing(tmp_path):
     module, callback = Samples(), quality()
     run(module, data(), tmp_path, callback)
-    last = callback.figures["val/fd_tiny"]
+    last = callback.metrics["val/fd_tiny"]
     quiet = trainer(tmp_path, callbacks=[callback])
     quiet.validate(module, data(), verbose=False)
-    assert callback.figures == {"val/fd_tiny": last}
+    assert callback.metrics == {"val/fd_tiny": last}
     assert float(quiet.callback_metrics["val/fd_tiny"]) == pytest.approx(last)
     quiet.test(module, data(), verbose=False)
-    assert set(callback.figures) == {"test/fd_tiny"}
+    assert set(callback.metrics) == {"test/fd_tiny"}
     other = quality(split="train")
     trainer(tmp_path, callbacks=[other]).test(module, data(), verbose=False)
-    assert set(other.figures) == {"train/fd_tiny"}
+    assert set(other.metrics) == {"train/fd_tiny"}
     real = Tiny().eval()(noise(8, 1)).pool
-    fake = [part.images for part in fakes(module, None, N, 5)]
-    assert other.figures["train/fd_tiny"] == pytest.approx(
+    fake = [part.images for part in generated_batches(module, None, N, 5)]
+    assert other.metrics["train/fd_tiny"] == pytest.approx(
         frechet_distance(real, Tiny().eval()(torch.cat(fake)).pool), rel=1e-9
     )
 
@@ -300,14 +301,14 @@ def test_the_logger_has_each_with_its_step(tmp_path):
         rows = [(int(row["step"]), row["val/fd_tiny"]) for row in csv.DictReader(file) if row.get("val/fd_tiny")]
     # a row's step is the batch's number, from 0
     assert [step for step, _ in rows] == [1, 2, 5, 7]
-    assert float(rows[-1][1]) == pytest.approx(callback.figures["val/fd_tiny"], rel=1e-5)
+    assert float(rows[-1][1]) == pytest.approx(callback.metrics["val/fd_tiny"], rel=1e-5)
 
 
 # -- checkpoints --------------------------------------------------------------------------------------------------------
 
 
 def held_bright() -> Data:
-    """Real pictures that samples off by 0 are like."""
+    """Real images that samples off by 0 are like."""
     g = torch.Generator().manual_seed(3)
     real = to_uint8((torch.rand(200, 1, 4, 4, generator=g) * 2 - 1) * 0.4)
     return Data(pictures(8, 1), Pictures(Picture, real))
@@ -322,7 +323,7 @@ def test_the_best_checkpoint_is_of_the_best_epoch_and_the_last_is_kept(tmp_path)
     assert (best["epoch"], best["global_step"]) == (2, 6)
     assert float(last["state_dict"]["off"]) == pytest.approx(Improves.OFF[3])
     assert last["global_step"] == 8
-    assert float(keep.best_model_score) < callback.figures["val/fd_tiny"]
+    assert float(keep.best_model_score) < callback.metrics["val/fd_tiny"]
 
 
 def test_a_monitor_is_there_whenever_it_is_wanted(tmp_path):
@@ -352,7 +353,7 @@ def test_saved_by_steps_each_checkpoint_has_its_own_value(tmp_path):
 
 
 def test_a_run_that_is_taken_up_measures_at_once(tmp_path):
-    """Its checkpoints need a monitor of its own weights, and its figures are those of the straight run."""
+    """Its checkpoints need a monitor of its own weights, and its metrics are those of the straight run."""
     straight = quality(every_n_epochs=2)
     run(Samples(), data(), tmp_path, straight, Checkpoints(tmp_path / "a"), enable_checkpointing=True, max_epochs=4)
     torch.manual_seed(0)
@@ -367,7 +368,7 @@ def test_a_run_that_is_taken_up_measures_at_once(tmp_path):
     torch.manual_seed(0)
     again = quality()
     run(Samples(), data(), tmp_path, again, max_epochs=4)
-    assert callback.figures == again.figures
+    assert callback.metrics == again.metrics
 
 
 def test_a_checkpoint_holds_nothing_of_it(tmp_path, found):
@@ -399,7 +400,7 @@ def test_looking_does_not_change_the_training(tmp_path, kind):
         "own": (OnlyRecords, Careless(Pair, x, y), Careless(Pair, x, y)),
     }
     make, train, held = kinds[kind]
-    everything = quality(manifold=True, kernel=True, score=True, subset_size=4, subsets=2, splits=2, every_n_steps=1)
+    everything = quality(metrics=EVERY, k=1, k_density=2, subset_size=4, subsets=2, splits=2, every_n_steps=1)
     runs = []
     for callbacks in [[], [everything]]:
         torch.manual_seed(0)
@@ -408,7 +409,7 @@ def test_looking_does_not_change_the_training(tmp_path, kind):
         module = make()
         played = run(module, Data(train, held), tmp_path, *callbacks)
         runs.append(state(module, played))
-    assert everything.figures
+    assert everything.metrics
     for name, value in runs[0][0].items():
         assert torch.equal(value, runs[1][0][name]), name
     assert runs[0][1:] == runs[1][1:]
@@ -425,8 +426,8 @@ def test_looking_does_not_change_the_zoos_models(tmp_path, name):
         played = run(model, held, tmp_path, *callbacks)
         runs.append(state(model, played))
     names = {"CycleGAN": ["val/fd_tiny_to_x", "val/fd_tiny_to_y"]}.get(name, ["val/fd_tiny"])
-    assert sorted(callbacks[0].figures) == names
-    assert all(np.isfinite(value) for value in callbacks[0].figures.values())
+    assert sorted(callbacks[0].metrics) == names
+    assert all(np.isfinite(value) for value in callbacks[0].metrics.values())
     for key, value in runs[0][0].items():
         assert torch.equal(value, runs[1][0][key]), key
     assert runs[0][1:] == runs[1][1:]
@@ -457,10 +458,10 @@ def test_the_averaged_networks_are_measured(tmp_path):
     def distance(weights) -> float:
         plain = zoo.GAN(**SMALL["GAN"])
         plain.G.load_state_dict(weights.state_dict())
-        return frechet_distance(real, tiny(next(iter(fakes(plain, None, N, N))).images).pool)
+        return frechet_distance(real, tiny(next(iter(generated_batches(plain, None, N, N))).images).pool)
 
-    assert callback.figures["val/fd_tiny"] == pytest.approx(distance(model.ema["G"]), rel=1e-9)
-    assert callback.figures["val/fd_tiny"] != pytest.approx(distance(model.G), rel=1e-6)
+    assert callback.metrics["val/fd_tiny"] == pytest.approx(distance(model.ema["G"]), rel=1e-9)
+    assert callback.metrics["val/fd_tiny"] != pytest.approx(distance(model.G), rel=1e-6)
 
 
 def test_with_the_trainers_precision_and_the_extractors_own(tmp_path):
@@ -491,7 +492,7 @@ def test_a_translators_pictures_are_compared_with_what_is_true(tmp_path):
     callback = quality(n=20)
     run(Same(), Data(Pictures(Pair, x, y), Pictures(Pair, x, y)), tmp_path, callback)
     tiny = Tiny().eval()
-    assert callback.figures == {"val/fd_tiny": pytest.approx(frechet_distance(tiny(y).pool, tiny(x[:20]).pool), rel=1e-9)}
+    assert callback.metrics == {"val/fd_tiny": pytest.approx(frechet_distance(tiny(y).pool, tiny(x[:20]).pool), rel=1e-9)}
 
 
 def test_both_ways_of_a_cycle_and_none_twice_where_a_list_begins_anew(tmp_path):
@@ -506,7 +507,7 @@ def test_both_ways_of_a_cycle_and_none_twice_where_a_list_begins_anew(tmp_path):
     run(Turns(), Data(Pictures(Pair, y, y), held), tmp_path, callback)
     tiny = Tiny().eval()
     to_y, to_x = (tiny(to_uint8(-to_float(pictures))).pool for pictures in (x, y))
-    assert callback.figures == {
+    assert callback.metrics == {
         "val/fd_tiny_to_y": pytest.approx(frechet_distance(tiny(y).pool, to_y), rel=1e-9),
         "val/fd_tiny_to_x": pytest.approx(frechet_distance(tiny(x).pool, to_x), rel=1e-9),
     }
@@ -530,7 +531,7 @@ def test_a_users_own_module_and_loaders_without_a_data_module(tmp_path, record):
         "Translated": {"": frechet_distance(real_y, of_x)},
         "Cycled": {"_to_y": frechet_distance(real_y, of_x), "_to_x": frechet_distance(real_x, of_y)},
     }[record]
-    assert callback.figures == {f"val/fd_tiny{name}": pytest.approx(d, rel=1e-9) for name, d in distances.items()}
+    assert callback.metrics == {f"val/fd_tiny{name}": pytest.approx(d, rel=1e-9) for name, d in distances.items()}
     assert float(played.callback_metrics["val/own"]) == pytest.approx(x.mean().item(), abs=1e-6)
     assert set(module.modes) == {False}
     module.log_dict  # noqa: B018 - the module's own again
@@ -538,7 +539,7 @@ def test_a_users_own_module_and_loaders_without_a_data_module(tmp_path, record):
 
 
 def test_what_a_data_module_does_to_its_batches_is_done(tmp_path):
-    """Floats in [0, 1] from the loader, brought to [-1, 1] by a hook: the real pictures are those that the model sees."""
+    """Floats in [0, 1] from the loader, brought to [-1, 1] by a hook: the real images are those that the model sees."""
 
     class Unit(Data):
         def on_after_batch_transfer(self, batch, dataloader_idx):
@@ -552,31 +553,31 @@ def test_what_a_data_module_does_to_its_batches_is_done(tmp_path):
     first.training_step = second.training_step = lambda batch, batch_idx: None
     run(first, data(), tmp_path, plain, max_epochs=1)
     run(second, Unit(unit, unit), tmp_path, callback, max_epochs=1)
-    assert callback.figures == plain.figures
+    assert callback.metrics == plain.metrics
     assert len(files(tmp_path)) == 2  # what is done to them belongs to their name
 
 
 def test_class_by_class(tmp_path):
     x, y = noise(30, 0), torch.arange(30) % 3
     module = Samples(classes=3)
-    callback = quality(n=20, per_class=True, manifold=True)
+    callback = quality(n=20, per_class=True, metrics=["distance", "manifold"])
     held = Data(Pictures(Labelled, noise(8, 1), torch.arange(8) % 3), Pictures(Labelled, x, y))
     run(module, held, tmp_path, callback)
     tiny = Tiny().eval()
-    made = torch.cat([part.images for part in fakes(module, None, 20, 5)])
+    made = torch.cat([part.images for part in generated_batches(module, None, 20, 5)])
     asked = torch.arange(20) % 3
     each = [frechet_distance(tiny(x[y == c]).pool, tiny(made[asked == c]).pool) for c in range(3)]
     for c in range(3):
-        assert callback.figures[f"val/fd_tiny_class_{c}"] == pytest.approx(each[c], rel=1e-9)
-    assert callback.figures["val/intra_fd_tiny"] == pytest.approx(sum(each) / 3, rel=1e-9)
+        assert callback.metrics[f"val/fd_tiny_class_{c}"] == pytest.approx(each[c], rel=1e-9)
+    assert callback.metrics["val/intra_fd_tiny"] == pytest.approx(sum(each) / 3, rel=1e-9)
     whole = frechet_distance(tiny(x).pool, tiny(made).pool)
-    assert callback.figures["val/fd_tiny"] == pytest.approx(whole, rel=1e-9)
+    assert callback.metrics["val/fd_tiny"] == pytest.approx(whole, rel=1e-9)
     recalls = [manifold(tiny(x[y == c]).pool, tiny(made[asked == c]).pool).recall for c in range(3)]
-    assert callback.figures["val/intra_recall_tiny"] == pytest.approx(sum(recalls) / 3)
+    assert callback.metrics["val/intra_recall_tiny"] == pytest.approx(sum(recalls) / 3)
     # and of the kept statistics the same
-    again = quality(n=20, per_class=True, manifold=True)
+    again = quality(n=20, per_class=True, metrics=["distance", "manifold"])
     trainer(tmp_path, callbacks=[again]).validate(module, held, verbose=False)
-    assert again.figures == callback.figures
+    assert again.metrics == callback.metrics
     assert again._network.looks == [5] * 4
 
 
@@ -589,7 +590,7 @@ def test_classes_as_plain_tuples(tmp_path):
     held = DataLoader(torch.utils.data.TensorDataset(x, y), 7)
     callback = quality(n=20, per_class=True)
     trainer(tmp_path, callbacks=[callback]).validate(Plain(classes=3), held, verbose=False)
-    assert "val/fd_tiny_class_2" in callback.figures
+    assert "val/fd_tiny_class_2" in callback.metrics
 
 
 # -- the cache ----------------------------------------------------------------------------------------------------------
@@ -614,7 +615,7 @@ def test_real_pictures_are_looked_at_once_for_all_runs(tmp_path, found):
     assert files(tmp_path)[0].startswith("tiny-val-")
     second = once(tmp_path)
     assert looked(found) == N
-    assert second.figures == first.figures
+    assert second.metrics == first.metrics
 
 
 def test_whatever_matters_is_another_file(tmp_path, found, monkeypatch):
@@ -628,15 +629,15 @@ def test_whatever_matters_is_another_file(tmp_path, found, monkeypatch):
     assert (
         seen(held=Data(pictures(), pictures()), callback=quality(split="train")) == 2 * N
     )  # the same pictures, of another split
-    assert seen(callback=quality(manifold=True)) == 2 * N  # more of them are kept
-    assert seen(callback=quality(seed=1, manifold=True)) == 2 * N  # others are kept
     for name, value in {"resize": "crop", "weights": "other", "preprocessing": "x", "name": "tinier"}.items():
         with monkeypatch.context() as patch:
             patch.setattr(Tiny, name, value)
             assert seen() == 2 * N, name
-    assert len(files(tmp_path)) == 10
+    assert len(files(tmp_path)) == 8
     assert seen() == N
-    # what does not matter is no other
+    # what does not matter is no other: the table has every feature, and the numbers choose among them
+    assert seen(callback=quality(metrics=["manifold"])) == N
+    assert seen(callback=quality(metrics=["manifold"], seed=1, keep=10)) == N
     assert seen(callback=quality(n=10)) == 10
     assert seen(callback=quality(batch_size=7)) == N
     assert seen(held=data(batch_size=3)) == N
@@ -645,7 +646,7 @@ def test_whatever_matters_is_another_file(tmp_path, found, monkeypatch):
 def test_a_damaged_file_is_made_anew_with_a_word(tmp_path, found, capsys):
     first = once(tmp_path)
     (name,) = files(tmp_path)
-    path = tmp_path / "cache" / "statistics" / name
+    path = tmp_path / "cache" / "features" / name / "features.npy"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     capsys.readouterr()
@@ -653,7 +654,7 @@ def test_a_damaged_file_is_made_anew_with_a_word(tmp_path, found, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert name in line
     assert "damaged" in line
-    assert second.figures == first.figures
+    assert second.metrics == first.metrics
     assert looked(found) == 2 * N
     assert len(path.read_bytes()) == len(whole)
     once(tmp_path)
@@ -678,8 +679,8 @@ def test_without_a_cache_or_in_a_chosen_folder(tmp_path, found):
 def test_a_folder_that_cannot_be_written_is_said(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     callback = once(tmp_path, callback=quality(cache=tmp_path / "file" / "below"))
-    assert callback.figures
-    assert "the next run measures the real pictures again" in capsys.readouterr().err
+    assert callback.metrics
+    assert "the next run extracts the real images again" in capsys.readouterr().err
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------------
@@ -700,8 +701,9 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path, capsys):
         {"subset_size": 1},
         {"splits": 0},
         {"keep": 1},
-        {"distance": False, "kernel": False, "score": False, "manifold": False},
-        {"distance": False, "kernel": False, "score": True, "manifold": False, "per_class": True},
+        {"metrics": []},
+        {"metrics": ["fid"]},
+        {"metrics": ["score"], "per_class": True},
     ],
 )
 def test_numbers_out_of_range(wrong):
@@ -715,7 +717,7 @@ def test_a_config_needs_no_network():
 
 
 class Broken(Samples):
-    """Whose pictures are none."""
+    """Whose images are none."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -730,16 +732,16 @@ class Broken(Samples):
 @pytest.mark.parametrize(
     ("make", "options", "said"),
     [
-        (lambda: Broken(float("nan")), {}, "Broken's pictures: 1 of 5 pictures have NaN or infinite pixels"),
-        (lambda: Broken(2.0), {}, r"Broken's pictures: float pictures are in \[-1, 1\]"),
-        (Play, {}, "Play makes no pictures that can be judged"),
-        (lambda: OnlyRecords("none"), {}, "OnlyRecords makes no pictures that can be judged"),
+        (lambda: Broken(float("nan")), {}, "Broken's images: 1 of 5 images have NaN or infinite pixels"),
+        (lambda: Broken(2.0), {}, r"Broken's images: float images are in \[-1, 1\]"),
+        (Play, {}, "Play makes no images that can be judged"),
+        (lambda: OnlyRecords("none"), {}, "OnlyRecords makes no images that can be judged"),
         (Samples, {"per_class": True}, "per_class needs a model that is sampled by class, and Samples is none"),
-        (lambda: Samples(3), {"per_class": True}, "figures class by class need labelled pictures"),
+        (lambda: Samples(3), {"per_class": True}, "metrics per class need labelled images"),
         (lambda: Samples(20), {"per_class": True}, "of 24 samples each of 20 classes has 1: a Frechet distance needs 2"),
-        (Samples, {"kernel": True}, "a kernel distance of subsets of 1000 needs as many"),
-        (Samples, {"score": True, "splits": 30}, "an Inception score of 30 splits needs as many pictures, not 24"),
-        (Samples, {"manifold": True, "n": 5}, "neighbours k 3 and 5 need more pictures"),
+        (Samples, {"metrics": ["kernel"]}, "a kernel distance of subsets of 1000 needs as many"),
+        (Samples, {"metrics": ["score"], "splits": 30}, "an Inception score of 30 splits needs as many images, not 24"),
+        (Samples, {"metrics": ["manifold"], "n": 5}, "neighbours k 3 and 5 need more images"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(tmp_path, make, options, said):
@@ -754,9 +756,9 @@ def test_most_of_it_is_known_before_the_training(tmp_path):
             raise AssertionError
 
     for options, held, said in [
-        ({"manifold": True, "n": 5}, data(), "neighbours"),
-        ({}, Data(pictures(8, 1)), "there are no val pictures to compare with"),
-        ({"split": "test"}, Data(pictures(8, 1), pictures(1)), "there are no test pictures"),
+        ({"metrics": ["manifold"], "n": 5}, data(), "neighbours"),
+        ({}, Data(pictures(8, 1)), "there are no val images to compare with"),
+        ({"split": "test"}, Data(pictures(8, 1), pictures(1)), "there are no test images"),
         ({"per_class": True}, data(), "per_class"),
     ]:
         with pytest.raises(InputError, match=said):
@@ -765,7 +767,7 @@ def test_most_of_it_is_known_before_the_training(tmp_path):
 
 def test_a_domain_adaptation_makes_no_pictures(tmp_path):
     model = zoo.DANN(**SMALL["DANN"])
-    with pytest.raises(InputError, match="DANN makes no pictures that can be judged"):
+    with pytest.raises(InputError, match="DANN makes no images that can be judged"):
         run(model, Few(model, held_out=True), tmp_path, quality())
 
 
@@ -775,7 +777,7 @@ def test_grey_pictures_in_a_colour_network_are_said_once(tmp_path, monkeypatch, 
     monkeypatch.setattr(Tiny, "has_logits", False)
     run(Samples(), data(), tmp_path, quality())
     (line,) = capsys.readouterr().err.splitlines()
-    assert "the pictures are grey, and tiny takes colour: the grey is repeated" in line
+    assert "grey images, their channel repeated for tiny" in line
 
 
 # -- the command and the bar --------------------------------------------------------------------------------------------
@@ -819,7 +821,7 @@ def test_every_option_has_a_line_of_help(capsys):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr("ganzoo.callbacks.aside.PATIENCE", -1.0)
+    monkeypatch.setattr("ganzoo.callbacks.distributed.PATIENCE", -1.0)
 
 
 def test_a_bar_among_the_trainers_own(tmp_path, monkeypatch, capsys, at_once):
@@ -842,7 +844,7 @@ def test_a_bar_among_the_trainers_own(tmp_path, monkeypatch, capsys, at_once):
     monkeypatch.setattr("ganzoo.callbacks.quality.find", lambda name, weights=None: Watched())
     run(Samples(), data(), tmp_path, own, quality(batch_size=8), enable_progress_bar=True)
     assert shown == [
-        *(("tiny: val pictures", done, N, True) for done in (0, 8, 16)),
+        *(("tiny: val images", done, N, True) for done in (0, 8, 16)),
         *(("tiny: samples", done, N, True) for done in (0, 8, 16)),
         *(("tiny: samples", done, N, True) for done in (0, 8, 16)),
     ]
@@ -864,7 +866,7 @@ def test_no_bar_where_there_is_no_terminal(tmp_path, capsys, at_once, own):
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path, found):
-    """To 1e-9, with uneven parts, with one part for two; each picture is looked at once; and none waits for ever."""
+    """To 1e-9, with uneven parts, with one part for two; each image is looked at once; and none waits for ever."""
     both = two_processes(tmp_path)
     for name, (module, held, options) in cases().items():
         stand_still(module)
@@ -872,10 +874,10 @@ def test_two_processes_measure_what_one_does(tmp_path, found):
         looks = looked(found)
         for again in ("", " again"):
             for here in both:
-                assert here[name + again]["figures"] == pytest.approx(alone.figures, rel=1e-9, abs=1e-9), name
+                assert here[name + again]["metrics"] == pytest.approx(alone.metrics, rel=1e-9, abs=1e-9), name
                 logged = here[name + again]["logged"]
-                assert {k: logged[k] for k in alone.figures} == pytest.approx(alone.figures, rel=1e-5, abs=1e-5)
-            assert both[0][name + again]["figures"] == both[1][name + again]["figures"]
+                assert {k: logged[k] for k in alone.metrics} == pytest.approx(alone.metrics, rel=1e-5, abs=1e-5)
+            assert both[0][name + again]["metrics"] == both[1][name + again]["metrics"]
             # of the run before; and two cases have the same real pictures
             kept = name != "own" and (again or name == "one part")
             remembered = (10 + 23 if name == "turns" else 23) if kept else 0
@@ -883,9 +885,9 @@ def test_two_processes_measure_what_one_does(tmp_path, found):
         for rank in (0, 1):  # the running averages are each process's own again
             assert all((mean == rank).all() for mean in both[rank][name]["averages"])
     assert len(files(tmp_path / "..")) == 0
-    assert len(list((tmp_path / "statistics").iterdir())) == 5  # samples and one part share theirs; classes have two
+    assert len(list((tmp_path / "features").iterdir())) == 4  # samples and one part share theirs; turns have two
     for here in both:
-        assert "HalfBroken's pictures: 5 of 5 pictures have NaN" in here["broken"]
+        assert "HalfBroken's images: 5 of 5 images have NaN" in here["broken"]
 
 
 # -- what the trainer is doing while it is looked -----------------------------------------------------------------------
@@ -902,29 +904,30 @@ def test_hooks_that_augment_in_training_do_not_augment_what_is_measured(tmp_path
     run(Samples(), data(), tmp_path / "plain", plain)
     played = run(Samples(), Augments(pictures(8, 1), pictures()), tmp_path / "watched", watched)
     real = Tiny().eval()(noise(N, 0)).pool.double()
-    assert torch.allclose(watched._real["val", ""].whole.statistics.mean, real.mean(0))
-    assert torch.allclose(plain._real["val", ""].whole.statistics.mean, real.mean(0))
+    assert torch.allclose(watched._real["val", ""].statistics.mean, real.mean(0))
+    assert torch.allclose(plain._real["val", ""].statistics.mean, real.mean(0))
     assert played.state.stage is None or not played.validating
 
 
 def test_the_kernel_distance_is_left_out_where_there_are_too_few_and_a_line_says_so(tmp_path, capsys):
-    few = quality(kernel=None, subset_size=N + 1)
+    few = quality(metrics=None, subset_size=N + 1)
     run(Samples(), data(), tmp_path / "few", few)
-    assert set(few.figures) == {"val/fd_tiny"}
-    assert capsys.readouterr().err.count(f"the kernel distance is left out: its subsets are of {N + 1} pictures") == 1
-    enough = quality(kernel=None, subset_size=N, subsets=2)
+    assert not any("kd" in name for name in few.metrics)
+    said = f"Quality: kernel is left out: a kernel distance of subsets of {N + 1} needs as many of each kind"
+    assert capsys.readouterr().err.count(said) == 1
+    enough = quality(metrics=None, subset_size=N, subsets=2)
     run(Samples(), data(), tmp_path / "enough", enough)
-    assert set(enough.figures) == {"val/fd_tiny", "val/kd_tiny", "val/kd_tiny_std"}
+    assert set(enough.metrics) == set(few.metrics) | {"val/kd_tiny", "val/kd_tiny_std"}
     assert "left out" not in capsys.readouterr().err
     with pytest.raises(InputError, match="subsets of 25 needs as many"):  # what is asked for is not left out
-        run(Samples(), data(), tmp_path / "asked", quality(kernel=True, subset_size=N + 1))
+        run(Samples(), data(), tmp_path / "asked", quality(metrics=["kernel"], subset_size=N + 1))
 
 
 def test_one_name_has_one_value_whichever_callback_measures_it(tmp_path):
     """Pix2pix normalizes by the batch, so that the batch size decides what it makes: all take the loader's."""
     everything = {"n": 7, "splits": 2, "subset_size": 4, "subsets": 2, "k": 1, "k_density": 2}
     makers = [
-        lambda: Quality("tiny", kernel=True, score=True, **everything),
+        lambda: Quality("tiny", **everything),
         lambda: FID("tiny", n=7),
         lambda: KID("tiny", n=7, subset_size=4, subsets=2),
         lambda: InceptionScore("tiny", n=7, splits=2),
@@ -936,7 +939,7 @@ def test_one_name_has_one_value_whichever_callback_measures_it(tmp_path):
         callback = make()
         model = zoo.Pix2Pix(**SMALL["Pix2Pix"])
         run(model, Few(model, n=7, held_out=True), tmp_path, callback, max_epochs=1)
-        found.append(callback.figures)
+        found.append(callback.metrics)
     whole, *parts = found
     assert {name for part in parts for name in part} == whole.keys()
     for part in parts:
@@ -944,7 +947,7 @@ def test_one_name_has_one_value_whichever_callback_measures_it(tmp_path):
 
 
 def test_what_is_translated_comes_in_the_loaders_batches_and_samples_in_fifties(tmp_path):
-    """Networks that normalise by the batch, as pix2pix's do, give the same pictures here as in the other callbacks."""
+    """Networks that normalise by the batch, as pix2pix's do, give the same images here as in the other callbacks."""
     sizes: list[int] = []
 
     class Watches(Same):

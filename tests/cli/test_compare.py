@@ -13,7 +13,7 @@ import ganzoo
 from ganzoo.cli import main
 from ganzoo.cli.compare import compared
 from ganzoo.errors import InputError
-from ganzoo.evaluation.protocol import FIELDS, MENTIONED, Figure, Result, commit, key_of, unlike, versions
+from ganzoo.evaluation.protocol import FIELDS, NOTED, MetricValue, Result, commit, incompatible_fields, key_of, versions
 
 pytestmark = pytest.mark.usefixtures("toy_folder")
 
@@ -54,9 +54,9 @@ ABOUT = {
 }
 
 
-def result(fd: float = 12.3456, figures: dict | None = None, about: dict | None = None, **protocol: Any) -> Result:
-    figures = {"fd_efflite0": Figure(fd)} if figures is None else figures
-    return Result(PROTOCOL | protocol, ABOUT | (about or {}), figures)
+def result(fd: float = 12.3456, metrics: dict | None = None, about: dict | None = None, **protocol: Any) -> Result:
+    metrics = {"fd_efflite0": MetricValue(fd)} if metrics is None else metrics
+    return Result(PROTOCOL | protocol, ABOUT | (about or {}), metrics)
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_several_fields_are_all_named(capsys):
     result().save(Path("a.json"))
     result(n_fake=5, split="val", resize="none").save(Path("b.json"))
     line = refusal(capsys, "a.json", "b.json")
-    assert line.startswith("resize (how pictures got the network's size) is bicubic 224 x 224 in a.json and none in b.json")
+    assert line.startswith("resize (how images got the network's size) is bicubic 224 x 224 in a.json and none in b.json")
     assert "; split, n_fake differ, too:" in line
     assert line.endswith("--ignore resize,split,n_fake")
     assert "n_fake" in refusal(capsys, "a.json", "b.json", "--ignore", "resize,split")
@@ -123,10 +123,10 @@ def test_sets_of_counts_are_compared_as_they_are(capsys):
 
 
 def test_the_table_has_a_column_to_each_result(capsys):
-    first = {"fd_x": Figure(12.3456), "kd_x": Figure(0.01234, 0.000567, "100 subsets")}
-    result(figures=first).save(Path("a.json"))
-    second = {"fd_x": Figure(9.0), "recall_x": Figure(0.5)}
-    result(figures=second, about={"step": 200, "training_seed": None}).save(Path("b.json"))
+    first = {"fd_x": MetricValue(12.3456), "kd_x": MetricValue(0.01234, 0.000567, "100 subsets")}
+    result(metrics=first).save(Path("a.json"))
+    second = {"fd_x": MetricValue(9.0), "recall_x": MetricValue(0.5)}
+    result(metrics=second, about={"step": 200, "training_seed": None}).save(Path("b.json"))
     assert main(["compare", "a.json", "b.json"]) == 0
     assert capsys.readouterr().out == (
         "                           a.json  b.json\n"
@@ -139,7 +139,7 @@ def test_the_table_has_a_column_to_each_result(capsys):
     )
 
 
-@pytest.mark.parametrize("name", MENTIONED)
+@pytest.mark.parametrize("name", NOTED)
 def test_what_may_differ_is_mentioned_all_the_same(name):
     top, _, below = name.partition(".")
     changed = {top: {**ABOUT[top], below: "9.9"}} if below else {top: 9}
@@ -150,7 +150,7 @@ def test_what_may_differ_is_mentioned_all_the_same(name):
 
 def test_who_trained_what_when_and_where_is_no_obstacle():
     about = {"path": "x", "sha256": "y", "date": "z", "seconds": 3, "command": "c", "commit": "d", "model": "m.N", "step": 3}
-    assert not unlike([result(), result(about={**about, "versions": {"torch": "3", "ganzoo": "9"}})])
+    assert not incompatible_fields([result(), result(about={**about, "versions": {"torch": "3", "ganzoo": "9"}})])
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,9 @@ def test_who_trained_what_when_and_where_is_no_obstacle():
     [
         (["nowhere.json"], "cannot read nowhere.json: No such file or directory"),
         (["text.json"], "text.json is no result of `ganzoo evaluate`, or a damaged one: it is not JSON"),
-        (["list.json"], "list.json is no result of `ganzoo evaluate`: it has no figures with their protocol"),
-        (["other.json"], "other.json is no result of `ganzoo evaluate`: it has no figures with their protocol"),
-        (["figures.json"], "figures.json is no result of `ganzoo evaluate`: it has no figures with their protocol"),
+        (["list.json"], "list.json is no result of `ganzoo evaluate`: it has no metrics with their protocol"),
+        (["other.json"], "other.json is no result of `ganzoo evaluate`: it has no metrics with their protocol"),
+        (["metrics.json"], "metrics.json is no result of `ganzoo evaluate`: it has no metrics with their protocol"),
         (["newer.json"], "newer.json was written by a newer ganzoo"),
         (["."], "cannot read .: Is a directory"),
         ([], "RESULT must be given"),
@@ -173,16 +173,20 @@ def test_a_user_s_error_is_one_line(capsys, args, line):
     result().save(Path("a.json"))
     Path("text.json").write_text("hello")
     Path("list.json").write_text("[1]")
-    Path("other.json").write_text('{"figures": {}, "protocol": {}}')
+    Path("other.json").write_text('{"metrics": {}, "protocol": {}}')
     content = json.loads(Path("a.json").read_text())
-    Path("figures.json").write_text(json.dumps({**content, "figures": {"fd": 3.0}}))
+    Path("metrics.json").write_text(json.dumps({**content, "metrics": {"fd": 3.0}}))
     Path("newer.json").write_text(json.dumps({**content, "format": 99}))
     assert line in refusal(capsys, *args)
 
 
 def test_a_result_comes_back_as_it_was():
-    figures = {"fd": Figure(1 / 3), "kd": Figure(1e-17, float("nan"), "100 subsets"), "psnr": Figure(float("inf"))}
-    one = result(figures=figures, n_real={"to_y": 3})
+    metrics = {
+        "fd": MetricValue(1 / 3),
+        "kd": MetricValue(1e-17, float("nan"), "100 subsets"),
+        "psnr": MetricValue(float("inf")),
+    }
+    one = result(metrics=metrics, n_real={"to_y": 3})
     one.left_out["score"] = "no logits"
     one.save(Path("a.json"))
     back = Result.load(Path("a.json"))
@@ -192,37 +196,41 @@ def test_a_result_comes_back_as_it_was():
 
 
 def test_what_is_no_number_is_written_in_strict_json(tmp_path):
-    figures = {"psnr": Figure(float("inf")), "fd": Figure(float("-inf")), "l1": Figure(1.0, float("nan"), "standard error")}
-    one = result(figures=figures, about={"data": {"arguments": {"low": float("-inf"), "some": (1.5, float("nan"))}}})
+    metrics = {
+        "psnr": MetricValue(float("inf")),
+        "fd": MetricValue(float("-inf")),
+        "l1": MetricValue(1.0, float("nan"), "standard error"),
+    }
+    one = result(metrics=metrics, about={"data": {"arguments": {"low": float("-inf"), "some": (1.5, float("nan"))}}})
     one.save(Path("a.json"))
 
     def refuse(token: str) -> None:
         raise AssertionError(f"{token} is no JSON")
 
     content = json.loads(Path("a.json").read_text(), parse_constant=refuse)
-    assert content["figures"] == {
+    assert content["metrics"] == {
         "psnr": {"value": "inf"},
         "fd": {"value": "-inf"},
         "l1": {"value": 1.0, "deviation": "nan", "of": "standard error"},
     }
     assert content["about"]["data"]["arguments"] == {"low": "-inf", "some": [1.5, "nan"]}
     back = Result.load(Path("a.json"))
-    assert repr(back.figures) == repr(figures)
+    assert repr(back.metrics) == repr(metrics)
     assert back.key == one.key
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"figures": {"fd": {"value": "x"}}}, 'a.json: figure fd is "x", and no number'),
-        ({"figures": {"fd": {"value": None}}}, "a.json: figure fd is null, and no number"),
-        ({"figures": {"fd": {"value": True}}}, "a.json: figure fd is true, and no number"),
-        ({"figures": {"fd": {"value": [1]}}}, "a.json: figure fd is [1], and no number"),
-        ({"figures": {"fd": {"value": 10**400}}}, "a.json: figure fd is 1000"),
-        ({"figures": {"fd": {"value": 1, "deviation": "x"}}}, 'a.json: figure fd is "x", and no number'),
+        ({"metrics": {"fd": {"value": "x"}}}, 'a.json: metric fd is "x", and no number'),
+        ({"metrics": {"fd": {"value": None}}}, "a.json: metric fd is null, and no number"),
+        ({"metrics": {"fd": {"value": True}}}, "a.json: metric fd is true, and no number"),
+        ({"metrics": {"fd": {"value": [1]}}}, "a.json: metric fd is [1], and no number"),
+        ({"metrics": {"fd": {"value": 10**400}}}, "a.json: metric fd is 1000"),
+        ({"metrics": {"fd": {"value": 1, "deviation": "x"}}}, 'a.json: metric fd is "x", and no number'),
         ({"format": "x"}, "a.json is no result of `ganzoo evaluate`: its format is no whole number"),
         ({"format": None}, "a.json is no result of `ganzoo evaluate`: its format is no whole number"),
-        ({"left_out": None}, "a.json is no result of `ganzoo evaluate`: it has no figures with their protocol"),
+        ({"left_out": None}, "a.json is no result of `ganzoo evaluate`: it has no metrics with their protocol"),
     ],
 )
 def test_a_result_that_was_changed_by_hand_is_refused_in_one_line(capsys, change, line):

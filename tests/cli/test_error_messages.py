@@ -108,7 +108,7 @@ class Odd(Toy):
         (["--trainer.callbacks+", "Progress", "--trainer.callbacks+", "Progress"], "progress bar"),
         (["--trainer.callbacks", "SampleGrid", RANGE, "0"], "trainer.callbacks.n: give an int in [1, 10000], not 0"),
         (["--trainer.callbacks", "Health", RANGE, "1e12"], "give an int in"),
-        (["--trainer.callbacks", "Quality", "--trainer.callbacks.seed", "-1"], "give an int in [0, 2**32)"),
+        (["--trainer.callbacks", "Quality", "--trainer.callbacks.seed", "-1"], "give an int in [0, 2**63)"),
         (["--model.optimizers", "{generator: {class_path: 3}}"], "class_path is a name"),
         (["--model.optimizers", "{generator: {class_path: torch.optim.SGD, init_args: [x]}}"], "init_args a mapping"),
         (["--model.optimizers", "{generator: {class_path: .x.SGD}}"], "there is no class '.x.SGD'"),

@@ -1,4 +1,4 @@
-"""GAN-test, GAN-train and variety of generators whose figures are known, by a linear classifier of 8 x 8 digits."""
+"""GAN-test, GAN-train and variety of generators whose metrics are known, by a linear classifier of 8 x 8 digits."""
 
 from math import isnan, pi, sqrt
 
@@ -63,7 +63,7 @@ def test_wrong_labels_score_as_chance():
 
 
 def test_one_picture_of_each_class_passes_gan_test_and_nothing_else():
-    """The picture of each class that is most like its class: the classifier's surest."""
+    """The image of each class that is most like its class: the classifier's surest."""
     logits = linear(TRAIN.images, TRAIN.y, 0)(SAMPLES.images)
     best = torch.stack([torch.where(SAMPLES.y == y, logits[:, y], -torch.inf).argmax() for y in range(10)])
     asked = torch.arange(600) % 10
@@ -192,10 +192,10 @@ def test_a_class_of_equal_or_single_pictures_has_no_variety_to_compare():
     [
         (Labelled(SAMPLES.images / 255, SAMPLES.y), "samples are torch.float32.*to_uint8"),
         (Labelled(SAMPLES.images[:0], SAMPLES.y[:0]), "samples: there are none"),
-        (Labelled(SAMPLES.images, SAMPLES.y[:5]), "600 pictures need as many int64 labels"),
+        (Labelled(SAMPLES.images, SAMPLES.y[:5]), "600 images need as many int64 labels"),
         (Labelled(SAMPLES.images, SAMPLES.y.float()), "not torch.float32"),
         (Labelled(SAMPLES.images, SAMPLES.y - 1), "a label is -1"),
-        (Labelled(SAMPLES.images[..., :4], SAMPLES.y), "samples are 1x8x4 and training pictures 1x8x8"),
+        (Labelled(SAMPLES.images[..., :4], SAMPLES.y), "samples are 1x8x4 and training images 1x8x8"),
         (Labelled(SAMPLES.images, SAMPLES.y * 0 + 2), "all of class 2"),
     ],
 )
@@ -205,5 +205,5 @@ def test_what_cannot_be_judged_is_a_line(samples, line):
 
 
 def test_variety_of_two_shapes():
-    with pytest.raises(InputError, match="1x8x4 and real pictures 1x8x8"):
+    with pytest.raises(InputError, match="1x8x4 and real images 1x8x8"):
         variety(Labelled(SAMPLES.images[..., :4], SAMPLES.y), TRAIN)

@@ -1,4 +1,4 @@
-"""Extractors against other people's implementations of the same networks, on the same pictures and weights."""
+"""Extractors against other people's implementations of the same networks, on the same images and weights."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganzoo.errors import InputError
-from ganzoo.metrics.extractors import NAMES, dino, efficientnet, figure_name, find, inception, weights
+from ganzoo.metrics.extractors import NAMES, dino, efficientnet, find, inception, metric_name, weights
 from ganzoo.metrics.extractors.base import Extractor, Features, digest
 from ganzoo.metrics.extractors.classifier import SmallClassifier, accuracy, gather, train_and_save, train_classifier
 from ganzoo.metrics.extractors.resizing import Antialiased, Pillow, TensorFlow1
@@ -23,7 +23,7 @@ from ganzoo.metrics.kernel import kernel_distance
 
 
 def pictures(n: int, height: int = 64, width: int = 64, channels: int = 3, seed: int = 0) -> Tensor:
-    """Smooth random pictures, uint8: noise alone has next to no features that differ."""
+    """Smooth random images, uint8: noise alone has next to no features that differ."""
     g = torch.Generator().manual_seed(seed)
     coarse = torch.rand(n, channels, 5, 5, generator=g) * 255
     fine = torch.rand(n, channels, height, width, generator=g) * 60 - 30
@@ -53,14 +53,14 @@ class Mean(Extractor):
 
 def test_any_extractor_has_figures_of_its_own_names():
     mine = Mean()
-    assert [figure_name(kind, mine) for kind in ("fd", "kd", "score", "precision")] == [
+    assert [metric_name(kind, mine) for kind in ("fd", "kd", "score", "precision")] == [
         "fd_my_mean",
         "kd_my_mean",
         "score_my_mean",
         "precision_my_mean",
     ]
-    mine.figures = {"fd": "fid"}  # a name that only known weights may have
-    assert figure_name("fd", mine) == "fd_my_mean"
+    mine.metrics = {"fd": "fid"}  # a name that only known weights may have
+    assert metric_name("fd", mine) == "fd_my_mean"
 
 
 def test_names_that_are_not_there_say_what_is():
@@ -73,7 +73,7 @@ def test_names_that_are_not_there_say_what_is():
 
 def test_importing_the_package_imports_no_network():
     code = (
-        "import ganzoo.metrics.extractors as e, sys; e.find; e.figure_name;"
+        "import ganzoo.metrics.extractors as e, sys; e.find; e.metric_name;"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'timm', 'torch_fidelity', 'torchvision'}))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
@@ -93,7 +93,7 @@ def test_pictures_are_converted_to_the_networks_channels():
 
 @pytest.mark.parametrize("wrong", [torch.rand(2, 3, 4, 4), pictures(2, channels=2), pictures(2)[0]])
 def test_what_are_no_uint8_pictures_is_refused(wrong):
-    with pytest.raises(InputError, match="my mean takes uint8 pictures"):
+    with pytest.raises(InputError, match="my mean takes uint8 images"):
         Mean()(wrong)
 
 
@@ -213,7 +213,7 @@ def test_pillow_is_pillow(height, width):
 
 @pytest.fixture(scope="module")
 def random_inception(tmp_path_factory) -> Path:
-    """Random weights of a size at which features differ from picture to picture, in a file as published."""
+    """Random weights of a size at which features differ from image to image, in a file as published."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = inception.network()
@@ -246,7 +246,7 @@ def test_features_are_those_of_torch_fidelity(random_inception):
     found = ours(x)
     assert torch.equal(found.pool, pool)
     assert torch.equal(found.logits, logits)
-    assert found.pool.std(0).mean() > 1e-3, "all pictures have the same features, and so this test sees nothing"
+    assert found.pool.std(0).mean() > 1e-3, "all images have the same features, and so this test sees nothing"
 
 
 def test_clean_differs_from_it_by_the_resizing_alone(random_inception):
@@ -255,8 +255,8 @@ def test_clean_differs_from_it_by_the_resizing_alone(random_inception):
     # what has the size already is not resized
     assert torch.equal(clean(pictures(1, 299, 299)).pool, tf(pictures(1, 299, 299)).pool)
     assert (clean(x).pool - tf(x).pool).abs().max() > 1e-3
-    assert tf.header().resize != clean.header().resize
-    assert tf.header().weights == clean.header().weights
+    assert tf.spec().resize != clean.spec().resize
+    assert tf.spec().weights == clean.spec().weights
 
 
 def test_only_the_published_file_is_called_fid(random_inception, monkeypatch):
@@ -264,10 +264,10 @@ def test_only_the_published_file_is_called_fid(random_inception, monkeypatch):
     unknown = find("inception", str(random_inception))
     hashed = unknown.weights[:8]
     assert not unknown.known
-    assert [figure_name(kind, unknown) for kind in kinds] == [f"{kind}_inception_tf_unverified_{hashed}" for kind in kinds]
+    assert [metric_name(kind, unknown) for kind in kinds] == [f"{kind}_inception_tf_unverified_{hashed}" for kind in kinds]
     # as if this file were the published one
     monkeypatch.setattr(inception, "SHA256", sha256(random_inception))
-    found = {name: [figure_name(kind, find(name, str(random_inception))) for kind in kinds] for name in list(NAMES)[:2]}
+    found = {name: [metric_name(kind, find(name, str(random_inception))) for kind in kinds] for name in list(NAMES)[:2]}
     assert found == {
         "inception": ["fid_tf", "kid_tf", "inception_score_tf", "recall_inception_tf"],
         "inception-clean": ["fid_clean", "kid_clean", "inception_score_clean", "recall_inception_clean"],
@@ -288,7 +288,7 @@ def test_the_hash_is_the_one_in_the_files_name():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*worker.*", "ignore:.*buffer.*", "ignore:Metric.*")
 def test_figures_are_those_of_torch_fidelity_and_torchmetrics(random_inception):
-    """End to end, on the same uint8 pictures: FID, Inception score, kernel distance."""
+    """End to end, on the same uint8 images: FID, Inception score, kernel distance."""
     import torch_fidelity
     from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
     from torchmetrics.image.inception import InceptionScore
@@ -485,13 +485,13 @@ def test_lite_tells_a_flower_and_a_palace(lite):
 
 def test_lite_with_other_weights_is_called_otherwise(lite, tmp_path):
     assert lite.known
-    assert figure_name("fd", lite) == "fd_efflite0"
+    assert metric_name("fd", lite) == "fd_efflite0"
     state = torch.load(efficientnet._of_the_package(), weights_only=True)
     state["_fc.bias"] = state["_fc.bias"] + 1e-3
     torch.save(state, tmp_path / "other.pth")
     other = find("efflite0", str(tmp_path / "other.pth"))
     assert not other.known
-    assert figure_name("fd", other) == f"fd_efflite0_unverified_{other.weights[:8]}"
+    assert metric_name("fd", other) == f"fd_efflite0_unverified_{other.weights[:8]}"
     assert other.weights != lite.weights
     # in 16 bits in the file, in 32 in use
     torch.save(
@@ -530,7 +530,7 @@ def published_dino(d: int, depth: int) -> dict[str, Tensor]:
 
 
 def dino_by_hand(w: dict[str, Tensor], x: Tensor, depth: int, heads: int) -> Tensor:
-    """The paper's network as its authors' code runs it on pictures of 224 pixels: the class token."""
+    """The paper's network as its authors' code runs it on images of 224 pixels: the class token."""
     d = w["cls_token"].shape[-1]
 
     def norm(t: Tensor, name: str) -> Tensor:
@@ -571,9 +571,9 @@ def test_dino_is_the_network_by_hand(tmp_path, monkeypatch):
     assert (found.pool - expected).abs().max() < 1e-4
     assert expected.std(0).mean() > 0.05
     assert not ours.known
-    assert figure_name("fd", ours) == f"fd_dinov2_vits14_unverified_{digest(state)[:8]}"
+    assert metric_name("fd", ours) == f"fd_dinov2_vits14_unverified_{digest(state)[:8]}"
     monkeypatch.setattr(dino.DINOv2S, "sha256", sha256(path))
-    assert figure_name("fd", find("dinov2-vits14", str(path))) == "fd_dinov2_vits14"
+    assert metric_name("fd", find("dinov2-vits14", str(path))) == "fd_dinov2_vits14"
 
 
 @pytest.mark.parametrize(("cls", "depth"), [(dino.DINOv2S, 12), (dino.DINOv2B, 12), (dino.DINOv2L, 24)])
@@ -627,8 +627,8 @@ def test_the_classifier_learns_digits_and_its_file_says_how_well(tmp_path):
     assert set(again.about) == {"train_pictures", "test_pictures", "accuracy", "seed", "epochs", "versions"}
     for mine, its in zip(found(test[0]), again(test[0]), strict=True):
         assert torch.equal(mine, its)
-    assert again.header() == found.header()
-    assert figure_name("kd", again) == "kd_classifier_small_digits"
+    assert again.spec() == found.spec()
+    assert metric_name("kd", again) == "kd_classifier_small_digits"
     assert (again.dimension, again.has_logits, again.channels) == (128, True, 1)
     assert found(test[0]).pool.shape == (len(test[0]), 128)
 
@@ -677,9 +677,9 @@ def test_what_a_classifier_cannot_be_trained_on(tmp_path):
     x, y = digits()
     with pytest.raises(InputError, match="labels go from 0 to 9, and 9 classes from 0 to 8"):
         train_classifier(x, y, 9)
-    with pytest.raises(InputError, match="uint8 pictures"):
+    with pytest.raises(InputError, match="uint8 images"):
         train_classifier(x.float(), y, 10)
-    with pytest.raises(InputError, match="1797 pictures need as many whole numbers"):
+    with pytest.raises(InputError, match="1797 images need as many whole numbers"):
         train_classifier(x, y[:5], 10)
     with pytest.raises(InputError, match="of one size"):
         gather([(x[0], 1), (x[0, :, :5], 1)])

@@ -64,7 +64,7 @@ def test_the_whole_range():
 
 
 def test_units_are_those_of_pictures_in_minus_one_to_one():
-    """A tanh picture 0.1 off is so in L1; a PSNR of the range 1 on [-1, 1] would be 6.02 dB too low."""
+    """A tanh image 0.1 off is so in L1; a PSNR of the range 1 on [-1, 1] would be 6.02 dB too low."""
     truth = torch.full((1, 3, 16, 16), -0.5)
     output, stored = to_uint8(truth + 0.1), to_uint8(truth)
     # 12 grey levels of 255
@@ -290,7 +290,7 @@ def test_lpips_is_that_of_torchmetrics_with_the_same_weights(alex):
     assert lpips(*grey).tolist() == pytest.approx(lpips(*(z.expand(-1, 3, -1, -1) for z in grey)).tolist())
     assert set(Paired({**MEASURES, "lpips": lpips}).update(x, y)) == {"l1", "psnr", "ssim", "lpips"}
     for wrong in (x[:, :2], x[..., :31]):
-        with pytest.raises(InputError, match="grey or colour pictures of at least 32 x 32"):
+        with pytest.raises(InputError, match="grey or colour images of at least 32 x 32"):
             lpips(wrong, wrong)
     with pytest.raises(InputError, match="to_uint8"):
         lpips(x / 255, y / 255)

@@ -104,7 +104,7 @@ def test_samples_of_a_normal_have_its_likelihood():
 
 
 def test_real_pictures_are_likelier_than_anything_else():
-    """The oracle: training pictures in the samples' place, above speckled, blurred, missing and no pictures at all."""
+    """The oracle: training images in the samples' place, above speckled, blurred, missing and no images at all."""
     from sklearn.datasets import load_digits
 
     x = torch.tensor(load_digits().data, dtype=torch.float32) / 16
@@ -161,8 +161,8 @@ def test_the_memory_is_that_of_a_part(monkeypatch):
     ("counts", "line"),
     [
         ((9_999, 1_000, 10_000), "9999 samples: the protocol has 10000"),
-        ((10_000, 10_000, 10_000), "10000 validation pictures: the protocol has 1000"),
-        ((10_000, 1_000, 100), "100 test pictures: the protocol has 10000"),
+        ((10_000, 10_000, 10_000), "10000 validation images: the protocol has 1000"),
+        ((10_000, 1_000, 100), "100 test images: the protocol has 10000"),
     ],
 )
 def test_other_counts_are_another_protocol(counts, line):
@@ -182,7 +182,7 @@ def test_pixels_of_another_range_are_refused():
     [
         (torch.rand(3, 2), torch.rand(3, 4), 0.1, "points have 2 values and samples 4"),
         (torch.rand(3, 2), torch.rand(0, 2), 0.1, r"samples are \[0, 2\]"),
-        (torch.rand(3, 1, 2), torch.rand(3, 2), 0.1, "each picture flattened"),
+        (torch.rand(3, 1, 2), torch.rand(3, 2), 0.1, "each image flattened"),
         (torch.rand(3, 2), torch.full((3, 2), torch.nan), 0.1, "samples: 3 of 3 are not finite"),
         (torch.rand(3, 2), torch.rand(3, 2), 0.0, "above 0"),
     ],

@@ -35,7 +35,7 @@ def maps(n: int, side: int = 24, seed: int = 0) -> Tensor:
 
 
 def drawn(labels: Tensor) -> Tensor:
-    """The label pictures of maps."""
+    """The label images of maps."""
     return COLOURS[labels].permute(0, 3, 1, 2).contiguous()
 
 
@@ -101,7 +101,7 @@ def test_classes_are_those_of_the_nearest_colour():
 
 
 def test_pictures_without_labels():
-    with pytest.raises(InputError, match="2 label pictures have 1 colours"):
+    with pytest.raises(InputError, match="2 label images have 1 colours"):
         palette(torch.full((2, 3, 4, 4), 7, dtype=torch.uint8))
     with pytest.raises(InputError, match=r"labels are torch\.float32.*to_uint8"):
         palette(torch.zeros(2, 3, 4, 4))
@@ -146,7 +146,7 @@ def test_no_known_pixel():
 
 
 def test_agreement_is_that_of_all_parts():
-    """35 pictures in parts, with a segmenter that reads the class off the first channel."""
+    """35 images in parts, with a segmenter that reads the class off the first channel."""
     labels = maps(35)
     pictures = torch.stack([labels, labels * 0, labels * 0], 1).to(torch.uint8)
     pictures[:5, 0] = 0

@@ -52,7 +52,7 @@ BASES = {
     f"--data.source.root labelled --data.target DomainFolder --data.target.root a --data.size 28 --data.batch_size 4 "
     f"{SHORT}",
     "validate": f"validate --config gan_digits --model.hidden 8 --ckpt_path last.ckpt {QUIET} --trainer.limit_val_batches 1",
-    "evaluate": "evaluate last.ckpt --config gan_digits --figures parzen --n 50",
+    "evaluate": "evaluate last.ckpt --config gan_digits --metrics parzen --n 50",
     "classifier": "classifier --data Digits --out c.pt --epochs 1",
 }
 CALLBACKS = ("Checkpoints", "Health", "SampleGrid", "Progress", "Quality", "NearestNeighbours", "Compile", "EarlyStopping")
@@ -309,7 +309,7 @@ def _configs() -> Iterator[Case]:
     for name, text in texts.items():
         for line in (
             "fit --config c.yaml",
-            "evaluate last.ckpt --config c.yaml --figures parzen",
+            "evaluate last.ckpt --config c.yaml --metrics parzen",
             "classifier -c c.yaml --out o",
         ):
             args = _split(line) + (_split(SHORT) if line.startswith("fit") else [])

@@ -14,8 +14,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import ganzoo.cli.outputs
-import ganzoo.evaluation.looking
-import ganzoo.evaluation.plan
+import ganzoo.evaluation.evaluator
+import ganzoo.evaluation.features
 from ganzoo.cli import main
 from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs
@@ -27,7 +27,7 @@ SMALL = ["--subset_size", "50", "--subsets", "5"]
 
 
 class Tiny(Extractor):
-    """A fixed random projection of 8 x 8 grey pictures, and class scores from it."""
+    """A fixed random projection of 8 x 8 grey images, and class scores from it."""
 
     name, dimension, channels = "tiny", 6, 1
     resize, preprocessing, weights, known, has_logits = "mean of blocks, 8 x 8", "x / 255", "0123456789abcdef", True, True
@@ -130,11 +130,11 @@ def evaluate_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "home")
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("ganzoo.evaluation.plan.commit", lambda: "c" * 40)  # asking git takes longer than measuring
-    found = ganzoo.evaluation.plan.find
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.commit", lambda: "c" * 40)  # asking git takes longer than measuring
+    found = ganzoo.evaluation.evaluator.find
     own = {"tiny": Tiny, "colourful": Colourful}
     monkeypatch.setattr(
-        "ganzoo.evaluation.plan.find", lambda name, weights: own[name]() if name in own else found(name, weights)
+        "ganzoo.evaluation.evaluator.find", lambda name, weights: own[name]() if name in own else found(name, weights)
     )
     Tiny.calls, Tiny.interrupt_at, Tiny.by = 0, None, KeyboardInterrupt
     Tiny.weights, Tiny.resize = "0123456789abcdef", "mean of blocks, 8 x 8"
@@ -149,9 +149,9 @@ def saved(model: L.LightningModule, name: str = "model.ckpt", **more: Any) -> st
     return name
 
 
-def evaluate(*args: str, figures: str | None = "distance") -> Result:
+def evaluate(*args: str, metrics: str | None = "distance") -> Result:
     """The result that the command writes."""
-    chosen = ["--figures", figures] if figures else []
+    chosen = ["--metrics", metrics] if metrics else []
     assert main(["evaluate", *map(str, args), "--extractor", "tiny", "--out", "out.json", *SMALL, *chosen]) == 0
     result = Result.load(Path("out.json"))
     Path("out.json").unlink()

@@ -1,4 +1,4 @@
-"""Extractors, data and models with which figures of quality are known, in a module that another process can import."""
+"""Extractors, data and models with which metrics of quality are known, in a module that another process can import."""
 
 import os
 import socket
@@ -41,7 +41,7 @@ class Tiny(Extractor):
 
 
 class Pixels(Extractor):
-    """The pictures themselves, 1 x 2 x 2."""
+    """The images themselves, 1 x 2 x 2."""
 
     name, dimension, channels = "pixels", 4, 1
     resize, preprocessing, weights, known = "none", "none", "fedcba9876543210", True
@@ -69,7 +69,7 @@ class Pair(NamedTuple):
 
 
 def noise(n: int, seed: int, channels: int = 1, side: int = SIDE) -> Tensor:
-    """uint8 pictures."""
+    """uint8 images."""
     g = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (n, channels, side, side), generator=g, dtype=torch.uint8)
 
@@ -88,7 +88,7 @@ class Pictures(Dataset):
 
 
 class Careless(Pictures):
-    """Real pictures that draw from all common streams whenever they are read, and stay as they are."""
+    """Real images that draw from all common streams whenever they are read, and stay as they are."""
 
     def __getitem__(self, index: int) -> Any:
         torch.rand(1)
@@ -97,7 +97,7 @@ class Careless(Pictures):
 
 
 class Jittered(Pictures):
-    """Real pictures that are another each time."""
+    """Real images that are another each time."""
 
     def __getitem__(self, index: int) -> Any:
         item = super().__getitem__(index)
@@ -275,7 +275,7 @@ def cases() -> dict[str, tuple[L.LightningModule, Data, dict[str, Any]]]:
         "classes": (
             Samples(3),
             Data(Pictures(Labelled, noise(8, 1), labels), Pictures(Labelled, x, labels), batch_size=2),
-            {"per_class": True, "kernel": False},
+            {"per_class": True, "metrics": ["distance", "score", "manifold"]},
         ),
         "turns": (
             Turns(),
@@ -333,7 +333,7 @@ def work(rank: int, port: int, folder: str) -> None:
             stand_still(module, rank)
             played, callback = measured(module, held, options, Path(folder), **two)
             found[name + again] = {
-                "figures": callback.figures,
+                "metrics": callback.metrics,
                 "logged": {k: float(v) for k, v in played.callback_metrics.items()},
                 "looks": sum(tinies[-1].looks),
                 "averages": [average.clone() for average in averages(module)],

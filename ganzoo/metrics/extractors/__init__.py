@@ -1,4 +1,4 @@
-"""Networks that turn pictures into features, each with a name, a dimension, its preprocessing and a hash of its weights.
+"""Networks that turn images into features, each with a name, a dimension, its preprocessing and a hash of its weights.
 
 Importing this imports no network, and not torch either: :func:`find` does that for the one that is asked for.
 """
@@ -24,8 +24,8 @@ NAMES = {
 """What :func:`find` knows by name. A small classifier is found by the path of its file."""
 
 
-def figure_name(kind: str, extractor: "Extractor") -> str:
-    """What a figure is called, in logs and tables.
+def metric_name(kind: str, extractor: "Extractor") -> str:
+    """What a metric is called, in logs and tables.
 
     ``fid_tf``, ``fid_clean``, ``kid_tf``, ``inception_score_tf`` and the like are names of Inception-2015 alone, with
     weights that were verified. On any other network, or other weights, it is ``fd_efflite0``, ``kd_classifier_mnist``,
@@ -36,7 +36,7 @@ def figure_name(kind: str, extractor: "Extractor") -> str:
             ``precision``, ``recall``, ``density``, ``coverage``, or another measure's name.
         extractor: what gave the features.
     """
-    own = extractor.figures if extractor.known else {}
+    own = extractor.metric_names if extractor.known else {}
     return own.get(kind, f"{kind}_{extractor.label}")
 
 

@@ -1,4 +1,4 @@
-"""What an extractor is: uint8 pictures in, features out, and a header that says exactly how."""
+"""What an extractor is: uint8 images in, features out, and a header that says exactly how."""
 
 import hashlib
 import re
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.metrics.statistics import Header
+from ganzoo.metrics.statistics import FeatureSpec
 from ganzoo.utils.images import to_grey
 
 
 class Features(NamedTuple):
-    """What an extractor sees in pictures.
+    """What an extractor sees in images.
 
     Attributes:
         pool: [N, d] float32, what distances are measured on.
@@ -32,17 +32,17 @@ class Extractor(nn.Module, ABC):
     """A frozen network in evaluation mode, with its own resizing and scaling.
 
     Attributes:
-        name: ``inception-2015``; part of the figures' names, so that no two networks give figures of one name.
+        name: ``inception-2015``; part of the metrics' names, so that no two networks give metrics of one name.
         dimension: d.
-        channels: of the pictures that it takes, 1 or 3; others are converted first (:meth:`convert`).
-        resize: how pictures get their size, in words.
+        channels: of the images that it takes, 1 or 3; others are converted first (:meth:`convert`).
+        resize: how images get their size, in words.
         preprocessing: what else is done to them, in words.
         weights: the first 16 hexadecimal digits of the SHA-256 of its weights (:func:`digest`).
         known: the network's weights are verified to be those that its name promises. Only with them may the Frechet
             distance on Inception be called FID.
         has_logits: whether :attr:`Features.logits` is there.
-        figures: kinds of figures that have a name of their own on this network, ``{"fd": "fid_tf"}``; it counts only where
-            the weights are known (:func:`ganzoo.metrics.extractors.figure_name`).
+        metric_names: kinds of metrics that have a name of their own on this network, ``{"fd": "fid_tf"}``; it counts only
+            where the weights are known (:func:`ganzoo.metrics.extractors.metric_name`).
     """
 
     name: str
@@ -53,20 +53,20 @@ class Extractor(nn.Module, ABC):
     weights: str = ""
     known: bool = False
     has_logits: bool = False
-    figures: Mapping[str, str] = MappingProxyType({})
+    metric_names: Mapping[str, str] = MappingProxyType({})
 
     @property
     def label(self) -> str:
-        """What its figures' names end in: the name, with ``_`` for what is neither a letter nor a digit."""
+        """What its metrics' names end in: the name, with ``_`` for what is neither a letter nor a digit."""
         return re.sub(r"\W+", "_", self.name)
 
     @abstractmethod
     def features(self, images: Tensor) -> Features:
-        """Features of uint8 pictures [N, channels, H, W], of any H and W, on the network's device."""
+        """Features of uint8 images [N, channels, H, W], of any H and W, on the network's device."""
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Features:
-        """Features of pictures.
+        """Features of images.
 
         In float32, outside any autocast and without TensorFloat-32 or bfloat16 inside its products, whatever the training
         does: a lower precision would be another protocol. It stays in evaluation mode whatever contains it.
@@ -75,12 +75,12 @@ class Extractor(nn.Module, ABC):
             images: uint8 [N, C, H, W] with 1 or 3 channels, on any device.
 
         Raises:
-            InputError: what are not uint8 pictures.
+            InputError: what are not uint8 images.
         """
         if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] not in (1, 3):
             raise InputError(
-                f"{self.name} takes uint8 pictures [N, 1 or 3, H, W], not {images.dtype} {list(images.shape)}: "
-                "turn pictures in [-1, 1] into them with ganzoo.utils.images.to_uint8"
+                f"{self.name} takes uint8 images [N, 1 or 3, H, W], not {images.dtype} {list(images.shape)}: "
+                "turn images in [-1, 1] into them with ganzoo.utils.images.to_uint8"
             )
         device = next(self.parameters()).device
         with torch.autocast(device.type, enabled=False), _products_in_float32():
@@ -97,9 +97,9 @@ class Extractor(nn.Module, ABC):
             return images
         return images.expand(-1, 3, -1, -1) if self.channels == 3 else to_grey(images)
 
-    def header(self, source: str = "", split: str = "") -> Header:
-        """What its features are, of pictures of a source and its split."""
-        return Header(self.name, self.dimension, self.weights, self.resize, self.preprocessing, source, split)
+    def spec(self, source: str = "", split: str = "") -> FeatureSpec:
+        """What its features are, of images of a source and its split."""
+        return FeatureSpec(self.name, self.dimension, self.weights, self.resize, self.preprocessing, source, split)
 
 
 @contextmanager

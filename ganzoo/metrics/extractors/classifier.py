@@ -1,4 +1,4 @@
-"""A small classifier of small pictures: digits, clothes, anything with labels. It is trained here, in CPU minutes.
+"""A small classifier of small images: digits, clothes, anything with labels. It is trained here, in CPU minutes.
 
 On 28 x 28 digits the features of an ImageNet network say little. A classifier of the same digits gives features that do, and
 its labels tell whether a conditional model draws what it is asked for. Its accuracy stands in its file.
@@ -26,17 +26,17 @@ from ganzoo.utils.files import atomic_write
 FORMAT = 1
 WIDTHS = (16, 32, 64, 128)
 SMALLEST = 8  # pixels below which the map is no longer halved
-PART = 500  # pictures at a time, when no gradient is wanted
+PART = 500  # images at a time, when no gradient is wanted
 
 
 class SmallClassifier(Extractor):
     """Four convolutions, with batch normalisation, ReLU and halving between them, and the mean over places: 128 features.
 
-    Its weights are random; :func:`train_classifier` gives a trained one, :meth:`load` one from a file. Pictures of another
+    Its weights are random; :func:`train_classifier` gives a trained one, :meth:`load` one from a file. Images of another
     size are resized to its own.
 
     Args:
-        shape: (C, H, W) of the pictures, C 1 or 3.
+        shape: (C, H, W) of the images, C 1 or 3.
         classes: K.
         data: what it is trained on, ``MNIST``; it is then called ``classifier-mnist``.
 
@@ -53,7 +53,7 @@ class SmallClassifier(Extractor):
         self.channels, *size = shape
         if self.channels not in (1, 3) or min(size) < 1 or classes < 2:
             raise InputError(
-                f"a classifier of pictures {shape} and {classes} classes: give 1 or 3 channels, 2 classes or more"
+                f"a classifier of images {shape} and {classes} classes: give 1 or 3 channels, 2 classes or more"
             )
         self.shape, self.classes, self.data = shape, classes, data
         self.name = "-".join(filter(None, ("classifier", re.sub(r"\W+", "-", data.lower()).strip("-"))))
@@ -131,7 +131,7 @@ def train_classifier(
 ) -> SmallClassifier:
     """Trains one: AdamW, the learning rate up and down once, no augmentation.
 
-    The same pictures, seed and number of threads on the same machine give the same weights. The global random stream is left
+    The same images, seed and number of threads on the same machine give the same weights. The global random stream is left
     alone, and it may be called from where gradients are switched off.
 
     Args:
@@ -139,16 +139,16 @@ def train_classifier(
         labels: int [N], from 0 to classes - 1.
         classes: K.
         seed: of the initial weights and the order.
-        epochs: passes over the pictures.
+        epochs: passes over the images.
         progress: whether to show a bar.
-        data: what the pictures are, ``MNIST``.
+        data: what the images are, ``MNIST``.
         device: where to train.
 
     Returns:
         On that device, frozen.
 
     Raises:
-        InputError: pictures or labels that are not as above.
+        InputError: images or labels that are not as above.
     """
     _check(images, labels, classes)
     if epochs < 1:
@@ -181,7 +181,7 @@ def train_classifier(
 
 
 def accuracy(classifier: Extractor, images: Tensor, labels: Tensor) -> float:
-    """The share of pictures that a classifier tells rightly.
+    """The share of images that a classifier tells rightly.
 
     Args:
         classifier: with logits.
@@ -192,10 +192,10 @@ def accuracy(classifier: Extractor, images: Tensor, labels: Tensor) -> float:
         In [0, 1].
 
     Raises:
-        InputError: an extractor without logits, no pictures, or labels of another number.
+        InputError: an extractor without logits, no images, or labels of another number.
     """
     if len(images) == 0 or labels.shape != (len(images),):
-        raise InputError(f"accuracy of {len(images)} pictures with {list(labels.shape)} labels: give one label a picture")
+        raise InputError(f"accuracy of {len(images)} images with {list(labels.shape)} labels: give one label an image")
     told = []
     for part in images.split(PART):
         logits = classifier(part).logits
@@ -218,11 +218,11 @@ def train_and_save(
     """Trains a classifier on one set, measures it on another, and writes its file.
 
     Args:
-        train: pictures and labels, as a dataset or a loader gives them (:func:`gather`).
+        train: images and labels, as a dataset or a loader gives them (:func:`gather`).
         test: others, for the accuracy that the file states.
         classes: K.
         path: of the file.
-        data: what the pictures are, ``MNIST``.
+        data: what the images are, ``MNIST``.
         seed: of the training.
         epochs: of it.
         progress: whether to show a bar.
@@ -231,7 +231,7 @@ def train_and_save(
         It, with ``about["accuracy"]``.
 
     Raises:
-        InputError: pictures or labels that are no such, or a file that cannot be written.
+        InputError: images or labels that are no such, or a file that cannot be written.
     """
     images, labels = gather(test)
     _check(images, labels, classes)
@@ -242,47 +242,45 @@ def train_and_save(
 
 
 def gather(samples: Iterable[Any]) -> tuple[Tensor, Tensor]:
-    """All pictures and labels of a dataset or a loader.
+    """All images and labels of a dataset or a loader.
 
     Args:
-        samples: whose first is a picture uint8 [C, H, W] and whose second its class; or a batch of them.
+        samples: whose first is an image uint8 [C, H, W] and whose second its class; or a batch of them.
 
     Returns:
         uint8 [N, C, H, W] and int64 [N].
 
     Raises:
-        InputError: no labels, no pictures, or pictures of several sizes.
+        InputError: no labels, no images, or images of several sizes.
     """
     images: list[Tensor] = []
     labels: list[Tensor] = []
     for x, y in _batches(samples):
         if images and x.shape[1:] != images[0].shape[1:]:
             raise InputError(
-                f"a classifier takes pictures of one size, not {list(images[0].shape[1:])} and {list(x.shape[1:])}"
+                f"a classifier takes images of one size, not {list(images[0].shape[1:])} and {list(x.shape[1:])}"
             )
         images.append(x)
         labels.append(y)
     if not images:
-        raise InputError("a classifier needs pictures, and there are none")
+        raise InputError("a classifier needs images, and there are none")
     return torch.cat(images), torch.cat(labels)
 
 
 def _batches(samples: Iterable[Any]) -> Iterator[tuple[Tensor, Tensor]]:
     for sample in samples:
         if not isinstance(sample, tuple | list) or len(sample) < 2 or not isinstance(sample[0], Tensor):
-            raise InputError("a classifier needs pictures with labels, and these have none")
+            raise InputError("a classifier needs images with labels, and these have none")
         x, y = sample[0], torch.as_tensor(sample[1])
         yield (x, y.long()) if x.ndim == 4 else (x[None], y.long().view(1))
 
 
 def _check(images: Tensor, labels: Tensor, classes: int) -> None:
     if images.ndim != 4 or images.dtype != torch.uint8 or len(images) < 2:
-        raise InputError(
-            f"a classifier takes 2 uint8 pictures [N, C, H, W] or more, not {images.dtype} {list(images.shape)}"
-        )
+        raise InputError(f"a classifier takes 2 uint8 images [N, C, H, W] or more, not {images.dtype} {list(images.shape)}")
     if labels.shape != (len(images),) or labels.is_floating_point():
         raise InputError(
-            f"{len(images)} pictures need as many whole numbers for labels, not {labels.dtype} {list(labels.shape)}"
+            f"{len(images)} images need as many whole numbers for labels, not {labels.dtype} {list(labels.shape)}"
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"labels go from {labels.min()} to {labels.max()}, and {classes} classes from 0 to {classes - 1}")

@@ -1,6 +1,6 @@
 """DINOv2's vision transformers (Oquab et al. 2023), trained without labels; Stein et al. 2023 measure with the large one.
 
-The layers are timm's. The embeddings of places, trained on 37 x 37 patches, are brought to the 16 x 16 of a picture of 224
+The layers are timm's. The embeddings of places, trained on 37 x 37 patches, are brought to the 16 x 16 of an image of 224
 pixels as the authors' own code does it, without antialias and with an offset; timm's loader does it otherwise, which gives
 other features.
 """
@@ -21,13 +21,13 @@ PATCHES = 16
 OFFSET = 0.1  # of the authors' code, against rounding; it shifts the places a little, so it has to be the same
 
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's images
 
 
 class DINOv2(Extractor):
     """A DINOv2 network of patches of 14 pixels: the class token after the last norm.
 
-    Pictures are resized and scaled as by the code of Stein et al. (dgm-eval) without its ``clean_resize``.
+    Images are resized and scaled as by the code of Stein et al. (dgm-eval) without its ``clean_resize``.
 
     Args:
         weights: file of its weights, as published; None for the one in torch hub's folder of checkpoints, which is fetched
@@ -93,7 +93,7 @@ class DINOv2L(DINOv2):
 
 
 def _for_224(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's weights for pictures of 224 pixels: places resampled, and without the token that only its training used."""
+    """The file's weights for images of 224 pixels: places resampled, and without the token that only its training used."""
     state = {name: state[name] for name in state if name != "mask_token"}
     places = state.get("pos_embed")
     if places is None:

@@ -1,7 +1,7 @@
 """Inception-2015, the network of the Inception score and of FID (Salimans et al. 2016; Heusel et al. 2017).
 
 Its layers are torch-fidelity's port of the TensorFlow graph of 2015-12-05, in which pooling differs from that of
-torchvision's network. They are taken from there and not written again, because figures can be compared only where all use
+torchvision's network. They are taken from there and not written again, because metrics can be compared only where all use
 one port.
 """
 
@@ -32,7 +32,7 @@ class Inception2015(Extractor):
         weights: file of its weights; None for the published ones, which torch hub's folder of checkpoints holds if
             torch-fidelity, torchmetrics or pytorch-fid has run before, and which else are fetched (96 MB).
         resize: to 299 x 299.
-        short: for the way of resizing, in figures' names: ``fid_<short>``.
+        short: for the way of resizing, in metrics' names: ``fid_<short>``.
 
     Raises:
         InputError: torch-fidelity is not installed; the weights cannot be fetched or read.
@@ -52,7 +52,9 @@ class Inception2015(Extractor):
         self.network.to(memory_format=torch.channels_last)
         self.weights, self.known = digest(found.state), found.known
         self.resized, self.resize, self.short = resize, resize.words, short
-        self.figures = MappingProxyType({"fd": f"fid_{short}", "kd": f"kid_{short}", "score": f"inception_score_{short}"})
+        self.metric_names = MappingProxyType(
+            {"fd": f"fid_{short}", "kd": f"kid_{short}", "score": f"inception_score_{short}"}
+        )
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""How pictures get the size that a network takes. Each way gives other features, and so belongs to a figure's protocol."""
+"""How images get the size that a network takes. Each way gives other features, and so belongs to a metric's protocol."""
 
 from abc import ABC, abstractmethod
 
@@ -14,7 +14,7 @@ FID = 'pip install "lightning-ganzoo[fid]" (or pip install torch-fidelity)'
 
 
 class Resize(ABC):
-    """Pictures to (H, W).
+    """Images to (H, W).
 
     Attributes:
         words: what is done.
@@ -32,7 +32,7 @@ class Resize(ABC):
 
 class TensorFlow1(Resize):
     """Bilinear as in TensorFlow 1, where output pixel i lies at input ``i h / H``: the grid is shifted to the upper left,
-    and of a larger picture most pixels are left out. It is torch-fidelity's own.
+    and of a larger image most pixels are left out. It is torch-fidelity's own.
 
     Raises:
         InputError: torch-fidelity is not installed.
@@ -69,7 +69,7 @@ class Antialiased(Resize):
 
 
 class Pillow(Resize):
-    """Bicubic with antialias in Pillow's 8 bits, which most preprocessing of ImageNet is: by Pillow, picture by picture."""
+    """Bicubic with antialias in Pillow's 8 bits, which most preprocessing of ImageNet is: by Pillow, image by image."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__(height, width)

@@ -1,4 +1,4 @@
-"""What a callback needs that looks at a model in its training: all processes together, and the training left as it was."""
+"""Helpers for callbacks that evaluate a model during training: run on all ranks and leave the training unchanged."""
 
 import math
 import time
@@ -16,53 +16,76 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from tqdm import tqdm
 
 from ganzoo.errors import InputError
+from ganzoo.evaluation.features import FeatureTable
 from ganzoo.metrics.extractors.base import Extractor
 
 PATIENCE = 2.0  # seconds without a bar
-Mine = TypeVar("Mine")
 Found = TypeVar("Found")
 
 
-# -- processes ----------------------------------------------------------------------------------------------------------
+# -- ranks --------------------------------------------------------------------------------------------------------------
 
 
-def together(trainer: L.Trainer, look: Callable[[], Mine], combine: Callable[[list[Mine]], Found]) -> Found | None:
-    """Every process looks, and the first combines what they have seen: its result there, None on the others.
+def on_all_ranks(trainer: L.Trainer, work: Callable[[], object]) -> None:
+    """Every rank works. What one of them finds wrong, all of them raise: none waits for another that has given up."""
+    wrong = _error_of(work)
+    first = next((each for each in gather(trainer, wrong) if each is not None), None)
+    if first is not None:
+        raise first
 
-    What one of them finds wrong, all of them raise: none waits for another that has given up.
-    """
-    mine = _tried(look)
-    everyones: list[Any] = [mine]
-    if trainer.world_size > 1:
-        everyones = [None] * trainer.world_size
-        torch.distributed.gather_object(mine, everyones if trainer.is_global_zero else None)
-    found: Any = None
+
+def on_rank_zero(trainer: L.Trainer, work: Callable[[], Found]) -> Found:
+    """Rank 0 works, and all ranks have its result, or raise what it finds wrong."""
+    result: Any = None
     if trainer.is_global_zero:
-        wrong = next((each for each in everyones if isinstance(each, InputError)), None)
-        found = wrong or _tried(lambda: combine(everyones))
-    wrong = trainer.strategy.broadcast(found if isinstance(found, InputError) else None)
-    if wrong is not None:
-        raise wrong
+        try:
+            result = work()
+        except InputError as error:
+            result = error
+    result = trainer.strategy.broadcast(result)
+    if isinstance(result, InputError):
+        raise result
+    return result  # type: ignore[no-any-return]
+
+
+def gather(trainer: L.Trainer, mine: Found) -> list[Found]:
+    """What every rank has, in the order of the ranks, on all of them; objects of any kind and size."""
+    if trainer.world_size == 1:
+        return [mine]
+    found: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(found, mine)
     return found
 
 
-def told(trainer: L.Trainer, found: Found | None) -> Found:
-    """What the first process has found, on all."""
-    return trainer.strategy.broadcast(found)  # type: ignore[return-value]
+def gather_rows(trainer: L.Trainer, table: FeatureTable) -> None:
+    """Gives rank 0 the rows that the other ranks have written, some thousands at a time."""
+    if trainer.world_size == 1:
+        return
+    parts = table.parts()
+    for number in range(max(gather(trainer, len(parts)))):
+        mine: Any = None
+        if number < len(parts) and not trainer.is_global_zero:
+            columns = {name: torch.from_numpy(column[parts[number]]) for name, column in table.columns.items()}
+            mine = torch.from_numpy(parts[number]), columns
+        everyones: list[Any] = [None] * trainer.world_size
+        torch.distributed.gather_object(mine, everyones if trainer.is_global_zero else None)
+        for rows in everyones:
+            if rows is not None:
+                table.write(*rows)
 
 
-def _tried(work: Callable[[], Any]) -> Any:
+def _error_of(work: Callable[[], object]) -> InputError | None:
     try:
-        found = work()
+        work()
     except InputError as error:
         return error
-    return found
+    return None
 
 
 # -- the trainer --------------------------------------------------------------------------------------------------------
 
 
-def is_rehearsal(trainer: L.Trainer) -> bool:
+def is_fast_dev_run(trainer: L.Trainer) -> bool:
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]  # set behind the checker's back
 
 
@@ -81,12 +104,12 @@ def is_last(trainer: L.Trainer) -> bool:
     return bool(trainer.should_stop or by_epochs or by_steps)
 
 
-def at_hand(trainer: L.Trainer, split: str) -> Any:
+def loader_of(trainer: L.Trainer, split: str) -> Any:
     """The loader of a split that the trainer has."""
     return {"train": trainer.train_dataloader, "val": trainer.val_dataloaders, "test": trainer.test_dataloaders}[split]
 
 
-def asked_for(trainer: L.Trainer, module: L.LightningModule, split: str) -> Any:
+def load_split(trainer: L.Trainer, module: L.LightningModule, split: str) -> Any:
     """The loader of a split that the trainer has no use for; None if nobody has one."""
     data = getattr(trainer, "datamodule", None)
     stage = {"train": "fit", "val": "validate", "test": "test"}[split]
@@ -99,23 +122,23 @@ def asked_for(trainer: L.Trainer, module: L.LightningModule, split: str) -> Any:
         return None
 
 
-def tell_loggers(trainer: L.Trainer, values: dict[str, float]) -> None:
+def log_to_loggers(trainer: L.Trainer, values: dict[str, float]) -> None:
     step = trainer.fit_loop.epoch_loop._batches_that_stepped  # the x-axis of everything else
     for logger in trainer.loggers:
         logger.log_metrics({**values, "epoch": trainer.current_epoch}, step)
         logger.save()
 
 
-def for_moments(device: torch.device) -> torch.device:
-    """Moments are in float64, which not every device knows."""
+def float64_device(device: torch.device) -> torch.device:
+    """The device for moments, which are float64: not every device knows it."""
     return device if device.type == "cuda" else torch.device("cpu")
 
 
 @contextmanager
-def apart(trainer: L.Trainer) -> Iterator[None]:
-    """Inside the block nothing has a graph, and the common random streams, which a data set may draw from, are borrowed.
+def isolated(trainer: L.Trainer) -> Iterator[None]:
+    """Disables autograd inside the block, and restores the global random states afterwards.
 
-    The trainer validates or tests, for hooks that ask it whether to augment.
+    A data set may draw from them. The trainer validates or tests, for hooks that ask it whether to augment.
     """
     stage = trainer.state.stage
     trainer.state.stage = RunningStage.TESTING if trainer.state.fn == "test" else RunningStage.VALIDATING
@@ -128,7 +151,7 @@ def apart(trainer: L.Trainer) -> Iterator[None]:
 
 
 @contextmanager
-def buffers_of_the_first(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
+def rank_zero_buffers(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
     """Inside the block every process has the first one's running averages: a checkpoint has them, and they are measured."""
     if trainer.world_size == 1:
         yield
@@ -146,7 +169,7 @@ def buffers_of_the_first(trainer: L.Trainer, module: L.LightningModule) -> Itera
 
 
 @contextmanager
-def at_work(extractor: Extractor, device: torch.device) -> Iterator[None]:
+def on_device(extractor: Extractor, device: torch.device) -> Iterator[None]:
     """Inside the block the extractor is on the device; afterwards its room there is the training's again."""
     extractor.to(device)
     try:
@@ -156,7 +179,7 @@ def at_work(extractor: Extractor, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def bar(trainer: L.Trainer, what: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(trainer: L.Trainer, what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar among the trainer's own, if it has any, for what takes longer than a moment; yields how it is moved."""
     own = trainer.progress_bar_callback
     shown = own is not None and trainer.is_global_zero and not getattr(own, "is_disabled", False)
@@ -165,7 +188,7 @@ def bar(trainer: L.Trainer, what: str, total: int) -> Iterator[Callable[[int], N
             yield advance
         return
     delay: dict[str, Any] = {"delay": PATIENCE, "leave": False, "disable": None if shown else True}
-    with tqdm(desc=what, total=total, unit="picture", **delay) as bar:
+    with tqdm(desc=what, total=total, unit="image", **delay) as bar:
 
         def advance(n: int) -> None:
             bar.update(min(n, total - bar.n))

@@ -1,13 +1,14 @@
-"""The pictures that a model is judged by, and the real ones beside them, in parts that many processes can share out.
+"""Makes batches of generated and of real images for evaluation, sharded over ranks.
 
-What part b of a set is depends on (seed, b) alone: not on the process that makes it, on what was made before, or on the
-training. Callbacks during a training and ``ganzoo evaluate`` after it so judge the same pictures.
+Batch b of a set depends on (seed, b) alone: not on the process that makes it, on what was generated before, or on the
+training. So callbacks during a training and ``ganzoo evaluate`` after it evaluate the same images.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from tqdm import tqdm
 
+from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture
+from ganzoo.data.splits import refuse_splits
 from ganzoo.errors import InputError
 from ganzoo.interfaces import (
     Cycled,
@@ -30,45 +34,48 @@ from ganzoo.interfaces import (
 )
 from ganzoo.interfaces import field_of as field_of
 from ganzoo.utils.images import to_float, to_uint8
+from ganzoo.utils.log import log_info
 from ganzoo.utils.rng import step_seed
 
 Context = Callable[[], AbstractContextManager]
 MADE_FROM = {"": "x", "to_y": "x", "to_x": "y"}
-"""The field of the batches that each kind of picture is made from, where it is made from pictures."""
-PROBES = 1000  # pictures by which a set is known again: smaller sets by all of theirs
+"""The field of the batches that each kind of image is generated from, where it is generated from images."""
+PROBES = 1000  # images by which a set is known again: smaller sets by all of theirs
 REPEATED = 32  # of them, asked for twice
 BATCH_SIZE = 50
-SLACK = 0.01  # a picture in [-1, 1] may leave it by so much
+SLACK = 0.01  # an image in [-1, 1] may leave it by so much
 
 
-class Part(NamedTuple):
-    """Pictures of one set.
+class ImageBatch(NamedTuple):
+    """Images of one set.
 
     Attributes:
-        name: of the set, "" where a model makes one kind of picture.
-        places: int64 [N], the pictures' numbers in the set.
+        name: of the set, "" where a model makes one kind of image.
+        indices: int64 [N], the images' numbers in the set.
         images: uint8 [N, C, H, W].
-        y: int64 [N], their classes, on the processor; None where there are none.
+        labels: int64 [N], their classes, on the processor; None where there are none.
+        target: uint8 [N, C, H, W], what a translation should have been; None where that is not known.
     """
 
     name: str
-    places: Tensor
+    indices: Tensor
     images: Tensor
-    y: Tensor | None
+    labels: Tensor | None = None
+    target: Tensor | None = None
 
 
-class Share(NamedTuple):
-    """Which parts of a set are this process's: every ``of``-th from ``process``."""
+class Shard(NamedTuple):
+    """Which batches of a set are this process's: every ``world_size``-th, from number ``rank`` on."""
 
-    process: int = 0
-    of: int = 1
-
-
-ALONE = Share()
+    rank: int = 0
+    world_size: int = 1
 
 
-class Split:
-    """The pictures of one split of a data module, or of a loader, in their own order and whoever asks for them.
+ALONE = Shard()
+
+
+class EvalSplit:
+    """The images of one split of a data module, or of a loader, in their own order and whoever asks for them.
 
     Args:
         loader: of the split, map-style; only its dataset and how it collates and loads are used. Of several the first.
@@ -76,17 +83,17 @@ class Split:
         prepare: what is done to a batch before a model gets it, as a trainer's hooks do. Nothing, if left out.
 
     Raises:
-        InputError: no such pictures, or a set that can only be read from its beginning to its end.
+        InputError: no such images, or a set that can only be read from its beginning to its end.
     """
 
     def __init__(self, loader: Any, name: str, prepare: Callable[[Any], Any] | None = None) -> None:
         while isinstance(loader, Sequence | Mapping) and len(loader):
             loader = next(iter(loader.values())) if isinstance(loader, Mapping) else loader[0]
-        # without a batch sampler the set's items are whole batches, and have no places of their own
+        # without a batch sampler the set's items are whole batches, and have no indices of their own
         stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
         if stream or loader.batch_sampler is None:
             raise InputError(
-                f"there are no {name} pictures to compare with, or not as a map-style data set in a DataLoader: choose "
+                f"there are no {name} images to compare with, or not as a map-style data set in a DataLoader: choose "
                 "another split"
             )
         self.name = name
@@ -98,11 +105,11 @@ class Split:
         return len(self.dataset)  # type: ignore[arg-type]
 
     def count(self, field: str) -> int:
-        """How many pictures the field has: where two kinds go side by side, the shorter list begins anew at its end."""
+        """How many images the field has: where two kinds go side by side, the shorter list begins anew at its end."""
         return getattr(self.dataset, "sizes", {}).get(field, len(self))
 
-    def thinned(self, n: int, field: str = "x") -> "Split":
-        """n of its pictures of a field, evenly spread: a set may be sorted by class. All, if there are no more."""
+    def subsample(self, n: int, field: str = "x") -> "EvalSplit":
+        """n of its images of a field, evenly spread: a set may be sorted by class. All, if there are no more."""
         there = self.count(field)
         if there <= n:
             return self
@@ -110,9 +117,9 @@ class Split:
         found.dataset = Subset(self.dataset, [i * there // n for i in range(n)])
         return found
 
-    def batches(self, batch_size: int, share: Share = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
-        """Places and batches, of the first n pictures."""
-        parts = _parts(len(self) if n is None else min(n, len(self)), batch_size, share)
+    def batches(self, batch_size: int, shard: Shard = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
+        """Places and batches, of the first n images."""
+        parts = _index_batches(len(self) if n is None else min(n, len(self)), batch_size, shard)
         if not parts:
             return
         loader = DataLoader(
@@ -123,23 +130,23 @@ class Split:
             worker_init_fn=self.loader.worker_init_fn,
             generator=torch.Generator().manual_seed(0),  # or it would draw from the training's stream
         )
-        for places, batch in zip(parts, loader, strict=True):
-            yield places, batch if self.prepare is None else self.prepare(batch)
+        for indices, batch in zip(parts, loader, strict=True):
+            yield indices, batch if self.prepare is None else self.prepare(batch)
 
-    def real(self, field: str, batch_size: int, share: Share = ALONE, name: str = "") -> Iterator[Part]:
-        """The real pictures of a field of its batches."""
+    def real_batches(self, field: str, batch_size: int, shard: Shard = ALONE, name: str = "") -> Iterator[ImageBatch]:
+        """The real images of a field of its batches."""
         count = self.count(field)
-        for places, batch in self.batches(batch_size, share, count):
+        for indices, batch in self.batches(batch_size, shard, count):
             labels = field_of(batch, "y") if field == "x" else None
             whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
             y = labels.cpu() if whole else None  # type: ignore[union-attr]
             images = field_of(batch, field)
-            if places[0] == 0:
+            if indices[0] == 0:
                 doubt_range(images, f"the {self.name} data")
-            yield Part(name, places, as_pictures(images, f"the {self.name} data"), y)
+            yield ImageBatch(name, indices, as_images(images, f"the {self.name} data"), y)
 
     def fingerprint(self) -> str | None:
-        """By what the set is known again: its length and a thousand pictures, evenly spread; of fewer, all of them.
+        """By what the set is known again: its length and a thousand images, evenly spread; of fewer, all of them.
 
         None if they change from one look to the next.
 
@@ -152,18 +159,18 @@ class Split:
     def _spread(self, n: int) -> list[int]:
         return sorted({round(i * (len(self) - 1) / (n - 1)) for i in range(n)}) if len(self) else []
 
-    def _hashed(self, places: list[int]) -> str:
+    def _hashed(self, indices: list[int]) -> str:
         found = hashlib.sha256(f"{len(self)};".encode())
-        for place in places:
-            item = self.dataset[place]
+        for index in indices:
+            item = self.dataset[index]
             _feed(found, item)
             if self.prepare is not None:  # what is done to them belongs to them
                 batch = self.prepare(self.loader.collate_fn([item]))
                 for field in "xy":
                     value = field_of(batch, field)
                     if isinstance(value, Tensor):
-                        # in eight bits, or two devices' rounding would be two sets
-                        _feed(found, as_pictures(value, f"the {self.name} data") if value.ndim == 4 else value)
+                        # in eight bits, or two devices' rounding would be two output_kinds
+                        _feed(found, as_images(value, f"the {self.name} data") if value.ndim == 4 else value)
         return found.hexdigest()[:16]
 
 
@@ -184,9 +191,81 @@ def _feed(found: Any, value: Any) -> None:
         found.update(f"{value!r};".encode())
 
 
-def _parts(n: int, batch_size: int, share: Share) -> list[Tensor]:
-    """The places of each part that is this process's."""
-    return list(torch.arange(n).split(batch_size))[share.process :: share.of] if n else []
+def _index_batches(n: int, batch_size: int, shard: Shard) -> list[Tensor]:
+    """The indices of each part that is this process's."""
+    return list(torch.arange(n).split(batch_size))[shard.rank :: shard.world_size] if n else []
+
+
+class SplitWithTargets(EvalSplit):
+    """A split that keeps what the images of its last batch should become.
+
+    Where the data draw at random, reading the same index again would give another pair.
+
+    Args:
+        split: the same split.
+        fields: the field of the targets, by the names of the sets.
+
+    Attributes:
+        targets: uint8 [N, C, H, W] of the last batch, by the names of the sets.
+    """
+
+    def __init__(self, split: EvalSplit, fields: Mapping[str, str]) -> None:
+        super().__init__(split.loader, split.name, split.prepare)
+        self.fields = fields
+        self.targets: dict[str, Tensor] = {}
+
+    def batches(self, batch_size: int, shard: Shard = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
+        """Indices and batches, of the first n images."""
+        for indices, batch in super().batches(batch_size, shard, n):
+            whose = f"the {self.name} data"
+            self.targets = {name: as_images(field_of(batch, field), whose) for name, field in self.fields.items()}
+            yield indices, batch
+
+
+class ImageFiles:
+    """The image files of a folder, in the order of their names; of any sizes.
+
+    Args:
+        path: of the folder.
+        n: the first n files; all if left out.
+
+    Raises:
+        InputError: no images, fewer than n, or a file that is no image.
+    """
+
+    def __init__(self, path: Path, n: int | None = None) -> None:
+        if (path / "checkpoints").is_dir() and (path / "config.yaml").is_file():
+            raise InputError(f"{path} is a run's folder, and no folder of images: give a file in {path / 'checkpoints'}")
+        refuse_splits(path)
+        self.path, self.files = path, find_pictures(path)
+        if n is not None and n > len(self.files):
+            raise InputError(f"--n is {n}, and there are {len(self.files)} images in {path}")
+        self.files = self.files[:n]
+        sizes = sorted(set(picture_sizes(self.files)))
+        if len(sizes) > 1:
+            low, high = ("x".join(map(str, size)) for size in (sizes[0], sizes[-1]))
+            log_info(f"the images in {path} have {len(sizes)} sizes, {low} to {high}: the extractor resizes each as it is")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def fingerprint(self) -> str:
+        """A hash of the files' contents in their order, sixteen hexadecimal digits; their names do not matter."""
+        found = hashlib.sha256()
+        for file in tqdm(self.files, f"hashing {self.path}", leave=False, disable=None, delay=2):
+            content = file.read_bytes()
+            found.update(f"{len(content)};".encode() + content)
+        return found.hexdigest()[:16]
+
+    def batches(self, batch_size: int, begin: int = 0) -> Iterator[ImageBatch]:
+        """Batches from a number on; a batch of several sizes comes in as many parts."""
+        for first in range(begin * batch_size, len(self), batch_size):
+            images = {
+                index: read_picture(self.files[index], 3) for index in range(first, min(first + batch_size, len(self)))
+            }
+            for size in sorted({image.shape for image in images.values()}):
+                alike = [index for index, image in images.items() if image.shape == size]
+                yield ImageBatch("", torch.tensor(alike), torch.stack([images[index] for index in alike]))
 
 
 class _InTurn:
@@ -202,28 +281,28 @@ class _InTurn:
         return (part.tolist() for part in torch.arange(sum(self.sizes)).split(self.sizes))
 
 
-def as_pictures(images: Any, whose: str) -> Tensor:
-    """Pictures as uint8 [N, C, H, W], from uint8 or from floats in [-1, 1].
+def as_images(images: Any, whose: str) -> Tensor:
+    """Images as uint8 [N, C, H, W], from uint8 or from floats in [-1, 1].
 
     Args:
         images: of a batch, or of a model.
         whose: in an error.
 
     Raises:
-        InputError: no pictures, NaN or infinite values, or floats far from [-1, 1].
+        InputError: no images, NaN or infinite values, or floats far from [-1, 1].
     """
     if not isinstance(images, Tensor) or images.ndim != 4:
-        raise InputError(f"{whose}: pictures [N, C, H, W] are wanted, not {getattr(images, 'shape', type(images).__name__)}")
+        raise InputError(f"{whose}: images [N, C, H, W] are wanted, not {getattr(images, 'shape', type(images).__name__)}")
     if images.dtype == torch.uint8:
         return images
     if not images.is_floating_point():
-        raise InputError(f"{whose}: pictures are uint8, or floats in [-1, 1], not {images.dtype}")
+        raise InputError(f"{whose}: images are uint8, or floats in [-1, 1], not {images.dtype}")
     if not images.isfinite().all():
         bad = int((~images.flatten(1).isfinite().all(1)).sum())
-        raise InputError(f"{whose}: {bad} of {len(images)} pictures have NaN or infinite pixels, and cannot be judged")
+        raise InputError(f"{whose}: {bad} of {len(images)} images have NaN or infinite pixels, and cannot be judged")
     if images.numel() and images.abs().max() > 1 + SLACK:
         low, high = images.min().item(), images.max().item()
-        raise InputError(f"{whose}: float pictures are in [-1, 1], and these go from {low:.3g} to {high:.3g}")
+        raise InputError(f"{whose}: float images are in [-1, 1], and these go from {low:.3g} to {high:.3g}")
     return to_uint8(images)
 
 
@@ -249,8 +328,10 @@ def default_batch_size(module: nn.Module, training: int | None) -> int:
     return training or (1 if by_batch else BATCH_SIZE)
 
 
-def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: Context = nullcontext) -> dict[str, str]:
-    """The kinds of picture that a module makes, and the field of the batches that has the real ones.
+def output_kinds(
+    module: nn.Module, split: EvalSplit | None, batch_size: int = 1, context: Context = nullcontext
+) -> dict[str, str]:
+    """The kinds of image that a module makes, and the field of the batches that has the real ones.
 
     A ``Sampler`` makes one like x, a ``Translator`` one like y, a ``CycleTranslator`` both, ``to_y`` and ``to_x``. Any other
     module is judged by what its ``validation_step`` returns: ``Generated``, ``Translated`` or ``Cycled``.
@@ -262,7 +343,7 @@ def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: C
         context: about the networks' work, a trainer's precision.
 
     Raises:
-        InputError: a module that makes no pictures.
+        InputError: a module that makes no images.
     """
     if isinstance(module, Sampler):
         return {"": "x"}
@@ -278,72 +359,72 @@ def sets(module: nn.Module, split: Split | None, batch_size: int = 1, context: C
     kinds: dict[type, dict[str, str]] = {Generated: {"": "x"}, Translated: {"": "y"}, Cycled: {"to_y": "y", "to_x": "x"}}
     if type(record) not in kinds:
         raise InputError(
-            f"{type(module).__name__} makes no pictures that can be judged: it is no Sampler or Translator, and its "
+            f"{type(module).__name__} makes no images that can be judged: it is no Sampler or Translator, and its "
             "validation_step returns no Generated, Translated or Cycled (docs: your_own.md)"
         )
     return kinds[type(record)]
 
 
-def fakes(
+def generated_batches(
     module: nn.Module,
-    split: Split | None,
+    split: EvalSplit | None,
     n: int,
     batch_size: int,
     seed: int = 0,
-    share: Share = ALONE,
+    shard: Shard = ALONE,
     context: Context = nullcontext,
-) -> Iterator[Part]:
-    """The pictures that a module makes, in evaluation mode, with its averaged networks if there are any.
+) -> Iterator[ImageBatch]:
+    """The images that a module makes, in evaluation mode, with its averaged networks if there are any.
 
     Args:
-        module: see :func:`sets`.
+        module: see :func:`output_kinds`.
         split: what a translator translates; None for a ``Sampler``.
-        n: pictures that a ``Sampler`` makes, and the most that are translated. A conditional one is asked for its classes by
+        n: images that a ``Sampler`` makes, and the most that are translated. A conditional one is asked for its classes by
             turns.
-        batch_size: pictures at a time; as the noise is of a part, it belongs to the protocol.
+        batch_size: images at a time; as the noise is of a part, it belongs to the protocol.
         seed: of the noise, dropout included.
-        share: this process's.
+        shard: this process's.
         context: about the networks' work, a trainer's precision.
 
     Raises:
-        InputError: pictures that are not finite, or not in [-1, 1].
+        InputError: images that are not finite, or not in [-1, 1].
     """
-    device, whose = _device(module), f"{type(module).__name__}'s pictures"
+    device, whose = _device(module), f"{type(module).__name__}'s images"
     if isinstance(module, Sampler):
-        work: Any = ((places, None) for places in _parts(n, batch_size, share))
+        work: Any = ((indices, None) for indices in _index_batches(n, batch_size, shard))
     else:
         assert split is not None
-        work = split.batches(batch_size, share, n)
-    for places, batch in work:
-        number = int(places[0]) // batch_size
+        work = split.batches(batch_size, shard, n)
+    for indices, batch in work:
+        number = int(indices[0]) // batch_size
         noise = step_seed(seed, 0, number)
         with isolated_rng(noise, device), eval_mode(module), torch.no_grad(), context():
-            made = _made(module, places, batch, torch.Generator().manual_seed(noise), number)
-        for name, images, y in made:
-            made_of = as_pictures(images, whose)
+            generated = _generated(module, indices, batch, torch.Generator().manual_seed(noise), number)
+        for name, images, y in generated:
+            found = as_images(images, whose)
             if number == 0:
                 doubt_range(images, whose)
-            if len(made_of) != len(places):
-                raise InputError(f"{whose}: of a batch of {len(places)} it made {len(made_of)}, and one of each is wanted")
+            if len(found) != len(indices):
+                raise InputError(f"{whose}: of a batch of {len(indices)} it made {len(found)}, and one of each is wanted")
             # beyond its end the shorter list has begun anew
-            kept = places < how_many(module, split, name, n)
+            kept = indices < count_generated(module, split, name, n)
             if kept.any():
-                yield Part(name, places[kept], made_of[kept.to(made_of.device)], y)
+                yield ImageBatch(name, indices[kept], found[kept.to(found.device)], y)
 
 
-def how_many(module: nn.Module, split: Split | None, name: str, n: int) -> int:
-    """Pictures that :func:`fakes` gives of a set: n, or all that there are to be translated, if they are fewer."""
+def count_generated(module: nn.Module, split: EvalSplit | None, name: str, n: int) -> int:
+    """Images that :func:`generated_batches` gives of a set: n, or all that there are to be translated, if they are fewer."""
     return n if split is None or isinstance(module, Sampler) else min(n, split.count(MADE_FROM[name]))
 
 
-def _made(
-    module: Any, places: Tensor, batch: Any, generator: torch.Generator, number: int
+def _generated(
+    module: Any, indices: Tensor, batch: Any, generator: torch.Generator, number: int
 ) -> list[tuple[str, Tensor, Tensor | None]]:
-    """Name of the set, pictures, classes asked for."""
+    """Name of the set, images, classes asked for."""
     if isinstance(module, Sampler):
-        y = None if not module.classes else places % module.classes
+        y = None if not module.classes else indices % module.classes
         asked = None if y is None else y.to(_device(module))
-        return [("", module.sample(len(places), asked, generator), y)]
+        return [("", module.sample(len(indices), asked, generator), y)]
     if isinstance(module, CycleTranslator):
         x, y = (_for(module, field_of(batch, field)) for field in ("x", "y"))
         return [("to_y", module.translate(x), None), ("to_x", module.translate_back(y), None)]
@@ -356,12 +437,12 @@ def _made(
 
 
 def _for(module: Any, images: Any) -> Tensor:
-    as_pictures(images, "the data")  # refuses what is none
+    as_images(images, "the data")  # refuses what is none
     return _as_taken(module, images)
 
 
 def _as_taken(module: Any, value: Any) -> Any:
-    """uint8 pictures in [-1, 1], on the module's device, in the precision of its weights; others as they are."""
+    """uint8 images in [-1, 1], on the module's device, in the precision of its weights; others as they are."""
     if not isinstance(value, Tensor):
         return value
     value = value.to(_device(module))

@@ -1,4 +1,4 @@
-"""The pictures that a model is judged by: the same whoever makes them, in whichever parts, and whatever was made before."""
+"""The images that a model is judged by: the same whoever makes them, in whichever parts, and whatever was made before."""
 
 import numpy as np
 import pytest
@@ -24,36 +24,36 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import ganzoo.models as zoo
 from ganzoo.errors import InputError
-from ganzoo.interfaces import Generated, Sampler, Translator
-from ganzoo.judging import (
+from ganzoo.evaluation.generate import (
     PROBES,
     REPEATED,
-    Share,
-    Split,
-    as_pictures,
+    EvalSplit,
+    Shard,
+    as_images,
+    count_generated,
     default_batch_size,
-    fakes,
     field_of,
-    how_many,
+    generated_batches,
     normalizes_by_batch,
-    sets,
+    output_kinds,
 )
+from ganzoo.interfaces import Generated, Sampler, Translator
 from ganzoo.utils.images import to_float, to_uint8
 
 N = 23
 
 
-def split(pictures: Dataset | None = None, name: str = "val", prepare=None, **options) -> Split:
+def split(pictures: Dataset | None = None, name: str = "val", prepare=None, **options) -> EvalSplit:
     pictures = pictures or Pictures(Picture, noise(N, 0))
-    return Split(DataLoader(pictures, 4, **options), name, prepare)
+    return EvalSplit(DataLoader(pictures, 4, **options), name, prepare)
 
 
 def together(parts) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places and pictures, in the order of the places."""
+    """Places and images, in the order of the places."""
     found = list(parts)
-    places = torch.cat([part.places for part in found])
-    order = places.argsort()
-    return places[order], torch.cat([part.images for part in found])[order]
+    indices = torch.cat([part.indices for part in found])
+    order = indices.argsort()
+    return indices[order], torch.cat([part.images for part in found])[order]
 
 
 # -- real pictures ------------------------------------------------------------------------------------------------------
@@ -62,47 +62,49 @@ def together(parts) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize(("of", "batch_size"), [(1, 5), (2, 5), (3, 4), (8, 4), (3, 1), (2, 100)])
 def test_shares_are_the_whole(of, batch_size):
     """Also where there are more processes than parts, and the last part is small."""
-    places, images = together(part for process in range(of) for part in split().real("x", batch_size, Share(process, of)))
-    assert torch.equal(places, torch.arange(N))
+    indices, images = together(
+        part for process in range(of) for part in split().real_batches("x", batch_size, Shard(process, of))
+    )
+    assert torch.equal(indices, torch.arange(N))
     assert torch.equal(images, noise(N, 0))
 
 
 def test_the_loaders_own_order_and_batches_do_not_matter():
     shuffled = split(shuffle=True, drop_last=True)
-    _, images = together(shuffled.real("x", 7))
+    _, images = together(shuffled.real_batches("x", 7))
     assert torch.equal(images, noise(N, 0))
 
 
 def test_reading_draws_nothing_from_the_common_stream():
     before = torch.get_rng_state()
-    list(split().real("x", 7))
+    list(split().real_batches("x", 7))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_workers_give_the_same():
-    plain, others = (list(split(num_workers=n).real("x", 5, Share(1, 2))) for n in (0, 1))
+    plain, others = (list(split(num_workers=n).real_batches("x", 5, Shard(1, 2))) for n in (0, 1))
     assert all(torch.equal(a.images, b.images) for a, b in zip(plain, others, strict=True))
 
 
 def test_what_is_done_to_a_batch_is_done():
     floats = Pictures(Picture, noise(N, 0).float() / 255)
     found = split(floats, prepare=lambda batch: Picture(batch.x * 2 - 1))
-    assert torch.equal(together(found.real("x", 5))[1], noise(N, 0))
+    assert torch.equal(together(found.real_batches("x", 5))[1], noise(N, 0))
 
 
 def test_labels_go_with_their_pictures():
     y = torch.arange(N) % 3
     for pictures in (Pictures(Labelled, noise(N, 0), y), torch.utils.data.TensorDataset(noise(N, 0), y)):
-        parts = list(split(pictures).real("x", 5))
-        assert torch.equal(torch.cat([part.y for part in parts]), y)
-    assert all(part.y is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real("y", 5))
-    assert all(part.y is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real("x", 5))
+        parts = list(split(pictures).real_batches("x", 5))
+        assert torch.equal(torch.cat([part.labels for part in parts]), y)
+    assert all(part.labels is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real_batches("y", 5))
+    assert all(part.labels is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real_batches("x", 5))
 
 
 def test_of_several_loaders_the_first():
     first, second = (DataLoader(Pictures(Picture, noise(N, seed)), 4) for seed in (0, 1))
     for several in ([first, second], {"a": first, "b": second}, [[first]]):
-        assert Split(several, "val").dataset is first.dataset
+        assert EvalSplit(several, "val").dataset is first.dataset
 
 
 class Stream(IterableDataset):
@@ -112,8 +114,8 @@ class Stream(IterableDataset):
 
 @pytest.mark.parametrize("wrong", [None, [], DataLoader(Stream(), 4), DataLoader([1, 2], None), stream(lambda n, g: n, 2)])
 def test_what_has_no_places_is_refused(wrong):
-    with pytest.raises(InputError, match="there are no val pictures to compare with, or not as a map-style data set"):
-        Split(wrong, "val")
+    with pytest.raises(InputError, match="there are no val images to compare with, or not as a map-style data set"):
+        EvalSplit(wrong, "val")
 
 
 def test_fields_by_name_and_by_place():
@@ -131,28 +133,28 @@ def test_fields_by_name_and_by_place():
 
 def test_floats_and_bytes_are_one_picture():
     images = noise(256, 0)
-    assert torch.equal(as_pictures(images, "it"), images)
-    assert torch.equal(as_pictures(to_float(images), "it"), images)
-    assert torch.equal(as_pictures(to_float(images).double(), "it"), images)
-    assert as_pictures(torch.full((1, 1, 1, 1), 1.005), "it").item() == 255
+    assert torch.equal(as_images(images, "it"), images)
+    assert torch.equal(as_images(to_float(images), "it"), images)
+    assert torch.equal(as_images(to_float(images).double(), "it"), images)
+    assert as_images(torch.full((1, 1, 1, 1), 1.005), "it").item() == 255
 
 
 @pytest.mark.parametrize(
     ("images", "said"),
     [
         (None, "wanted, not NoneType"),
-        (torch.zeros(3, 4), r"pictures \[N, C, H, W\] are wanted, not torch.Size"),
+        (torch.zeros(3, 4), r"images \[N, C, H, W\] are wanted, not torch.Size"),
         (torch.zeros(1, 1, 2, 2, dtype=torch.int64), "uint8, or floats"),
-        (torch.full((2, 1, 2, 2), torch.nan), "2 of 2 pictures have NaN or infinite pixels"),
-        (torch.tensor([0.0, torch.inf]).view(2, 1, 1, 1), "1 of 2 pictures"),
+        (torch.full((2, 1, 2, 2), torch.nan), "2 of 2 images have NaN or infinite pixels"),
+        (torch.tensor([0.0, torch.inf]).view(2, 1, 1, 1), "1 of 2 images"),
         (torch.tensor([-1.0, 1.1]).view(2, 1, 1, 1), "these go from -1 to 1.1"),
         (torch.tensor([0.0, 255.0]).view(2, 1, 1, 1), "these go from 0 to 255"),
     ],
 )
 def test_what_are_no_pictures(images, said):
     with pytest.raises(InputError, match=said) as told:
-        as_pictures(images, "my pictures")
-    assert str(told.value).startswith("my pictures: ")
+        as_images(images, "my images")
+    assert str(told.value).startswith("my images: ")
 
 
 # -- a set is known again -----------------------------------------------------------------------------------------------
@@ -218,11 +220,11 @@ def test_of_a_large_set_a_thousand_are_looked_at_and_a_few_twice():
 
 def test_pictures_that_may_be_in_another_range_are_doubted_once(capsys):
     bright = torch.rand(N, 1, 8, 8)
-    list(split(Pictures(Picture, bright)).real("x", 4))
+    list(split(Pictures(Picture, bright)).real_batches("x", 4))
     assert capsys.readouterr().err.count("are they in [0, 1]") == 1
     bright[0, 0, 0, 0] = -0.1
-    list(split(Pictures(Picture, bright)).real("x", 4))
-    list(split(Pictures(Picture, noise(N, 0))).real("x", 4))
+    list(split(Pictures(Picture, bright)).real_batches("x", 4))
+    list(split(Pictures(Picture, noise(N, 0))).real_batches("x", 4))
     assert capsys.readouterr().err == ""
 
 
@@ -247,7 +249,7 @@ def test_what_is_done_to_them_belongs_to_them():
 
 
 def made(module, n=N, batch_size=5, seed=0, share=None, held=None):
-    return list(fakes(module, held or split(), n, batch_size, seed, *([share] if share else [])))
+    return list(generated_batches(module, held or split(), n, batch_size, seed, *([share] if share else [])))
 
 
 @pytest.mark.parametrize("name", ["GAN", "CGAN", "LAPGAN", "Pix2Pix", "DCGAN"])
@@ -264,12 +266,12 @@ def test_a_part_is_the_same_whoever_makes_it(name):
     alone = made(module, held=held)
     torch.manual_seed(99)
     torch.rand(7)
-    shared = [part for process in range(3) for part in made(module, share=Share(process, 3), held=held)]
+    shared = [part for process in range(3) for part in made(module, share=Shard(process, 3), held=held)]
     assert len(alone) == len(shared) == 5
     for part in shared:
-        (same,) = [each for each in alone if torch.equal(each.places, part.places)]
+        (same,) = [each for each in alone if torch.equal(each.indices, part.indices)]
         assert torch.equal(part.images, same.images)
-        assert (part.y is None) == (same.y is None)
+        assert (part.labels is None) == (same.labels is None)
     other = made(module, seed=1, held=held)
     assert not torch.equal(other[0].images, alone[0].images)
     if name != "Pix2Pix":
@@ -289,19 +291,19 @@ def test_making_draws_nothing_from_the_common_stream_and_leaves_modes_alone():
 
 def test_classes_by_turns():
     parts = made(Samples(classes=3), n=10, batch_size=4)
-    assert torch.cat([part.y for part in parts]).tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    assert torch.cat([part.labels for part in parts]).tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
     means = torch.cat([part.images for part in parts]).float().mean((1, 2, 3))
     assert means[2::3].min() > means[0::3].max()  # a class is brighter than the one before the last
 
 
 def test_a_translators_field_and_number():
     pairs = split(Pictures(Pair, noise(N, 0), noise(N, 1)))
-    places, images = together(fakes(Same(), pairs, 17, 5))
-    assert torch.equal(places, torch.arange(17))
+    indices, images = together(generated_batches(Same(), pairs, 17, 5))
+    assert torch.equal(indices, torch.arange(17))
     assert torch.equal(images, noise(17, 0))
-    assert how_many(Same(), pairs, "", 17) == 17
-    assert how_many(Same(), pairs, "", 100) == N
-    assert how_many(Samples(), pairs, "", 100) == 100
+    assert count_generated(Same(), pairs, "", 17) == 17
+    assert count_generated(Same(), pairs, "", 100) == N
+    assert count_generated(Samples(), pairs, "", 100) == 100
 
 
 def test_none_is_made_twice_where_a_list_begins_anew():
@@ -314,21 +316,21 @@ def test_none_is_made_twice_where_a_list_begins_anew():
     assert torch.equal(together(to_y)[0], torch.arange(7))
     assert torch.equal(together(to_x)[0], torch.arange(N))
     assert torch.equal(together(to_y)[1], to_uint8(-to_float(noise(7, 0))))
-    assert torch.equal(together(pairs.real("x", 5))[1], noise(7, 0))
-    assert (how_many(Turns(), pairs, "to_y", 100), how_many(Turns(), pairs, "to_x", 100)) == (7, N)
+    assert torch.equal(together(pairs.real_batches("x", 5))[1], noise(7, 0))
+    assert (count_generated(Turns(), pairs, "to_y", 100), count_generated(Turns(), pairs, "to_x", 100)) == (7, N)
 
 
 def test_what_a_module_makes():
     pairs = split(torch.utils.data.TensorDataset(to_float(noise(N, 0)), to_float(noise(N, 1))))
-    assert sets(Samples(), None) == {"": "x"}
-    assert sets(Same(), None) == {"": "y"}
-    assert sets(Turns(), None) == {"to_y": "y", "to_x": "x"}
-    assert sets(OnlyRecords("Generated"), pairs) == {"": "x"}
-    assert sets(OnlyRecords("Translated"), pairs) == {"": "y"}
-    assert sets(OnlyRecords("Cycled"), pairs) == {"to_y": "y", "to_x": "x"}
+    assert output_kinds(Samples(), None) == {"": "x"}
+    assert output_kinds(Same(), None) == {"": "y"}
+    assert output_kinds(Turns(), None) == {"to_y": "y", "to_x": "x"}
+    assert output_kinds(OnlyRecords("Generated"), pairs) == {"": "x"}
+    assert output_kinds(OnlyRecords("Translated"), pairs) == {"": "y"}
+    assert output_kinds(OnlyRecords("Cycled"), pairs) == {"to_y": "y", "to_x": "x"}
     for module in (OnlyRecords("nothing"), Play()):
-        with pytest.raises(InputError, match=f"{type(module).__name__} makes no pictures that can be judged"):
-            sets(module, pairs)
+        with pytest.raises(InputError, match=f"{type(module).__name__} makes no images that can be judged"):
+            output_kinds(module, pairs)
 
 
 def test_a_module_is_itself_again_after_an_error():
@@ -339,7 +341,7 @@ def test_a_module_is_itself_again_after_an_error():
 
     module = Fails().train()
     with pytest.raises(ZeroDivisionError):
-        sets(module, split())
+        output_kinds(module, split())
     assert "log" not in vars(module)
     assert module.training
 
@@ -378,8 +380,8 @@ def test_weights_of_another_precision(dtype, kind):
 def test_a_data_module_of_ganzoos_gives_its_pictures():
     """Through its own hook, there and back, to the bit."""
     data = Data(Pictures(Picture, noise(8, 1)), Pictures(Picture, noise(N, 0)))
-    found = Split(data.val_dataloader(), "val", lambda batch: data.on_after_batch_transfer(batch, 0))
-    assert torch.equal(together(found.real("x", 5))[1], noise(N, 0))
+    found = EvalSplit(data.val_dataloader(), "val", lambda batch: data.on_after_batch_transfer(batch, 0))
+    assert torch.equal(together(found.real_batches("x", 5))[1], noise(N, 0))
 
 
 @pytest.mark.parametrize(

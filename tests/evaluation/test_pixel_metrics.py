@@ -1,4 +1,4 @@
-"""``ganzoo evaluate --figures parzen,agreement,neighbours``: figures of whole pictures, on digits of known answers."""
+"""``ganzoo evaluate --metrics parzen,agreement,neighbours``: metrics of whole images, on digits of known answers."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from support.evaluate import Brighter, Pairs, Rows, Seven, digits, error, folder
 from support.evaluate import evaluate as evaluate_alone
 from support.evaluate import evaluate_folder as evaluate_folder
 
-import ganzoo.evaluation.whole as whole
+import ganzoo.evaluation.pixel_metrics as pixel_metrics
 from ganzoo.cli import main
 from ganzoo.cli.compare import compared
 from ganzoo.data import Digits
@@ -30,9 +30,9 @@ pytestmark = pytest.mark.usefixtures("evaluate_folder")
 DATA = ["--data", "Digits"]
 
 
-def evaluate(*args, figures):
-    """The result, whose picture is taken away as well."""
-    found = evaluate_alone(*args, figures=figures)
+def evaluate(*args, metrics):
+    """The result, whose image is taken away as well."""
+    found = evaluate_alone(*args, metrics=metrics)
     Path("out_neighbours.png").unlink(missing_ok=True)
     return found
 
@@ -45,7 +45,7 @@ def split(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Copies(Seven):
-    """Has the training pictures by heart, and gives those of the class that it is asked for, one after the other."""
+    """Has the training images by heart, and gives those of the class that it is asked for, one after the other."""
 
     classes = 10
 
@@ -62,7 +62,7 @@ class Copies(Seven):
 
 
 class OnePicture(Copies):
-    """Broken: one picture of each class."""
+    """Broken: one image of each class."""
 
     def choose(self, c, generator):
         return 0
@@ -78,8 +78,8 @@ class Deaf(Copies):
 def test_parzen_of_a_folder_is_a_sum_of_normals(tmp_path):
     (train, _), (val, _), (test, _) = (split(name) for name in ("train", "val", "test"))
     samples = folder(tmp_path / "samples", train[:200])
-    found = evaluate(samples, *DATA, figures="parzen")
-    assert list(found.figures) == ["parzen"]  # 200 samples are not the protocol's 10,000
+    found = evaluate(samples, *DATA, metrics="parzen")
+    assert list(found.metrics) == ["parzen"]  # 200 samples are not the protocol's 10,000
 
     def density(points, width):
         x, s = (each.flatten(1).double().numpy() / 255 for each in (points, train[:200]))
@@ -89,35 +89,35 @@ def test_parzen_of_a_folder_is_a_sum_of_normals(tmp_path):
     widths = np.logspace(-1, 0, 10)
     width = max(widths, key=lambda each: density(val, each).mean())
     expected = density(test, width)
-    figure = found.figures["parzen"]
+    figure = found.metrics["parzen"]
     assert figure.value == pytest.approx(expected.mean(), abs=1e-4)
     assert figure.deviation == pytest.approx(expected.std() / np.sqrt(len(expected)), abs=1e-4)
     assert figure.of == f"standard error; width {width:.3f}"
     assert found.protocol["n_fake"] == 200
     assert "200 samples of 8 bits" in found.protocol["parzen"]
-    assert f"the first {len(val)} validation pictures" in found.protocol["parzen"]
-    assert f"the first {len(test)} test pictures" in found.protocol["parzen"]
+    assert f"the first {len(val)} validation images" in found.protocol["parzen"]
+    assert f"the first {len(test)} test images" in found.protocol["parzen"]
     assert found.protocol["extractor"] is None
 
 
 def test_only_the_protocols_own_numbers_have_its_name(tmp_path, monkeypatch):
     for name, n in (("SAMPLES", 100), ("VALIDATION", 30), ("TEST", 40)):
-        monkeypatch.setattr(whole, name, n)
+        monkeypatch.setattr(pixel_metrics, name, n)
     samples = folder(tmp_path / "samples", split("train")[0][:150])
-    assert list(evaluate(samples, *DATA, figures="parzen").figures) == ["parzen_2014"]
-    assert list(evaluate(samples, *DATA, "--n", "99", figures="parzen").figures) == ["parzen"]
+    assert list(evaluate(samples, *DATA, metrics="parzen").metrics) == ["parzen_2014"]
+    assert list(evaluate(samples, *DATA, "--n", "99", metrics="parzen").metrics) == ["parzen"]
     for name in ("VALIDATION", "TEST"):
         with monkeypatch.context() as more:
-            more.setattr(whole, name, 100_000)  # more than there are
-            assert list(evaluate(samples, *DATA, figures="parzen").figures) == ["parzen"]
+            more.setattr(pixel_metrics, name, 100_000)  # more than there are
+            assert list(evaluate(samples, *DATA, metrics="parzen").metrics) == ["parzen"]
 
 
 def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
     found = {}
     for model in (Copies(), OnePicture(), Deaf()):
         path = saved(model, f"{type(model).__name__}.ckpt")
-        args = [*DATA, "--model", f"test_whole.{type(model).__name__}", "--n", "600", "--classifier_epochs", "12"]
-        found[type(model)] = evaluate(path, *args, figures="agreement").figures
+        args = [*DATA, "--model", f"test_pixel_metrics.{type(model).__name__}", "--n", "600", "--classifier_epochs", "12"]
+        found[type(model)] = evaluate(path, *args, metrics="agreement").metrics
     full, one, deaf = (found[cls] for cls in (Copies, OnePicture, Deaf))
     # four seeds natively, three each on AVX2 and SSE4.1: full from 0.98 on, one 0.9 and 0.59 to 0.65, deaf at most 0.16
     assert full["gan_base"].value == one["gan_base"].value > 0.93  # of the same real pictures
@@ -136,54 +136,54 @@ def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
 
 def test_copies_have_no_distance_to_the_training_pictures(tmp_path):
     path = saved(Copies())
-    args = ["evaluate", path, *DATA, "--model", "test_whole.Copies", "--figures", "neighbours", "--out", "here.json"]
+    args = ["evaluate", path, *DATA, "--model", "test_pixel_metrics.Copies", "--metrics", "neighbours", "--out", "here.json"]
     assert main(args) == 0
     found = Result.load(Path("here.json"))
-    assert found.figures["nearest_training"].value == 0
-    assert found.about["sheet"] == "here_neighbours.png"
+    assert found.metrics["nearest_training"].value == 0
+    assert found.about["grid"] == "here_neighbours.png"
     sheet = torch.from_numpy(np.array(Image.open("here_neighbours.png")))
     side = 32 + GAP
-    assert sheet.shape == (whole.ROWS * side + GAP, (1 + whole.COLUMNS) * side + GAP)
-    for row in range(whole.ROWS):  # the sample, and beside it the picture that it copies
+    assert sheet.shape == (pixel_metrics.ROWS * side + GAP, (1 + pixel_metrics.COLUMNS) * side + GAP)
+    for row in range(pixel_metrics.ROWS):  # the sample, and beside it the picture that it copies
         tiles = [sheet[GAP + row * side :, GAP + column * side :][:32, :32] for column in range(3)]
         assert torch.equal(tiles[0], tiles[1])
         assert not torch.equal(tiles[0], tiles[2])
 
 
 def test_test_pictures_are_as_near_as_test_pictures(tmp_path):
-    found = evaluate(folder(tmp_path / "samples", digits("test")), *DATA, figures="neighbours")
-    assert found.figures["nearest_training"].value == pytest.approx(1, abs=1e-9)
+    found = evaluate(folder(tmp_path / "samples", digits("test")), *DATA, metrics="neighbours")
+    assert found.metrics["nearest_training"].value == pytest.approx(1, abs=1e-9)
     noise = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8)
-    far = evaluate(folder(tmp_path / "noise", noise), *DATA, figures="neighbours")
-    assert far.figures["nearest_training"].value > 1.5
+    far = evaluate(folder(tmp_path / "noise", noise), *DATA, metrics="neighbours")
+    assert far.metrics["nearest_training"].value > 1.5
 
 
 def test_what_they_depend_on_is_in_the_protocol(tmp_path):
     path = saved(OnePicture())
-    args = [path, *DATA, "--model", "test_whole.OnePicture", "--n", "100"]
-    few = evaluate(*args, "--classifier_epochs", "1", figures="agreement,parzen")
-    many = evaluate(*args, "--classifier_epochs", "2", figures="agreement,parzen")
+    args = [path, *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    few = evaluate(*args, "--classifier_epochs", "1", metrics="agreement,parzen")
+    many = evaluate(*args, "--classifier_epochs", "2", metrics="agreement,parzen")
     assert few.protocol["real"] is not None
     assert few.protocol["split"] == "test"
-    assert few.about["figures"] == ["parzen", "agreement"]
+    assert few.about["metrics"] == ["parzen", "agreement"]
     with pytest.raises(ValueError, match=r"agreement \(the classifiers of label agreement"):
         compared([few, many], ["few", "many"])
-    assert few.figures["parzen"] == many.figures["parzen"]
+    assert few.metrics["parzen"] == many.metrics["parzen"]
 
 
 def test_they_stand_beside_those_of_features(tmp_path):
-    args = [saved(OnePicture()), *DATA, "--model", "test_whole.OnePicture", "--n", "100"]
-    both = evaluate(*args, figures="distance,parzen").figures
-    assert both["fd_tiny"] == evaluate(*args, figures="distance").figures["fd_tiny"]
-    assert both["parzen"] == evaluate(*args, figures="parzen").figures["parzen"]
-    assert not {"parzen", "gan_test", "nearest_training"} & set(evaluate(*args, figures=None).figures)
+    args = [saved(OnePicture()), *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    both = evaluate(*args, metrics="distance,parzen").metrics
+    assert both["fd_tiny"] == evaluate(*args, metrics="distance").metrics["fd_tiny"]
+    assert both["parzen"] == evaluate(*args, metrics="parzen").metrics["parzen"]
+    assert not {"parzen", "gan_test", "nearest_training"} & set(evaluate(*args, metrics=None).metrics)
 
 
 def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkeypatch):
-    args = ["evaluate", saved(OnePicture()), *DATA, "--model", "test_whole.OnePicture", "--n", "100"]
-    args += ["--classifier_epochs", "1", "--figures", "parzen,agreement", "--out", "out.json"]
+    args = ["evaluate", saved(OnePicture()), *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    args += ["--classifier_epochs", "1", "--metrics", "parzen,agreement", "--out", "out.json"]
     assert main(args) == 0
-    straight = json.loads(Path("out.json").read_text())["figures"]
+    straight = json.loads(Path("out.json").read_text())["metrics"]
     Path("out.json").unlink()
     made = []
 
@@ -192,17 +192,17 @@ def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkey
 
     def counted(of):
         made.append(1)
-        return whole.parzen(of)
+        return pixel_metrics.parzen(of)
 
-    monkeypatch.setattr(whole, "MADE", MADE := dict(whole.MADE))
-    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", MADE)
+    monkeypatch.setattr(pixel_metrics, "COMPUTE", MADE := dict(pixel_metrics.COMPUTE))
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", MADE)
     MADE |= {"parzen": counted, "agreement": interrupted}
     assert main(args) == 130
     assert not Path("out.json").exists()
-    MADE |= {"agreement": whole.agree}
+    MADE |= {"agreement": pixel_metrics.label_agreement}
     assert main(args) == 0
     assert made == [1]
-    assert json.loads(Path("out.json").read_text())["figures"] == straight
+    assert json.loads(Path("out.json").read_text())["metrics"] == straight
     assert not list(Path().glob(".evaluate_*"))
 
 
@@ -210,20 +210,20 @@ def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkey
     ("args", "says"),
     [
         (
-            ["model.ckpt", "--model", "Brighter", "--data", "support.evaluate.Pairs", "--figures", "parzen"],
+            ["model.ckpt", "--model", "Brighter", "--data", "support.evaluate.Pairs", "--metrics", "parzen"],
             "Brighter makes none",
         ),
-        (["seven.ckpt", "--model", "Seven", *DATA, "--figures", "agreement"], "seven.ckpt cannot be asked for a class"),
-        (["some", *DATA, "--figures", "agreement"], "some cannot be asked for a class"),
-        (["some", "some", "--figures", "neighbours"], "leave out some, and give --data"),
-        (["some", "--figures", "parzen"], "some needs data"),
-        (["seven.ckpt", "--model", "Seven", *DATA, "--split", "val", "--figures", "parzen"], "leave out --split val"),
-        (["wide", *DATA, "--figures", "parzen"], "samples are 1x12x12 and val pictures 1x8x8"),
-        (["mixed", *DATA, "--figures", "neighbours"], "of several sizes"),
-        (["some", *DATA, "--figures", "agrement"], "did you mean 'agreement'"),
+        (["seven.ckpt", "--model", "Seven", *DATA, "--metrics", "agreement"], "seven.ckpt cannot be asked for a class"),
+        (["some", *DATA, "--metrics", "agreement"], "some cannot be asked for a class"),
+        (["some", "some", "--metrics", "neighbours"], "leave out some, and give --data"),
+        (["some", "--metrics", "parzen"], "some needs data"),
+        (["seven.ckpt", "--model", "Seven", *DATA, "--split", "val", "--metrics", "parzen"], "leave out --split val"),
+        (["wide", *DATA, "--metrics", "parzen"], "samples are 1x12x12 and val images 1x8x8"),
+        (["mixed", *DATA, "--metrics", "neighbours"], "of several sizes"),
+        (["some", *DATA, "--metrics", "agrement"], "did you mean 'agreement'"),
         (
-            ["some", *DATA, "--figures", "agreement", "--classifier_epochs", "0"],
-            "--classifier_epochs is a number of at least",
+            ["some", *DATA, "--metrics", "agreement", "--classifier_epochs", "0"],
+            "classifier_epochs: give an int in [1, 2**20], not 0",
         ),
     ],
 )
@@ -241,11 +241,11 @@ def test_too_many_to_be_in_memory_are_refused(capsys, monkeypatch):
     folder("some", digits()[:20])
     (val, _), (test, _) = split("val"), split("test")
     bytes_ = (20 + len(val) + len(test)) * 64 * 12  # Parzen windows are of float64
-    monkeypatch.setattr(whole, "MOST_BYTES", bytes_)
-    evaluate("some", *DATA, figures="parzen")
-    monkeypatch.setattr(whole, "MOST_BYTES", bytes_ - 1)
-    assert f"{20 + len(val) + len(test)} pictures of 1x8x8 would take" in error(
-        capsys, "evaluate", "some", *DATA, "--figures", "parzen"
+    monkeypatch.setattr(pixel_metrics, "MOST_BYTES", bytes_)
+    evaluate("some", *DATA, metrics="parzen")
+    monkeypatch.setattr(pixel_metrics, "MOST_BYTES", bytes_ - 1)
+    assert f"{20 + len(val) + len(test)} images of 1x8x8 would take" in error(
+        capsys, "evaluate", "some", *DATA, "--metrics", "parzen"
     )
 
 
@@ -253,7 +253,7 @@ def test_too_many_to_be_in_memory_are_refused(capsys, monkeypatch):
 
 
 class Sorted(Digits):
-    """The training and test pictures class by class, as folders have them."""
+    """The training and test images class by class, as folders have them."""
 
     def splits(self):
         train, val, test = super().splits()
@@ -280,7 +280,7 @@ class Negatives(Pairs):
 
 
 class SameTest(Pairs):
-    """Its test pictures are its training pictures."""
+    """Its test images are its training images."""
 
 
 class NoLabels(Digits):
@@ -312,7 +312,7 @@ class FewTrain(Digits):
 
 
 class FarTest(Digits):
-    """The validation pictures are of the samples, the test pictures of nothing."""
+    """The validation images are of the samples, the test images of nothing."""
 
     def splits(self):
         train, _, test = super().splits()
@@ -338,67 +338,78 @@ class Set_up(Digits):
 
 def test_training_pictures_that_are_sorted_by_class_are_of_all_classes(tmp_path):
     path = saved(Copies())
-    args = ["--model", "test_whole.Copies", "--n", "200", "--classifier_epochs", "15"]
-    found = evaluate(path, "--data", "test_whole.Sorted", *args, figures="agreement")
-    assert found.figures["gan_base"].value > 0.8  # of pictures of two classes, it would be 0.2
+    args = ["--model", "test_pixel_metrics.Copies", "--n", "200", "--classifier_epochs", "15"]
+    found = evaluate(path, "--data", "test_pixel_metrics.Sorted", *args, metrics="agreement")
+    assert found.metrics["gan_base"].value > 0.8  # of pictures of two classes, it would be 0.2
 
 
 def test_the_width_is_chosen_by_the_validation_pictures(tmp_path):
     some = folder("some", split("train")[0][:30])
-    found = evaluate(some, "--data", "test_whole.FarTest", figures="parzen").figures["parzen"]
+    found = evaluate(some, "--data", "test_pixel_metrics.FarTest", metrics="parzen").metrics["parzen"]
     assert found.of == "standard error; width 0.100, the narrowest or the widest of those tried"
     assert found.value < -500  # -67 under the widest
 
 
 def test_a_folder_is_compared_with_what_a_translation_aims_at(tmp_path):
-    data = ["--data", "test_whole.Negatives"]
+    data = ["--data", "test_pixel_metrics.Negatives"]
     images = greys(40, 1)
-    aims = evaluate(folder("aims", 255 - images), *data, figures="parzen,neighbours")
-    inputs = evaluate(folder("inputs", images), *data, figures="parzen,neighbours")
-    assert aims.figures["parzen"].value > inputs.figures["parzen"].value + 100
+    aims = evaluate(folder("aims", 255 - images), *data, metrics="parzen,neighbours")
+    inputs = evaluate(folder("inputs", images), *data, metrics="parzen,neighbours")
+    assert aims.metrics["parzen"].value > inputs.metrics["parzen"].value + 100
     assert aims.protocol["parzen"] == inputs.protocol["parzen"]
     assert "(y of " in aims.protocol["parzen"]
 
 
 def test_each_kind_needs_its_own_splits_and_no_other(tmp_path):
     some = folder("some", digits()[:20])
-    evaluate(some, "--data", "test_whole.NoTrain", figures="parzen")
-    evaluate(some, "--data", "test_whole.NoVal", figures="neighbours")
+    evaluate(some, "--data", "test_pixel_metrics.NoTrain", metrics="parzen")
+    evaluate(some, "--data", "test_pixel_metrics.NoVal", metrics="neighbours")
 
 
 def test_a_mirrored_training_set_is_said(tmp_path, capsys):
     path = saved(Copies())
-    found = evaluate(path, "--data", "test_whole.Mirrored", "--model", "test_whole.Copies", figures="neighbours")
-    assert 0 < found.figures["nearest_training"].value < 1  # half of them are mirrored, and no copies any more
-    assert "neighbours: the training pictures are taken as the first epoch augments them" in capsys.readouterr().err
+    found = evaluate(
+        path, "--data", "test_pixel_metrics.Mirrored", "--model", "test_pixel_metrics.Copies", metrics="neighbours"
+    )
+    assert 0 < found.metrics["nearest_training"].value < 1  # half of them are mirrored, and no copies any more
+    assert "neighbours: the training images are taken as the first epoch augments them" in capsys.readouterr().err
 
 
 def test_splits_are_set_up_once(tmp_path):
     Set_up.times = 0
     some = folder("some", digits()[:20])
-    evaluate(some, "--data", "test_whole.Set_up", figures="parzen,neighbours")
+    evaluate(some, "--data", "test_pixel_metrics.Set_up", metrics="parzen,neighbours")
     assert Set_up.times == 3  # one for each split
 
 
 @pytest.mark.parametrize(
     ("data", "kind", "says"),
     [
-        ("NoVal", "parzen", "parzen: val pictures of NoVal are needed"),
-        ("EmptyVal", "parzen", "parzen: val pictures of EmptyVal are needed"),
-        ("NoTrain", "neighbours", "neighbours: train pictures of NoTrain are needed: NoTrain has no train pictures"),
+        ("NoVal", "parzen", "parzen: val images of NoVal are needed"),
+        ("EmptyVal", "parzen", "parzen: val images of EmptyVal are needed"),
+        ("NoTrain", "neighbours", "neighbours: train images of NoTrain are needed: NoTrain has no train pictures"),
         ("FewTrain", "neighbours", "are needed: FewTrain: 40 training pictures are fewer than one batch of 64"),
-        ("NoLabels", "parzen,agreement", "agreement: the train pictures have no labels, and classifiers need them"),
+        ("NoLabels", "parzen,agreement", "agreement: the train images have no labels, and classifiers need them"),
     ],
 )
 def test_data_that_lack_something_are_refused_before_anything_is_made(data, kind, says, capsys, monkeypatch):
-    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", {})
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", {})
     path = saved(OnePicture())
-    args = ["evaluate", path, "--model", "test_whole.OnePicture", "--data", f"test_whole.{data}", "--figures", kind]
+    args = [
+        "evaluate",
+        path,
+        "--model",
+        "test_pixel_metrics.OnePicture",
+        "--data",
+        f"test_pixel_metrics.{data}",
+        "--metrics",
+        kind,
+    ]
     assert says in error(capsys, *args)
 
 
 def test_too_few_of_a_class_and_other_classes_are_refused(capsys):
-    args = ["evaluate", saved(OnePicture()), "--model", "test_whole.OnePicture", *DATA, "--figures", "agreement"]
+    args = ["evaluate", saved(OnePicture()), "--model", "test_pixel_metrics.OnePicture", *DATA, "--metrics", "agreement"]
     assert "19 samples of 10 classes, and at least two of each" in error(capsys, *args, "--n", "19")
 
     class Eleven(OnePicture):
@@ -406,7 +417,7 @@ def test_too_few_of_a_class_and_other_classes_are_refused(capsys):
 
     saved(Eleven(), "eleven.ckpt")
     globals()["Eleven"] = Eleven
-    args = ["evaluate", "eleven.ckpt", "--model", "test_whole.Eleven", *DATA, "--figures", "agreement"]
+    args = ["evaluate", "eleven.ckpt", "--model", "test_pixel_metrics.Eleven", *DATA, "--metrics", "agreement"]
     assert "the model has 11 classes and the data 10" in error(capsys, *args)
 
 
@@ -414,16 +425,16 @@ def test_what_turns_out_too_late_costs_no_other_figure(tmp_path, monkeypatch):
     def wrong(of):
         raise InputError("of one class")
 
-    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", {**whole.MADE, "agreement": wrong})
-    args = [saved(OnePicture()), *DATA, "--model", "test_whole.OnePicture", "--n", "100"]
-    found = evaluate(*args, figures="parzen,agreement")
-    assert list(found.figures) == ["parzen"]
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", {**pixel_metrics.COMPUTE, "agreement": wrong})
+    args = [saved(OnePicture()), *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    found = evaluate(*args, metrics="parzen,agreement")
+    assert list(found.metrics) == ["parzen"]
     assert found.left_out == {"agreement": "of one class"}
 
 
 def test_test_pictures_that_are_training_pictures_say_nothing(tmp_path, capsys):
-    args = ["evaluate", folder("some", greys(20, 3)), "--data", "test_whole.SameTest", "--figures", "neighbours"]
-    assert "the test pictures are among the training pictures" in error(capsys, *args)
+    args = ["evaluate", folder("some", greys(20, 3)), "--data", "test_pixel_metrics.SameTest", "--metrics", "neighbours"]
+    assert "the test images are among the training images" in error(capsys, *args)
 
 
 # -- the picture of neighbours ------------------------------------------------------------------------
@@ -431,31 +442,31 @@ def test_test_pictures_that_are_training_pictures_say_nothing(tmp_path, capsys):
 
 def test_the_picture_goes_where_the_result_goes(tmp_path, monkeypatch):
     """Also where the interrupted measurement had another name for it."""
-    args = ["evaluate", folder("some", digits()[:20]), *DATA, "--figures", "neighbours,parzen"]
-    stopped = {**whole.MADE, "parzen": lambda of: (_ for _ in ()).throw(KeyboardInterrupt)}
-    monkeypatch.setattr("ganzoo.evaluation.plan.OF_PICTURES", ("neighbours", "parzen"))
-    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", stopped)
+    args = ["evaluate", folder("some", digits()[:20]), *DATA, "--metrics", "neighbours,parzen"]
+    stopped = {**pixel_metrics.COMPUTE, "parzen": lambda of: (_ for _ in ()).throw(KeyboardInterrupt)}
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.PIXEL_METRICS", ("neighbours", "parzen"))
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", stopped)
     assert main([*args, "--out", "first.json"]) == 130
     assert not Path("first_neighbours.png").exists()
-    monkeypatch.setattr("ganzoo.evaluation.measuring.MADE", whole.MADE)
+    monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", pixel_metrics.COMPUTE)
     assert main([*args, "--out", "second.json"]) == 0
     assert Path("second_neighbours.png").exists()
-    assert Result.load(Path("second.json")).about["sheet"] == "second_neighbours.png"
+    assert Result.load(Path("second.json")).about["grid"] == "second_neighbours.png"
     assert main([*args, "--out", "run.1"]) == main([*args, "--out", "run.2"]) == 0
     assert Path("run.1_neighbours.png").exists()
     assert Path("run.2_neighbours.png").exists()
 
 
 def test_no_picture_is_in_the_way_of_another(tmp_path, capsys, monkeypatch):
-    args = ["evaluate", folder("some", digits()[:20]), *DATA, "--figures", "neighbours"]
+    args = ["evaluate", folder("some", digits()[:20]), *DATA, "--metrics", "neighbours"]
     Path("a_neighbours.png").write_bytes(b"mine")
     assert "a_neighbours.png is there" in error(capsys, *args, "--out", "a.json")
     assert Path("a_neighbours.png").read_bytes() == b"mine"
     Path("b_neighbours.png").mkdir()
     assert "b_neighbours.png is there" in error(capsys, *args, "--out", "b.json")
-    assert "would be among the pictures of some" in error(capsys, *args, "--out", "some/c.json")
+    assert "would be among the images of some" in error(capsys, *args, "--out", "some/c.json")
     monkeypatch.chdir("some")
-    assert "would be among the pictures of ." in error(capsys, "evaluate", ".", *DATA, "--figures", "neighbours")
+    assert "would be among the images of ." in error(capsys, "evaluate", ".", *DATA, "--metrics", "neighbours")
     monkeypatch.chdir("..")
     for _ in range(2):  # again, over its own
         assert main(args) == 0
