@@ -1,4 +1,4 @@
-"""The three sicknesses: every number by hand, then real trainings made to fail in each way, and some that do not."""
+"""The three failures: every number by hand, then real trainings made to fail in each way, and some that do not."""
 
 import math
 import warnings
@@ -26,7 +26,7 @@ from ganzoo.callbacks import Checkpoints, Health
 from ganzoo.cli import main
 from ganzoo.errors import InputError
 from ganzoo.losses import Minimax
-from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity, swing
+from ganzoo.metrics.health import Diagnosis, Observation, centre_and_spread, diversity, swing
 
 # -- numbers ------------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ def pair(value):
     return {"": value}
 
 
-def well(**other):
+def healthy(**other):
     """What a training shows that is well."""
     seen = {
         "accuracy_real": pair(0.6),
@@ -108,7 +108,7 @@ def well(**other):
         "centre": [0.0, 0.0],
         "spread": 1.0,
     }
-    return Seen(**{**seen, **other})
+    return Observation(**{**seen, **other})
 
 
 LOST = {"accuracy_real": pair(0.99), "accuracy_fake": pair(1.0), "slope": pair(2e-3), "gradient": pair(1e-4)}
@@ -118,21 +118,21 @@ def named(looks, patience=500, every=50):
     """Names and steps of what is said of these looks, one each ``every`` steps."""
     diagnosis, said = Diagnosis(patience), []
     for i, seen in enumerate(looks):
-        said += [(sickness.name, i * every) for sickness in diagnosis.observe(i * every, seen)]
+        said += [(failure.name, i * every) for failure in diagnosis.observe(i * every, seen)]
     return said
 
 
 def test_a_training_that_is_well_is_not_named():
-    assert named([well()] * 200) == []
+    assert named([healthy()] * 200) == []
 
 
 def test_a_vanishing_gradient_is_named_when_it_has_lasted():
-    assert named([well()] * 4 + [well(**LOST)] * 100) == [("vanishing gradient", 200 + 500)]
-    assert named([well()] * 4 + ([well(**LOST)] * 9 + [well()]) * 9) == []  # it never lasts
+    assert named([healthy()] * 4 + [healthy(**LOST)] * 100) == [("vanishing gradient", 200 + 500)]
+    assert named([healthy()] * 4 + ([healthy(**LOST)] * 9 + [healthy()]) * 9) == []  # it never lasts
     # of the slope or the gradient alone; by the gradient's own greatest, or by nothing
-    assert named([well()] * 4 + [well(**{**LOST, "slope": {}})] * 20) == [("vanishing gradient", 700)]
-    assert named([well()] * 4 + [well(**{**LOST, "gradient": {}})] * 20) == [("vanishing gradient", 700)]
-    assert named([well(**{**LOST, "slope": {}, "gradient": pair(1e-8)})] * 20) == [("vanishing gradient", 500)]
+    assert named([healthy()] * 4 + [healthy(**{**LOST, "slope": {}})] * 20) == [("vanishing gradient", 700)]
+    assert named([healthy()] * 4 + [healthy(**{**LOST, "gradient": {}})] * 20) == [("vanishing gradient", 700)]
+    assert named([healthy(**{**LOST, "slope": {}, "gradient": pair(1e-8)})] * 20) == [("vanishing gradient", 500)]
 
 
 @pytest.mark.parametrize(
@@ -145,66 +145,66 @@ def test_a_vanishing_gradient_is_named_when_it_has_lasted():
     ],
 )
 def test_what_is_no_vanishing_gradient(other):
-    assert named([well()] * 4 + [well(**{**LOST, **other})] * 50) == []
+    assert named([healthy()] * 4 + [healthy(**{**LOST, **other})] * 50) == []
 
 
 def test_each_level_of_a_pyramid_has_its_own_discriminator():
-    both = {key: {"_0": getattr(well(), key)[""], "_1": value[""]} for key, value in LOST.items()}
+    both = {key: {"_0": getattr(healthy(), key)[""], "_1": value[""]} for key, value in LOST.items()}
     diagnosis = Diagnosis(500)
-    said = [sickness for step in range(0, 1000, 50) for sickness in diagnosis.observe(step, well(**both))]
+    said = [failure for step in range(0, 1000, 50) for failure in diagnosis.observe(step, healthy(**both))]
     assert len(said) == 1
     assert "generator_1 gradient" in said[0].words
 
 
 def test_a_collapse_is_named_when_it_has_lasted():
-    alike = well(diversity=0.15)
-    assert named([well()] * 4 + [alike] * 100) == [("mode collapse", 700)]
-    assert named([well()] * 4 + ([alike] * 9 + [well()]) * 9) == []
-    assert named([well(diversity=0.25)] * 50) == []
-    assert named([well(diversity=0.25, of_real=2.0)] * 50) == [("mode collapse", 500)]  # beside the real ones
-    assert named([well(diversity=0.0, of_real=0.0)] * 50) == []  # the real ones are alike as well
+    alike = healthy(diversity=0.15)
+    assert named([healthy()] * 4 + [alike] * 100) == [("mode collapse", 700)]
+    assert named([healthy()] * 4 + ([alike] * 9 + [healthy()]) * 9) == []
+    assert named([healthy(diversity=0.25)] * 50) == []
+    assert named([healthy(diversity=0.25, of_real=2.0)] * 50) == [("mode collapse", 500)]  # beside the real ones
+    assert named([healthy(diversity=0.0, of_real=0.0)] * 50) == []  # the real ones are alike as well
 
 
 def test_samples_that_are_not_different_yet_are_no_collapse():
     told = {"accuracy_real": pair(0.95), "accuracy_fake": pair(1.0), "diversity": 0.05}
-    assert named([well(**told)] * 50) == []  # the discriminator tells them, and they never were different
-    assert named([well(), *[well(**told)] * 50]) == [("mode collapse", 550)]  # they were
+    assert named([healthy(**told)] * 50) == []  # the discriminator tells them, and they never were different
+    assert named([healthy(), *[healthy(**told)] * 50]) == [("mode collapse", 550)]  # they were
     believed = {**told, "accuracy_real": pair(0.5)}
-    assert named([well(**believed)] * 50) == [("mode collapse", 500)]
-    assert named(([well(**believed)] * 4 + [well(**told)]) * 10) == [("mode collapse", 500)]  # nearly always
+    assert named([healthy(**believed)] * 50) == [("mode collapse", 500)]
+    assert named(([healthy(**believed)] * 4 + [healthy(**told)]) * 10) == [("mode collapse", 500)]  # nearly always
 
 
 def test_an_oscillation_is_named_when_there_is_no_doubt():
     # the fourth crossing is over where the fifth half wave, from 25 on, has reached 0.35
-    assert named([well(centre=c) for c in wave(100, period=12.5)]) == [("oscillation", 26 * 50)]
-    assert named([well(centre=c) for c in wave(100, period=12.5, amplitude=0.5)]) == []
-    assert named([well(centre=c, spread=3.0) for c in wave(100, period=12.5)]) == []
-    assert named([well(centre=c) for c in wave(100, amplitude=0, drift=0.2)]) == []
-    assert named([well(centre=c) for c in wave(100, period=12.5, decay=0.05)]) == []
-    assert named([well(centre=c) for c in np.random.default_rng(0).normal(size=(200, 2)).tolist()]) == []
+    assert named([healthy(centre=c) for c in wave(100, period=12.5)]) == [("oscillation", 26 * 50)]
+    assert named([healthy(centre=c) for c in wave(100, period=12.5, amplitude=0.5)]) == []
+    assert named([healthy(centre=c, spread=3.0) for c in wave(100, period=12.5)]) == []
+    assert named([healthy(centre=c) for c in wave(100, amplitude=0, drift=0.2)]) == []
+    assert named([healthy(centre=c) for c in wave(100, period=12.5, decay=0.05)]) == []
+    assert named([healthy(centre=c) for c in np.random.default_rng(0).normal(size=(200, 2)).tolist()]) == []
 
 
 def test_a_collapsed_generator_that_goes_round_is_a_collapse():
-    looks = [well(centre=c, diversity=0.01) for c in wave(100, period=12.5)]
+    looks = [healthy(centre=c, diversity=0.01) for c in wave(100, period=12.5)]
     assert [name for name, _ in named(looks)] == ["mode collapse"]
 
 
 def test_a_diagnosis_goes_on_from_its_state():
     looks = (
-        [well(**LOST, centre=[7.0, 7.0])] * 8
-        + [well(centre=c, diversity=0.6) for c in wave(40, period=10)]
-        + [well(diversity=0.1)] * 30
+        [healthy(**LOST, centre=[7.0, 7.0])] * 8
+        + [healthy(centre=c, diversity=0.6) for c in wave(40, period=10)]
+        + [healthy(diversity=0.1)] * 30
     )
     whole, said = Diagnosis(300), []
     for i, seen in enumerate(looks):
-        said += [(i, *sickness) for sickness in whole.observe(50 * i, seen)]
+        said += [(i, *failure) for failure in whole.observe(50 * i, seen)]
     assert {name for _, name, _ in said} == {"vanishing gradient", "oscillation", "mode collapse"}
     for cut in (5, 20, 45, 60):
         first, second, again = Diagnosis(300), Diagnosis(300), []
         for i, seen in enumerate(looks):
             if i == cut:
                 second.load_state_dict(yaml.safe_load(yaml.safe_dump(first.state_dict())))  # plain types only
-            again += [(i, *sickness) for sickness in (first if i < cut else second).observe(50 * i, seen)]
+            again += [(i, *failure) for failure in (first if i < cut else second).observe(50 * i, seen)]
         assert again == said
         assert second.state_dict() == whole.state_dict()
 
@@ -288,7 +288,7 @@ def watched(model, draw, seed, tmp_path, steps=450, callbacks=(), **options):
 
 
 def diagnosed(model, draw, seed, wanted=None):
-    """How often the wanted sickness was named (once, if it was), and how many others."""
+    """How often the wanted failure was named (once, if it was), and how many others."""
     health, _ = watched(model, draw, seed, gettempdir())
     said = [key.removesuffix(" generator") for key in health.diagnosis.said]
     return {"named": said.count(wanted), "others": len(said) - said.count(wanted)}

@@ -1,4 +1,4 @@
-"""Domain adaptation watched: how far apart the domains are, scores that need no label of the target, and a picture."""
+"""Metrics of a domain adaptation during its training: domain distance, scores without target labels, and a plot."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,13 +11,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ganzoo.callbacks.distributed import gather
 from ganzoo.callbacks.samples import log_picture
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Adapted
 from ganzoo.metrics.domains import gated, information_maximisation, mean_entropy, proxy_a_distance
 from ganzoo.utils.ranges import Checked, ClosedUnitInterval, GridSize, PositiveInt, Seed
 
-FEWEST = 12  # pictures of a domain that a proxy A-distance can be measured on
+FEWEST = 12  # images of a domain that a proxy A-distance can be measured on
 PANEL = 420  # pixels
 COLOURS = ((31, 90, 200), (214, 39, 40))  # the source's points are blue and the target's red, as in the paper
 
@@ -36,7 +37,7 @@ class _Domain:
     def add(self, record: Adapted, n: int) -> None:
         logits = record.logits.detach().float().cpu()
         self.logits.append(logits)
-        # each picture draws a number, and the n smallest stay: any n are as likely, in one pass over any order
+        # each image draws a number, and the n smallest stay: any n are as likely, in one pass over any order
         ranks = torch.cat([self.ranks, torch.from_numpy(self.draw.random(len(logits)))])
         kept = ranks.argsort()[:n]
         if len(ranks) <= n or (kept >= len(self.ranks)).any():
@@ -51,7 +52,7 @@ class _Domain:
 
 
 class DomainAdaptation(Checked, L.Callback):
-    """Measures an adaptation at each validation and draws the two domains before and now.
+    """Computes metrics of an adaptation at each validation, and plots the two domains before and now.
 
     It reads what ``validation_step`` and ``test_step`` return, an ``Adapted`` for each batch, where data loader 0 is the
     source and 1 the target; a module that returns anything else is left alone. The target's labels are never read.
@@ -65,17 +66,17 @@ class DomainAdaptation(Checked, L.Callback):
     val/select_information       the information where the source is classified well enough, else 0; choose the ``max``
     ===========================  ========================================================================================
 
-    (test/... likewise, without the last two.) The picture ``pictures/embedding_step_000400.png`` in the run's folder, and
+    (``test/...`` too, without the last two.) The image ``pictures/embedding_step_000400.png`` in the run's folder, and
     ``embedding.png``, always the newest, show the features of both domains, source blue and target red, projected to two
     dimensions, each panel by itself: on the right those of now, on the left those of the run's first validation. That is
     the untrained model where Lightning's sanity check runs (``num_sanity_val_steps`` batches of each domain: give it enough
-    for some hundred pictures); where it does not, the panel says the step. The left panel survives resuming.
+    for some hundred images); where it does not, the panel says the step. The left panel survives resuming.
 
-    Looking does not change the training: nothing is run or drawn from the common random streams.
+    The training is not changed: nothing is run, or drawn from the global random streams.
 
     Args:
-        n: pictures of each domain, chosen at random, that distance and picture are made of, over all processes.
-        points: of each domain in the picture, at most `n`.
+        n: images of each domain, chosen at random, that distance and image are made of, over all processes.
+        points: of each domain in the image, at most `n`.
         least_source_accuracy: in [0, 1], below which the two ``select`` scores are the worst possible.
         tsne: project by t-SNE as the paper does (some seconds for 500 + 500 points), instead of the two principal
             components.
@@ -140,7 +141,7 @@ class DomainAdaptation(Checked, L.Callback):
     ) -> None:
         """Keeps what is needed of one batch."""
         if isinstance(outputs, Adapted):
-            # the same draws for both domains, so that the same pictures are chosen where both are one
+            # the same draws for both domains, so that the same images are chosen where both are one
             domain = self._seen.setdefault(dataloader_idx, _Domain(np.random.default_rng(self.seed)))
             domain.add(outputs, math.ceil(self.n / trainer.world_size))
             if dataloader_idx == 0:
@@ -204,7 +205,7 @@ class DomainAdaptation(Checked, L.Callback):
             gate = {"source_accuracy": accuracy, "least": self.least_source_accuracy}
             values["select_entropy"] = gated(entropy, math.log(logits.shape[1]), **gate)
             values["select_information"] = gated(information, 0.0, **gate)
-        # every process has the same numbers; synced all the same, as Lightning wants of what a checkpoint watches
+        # every rank has the same numbers; synced all the same, as Lightning wants of what a checkpoint monitors
         module.log_dict({f"{stage}/{name}": value for name, value in values.items()}, sync_dist=True)
 
     def _draw(self, trainer: L.Trainer) -> None:
@@ -236,12 +237,8 @@ class DomainAdaptation(Checked, L.Callback):
 
 
 def _of_all_processes(trainer: L.Trainer, mine: list[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], ...]]:
-    """For each domain the processes' values side by side: [(f, l), (f', l')] -> [((f, ...), (l, ...)), (..., ...)]."""
-    everyones: list[Any] = [mine]
-    if trainer.world_size > 1:
-        everyones = [None] * trainer.world_size
-        torch.distributed.all_gather_object(everyones, mine)  # tensors of any length, unlike all_gather
-    return [tuple(zip(*domain, strict=True)) for domain in zip(*everyones, strict=True)]
+    """For each domain the ranks' values side by side: [(f, l), (f', l')] -> [((f, ...), (l, ...)), (..., ...)]."""
+    return [tuple(zip(*domain, strict=True)) for domain in zip(*gather(trainer, mine), strict=True)]
 
 
 def projected(domains: list[Tensor], tsne: bool, seed: int) -> list[Tensor]:
@@ -264,7 +261,7 @@ def projected(domains: list[Tensor], tsne: bool, seed: int) -> list[Tensor]:
         components = torch.nn.functional.pad(components, (0, 2 - components.shape[1]))
     plane = components[:, :2]
     if tsne and len(x) > 3:
-        # slow to import, and only this picture needs it
+        # slow to import, and only this image needs it
         from sklearn.manifold import TSNE
 
         perplexity = min(30.0, (len(x) - 1) / 3)

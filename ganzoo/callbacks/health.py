@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from ganzoo.errors import InputError
 from ganzoo.interfaces import CascadeSampler, Sampler, eval_mode, field_of, isolated_rng
-from ganzoo.metrics.health import Diagnosis, Seen, centre_and_spread, diversity
+from ganzoo.metrics.health import Diagnosis, Observation, centre_and_spread, diversity
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, SampleCount, Seed
 
@@ -31,7 +31,7 @@ class Health(Checked, L.Callback):
     health/gradient_<player>     norm of the player's gradient, after unscaling and before clipping
     health/accuracy              the discriminator's, mean over real and generated; 1/2 where it is undecided
     health/diversity             of a sampler's pictures of always the same noise, in units of real pictures' diversity
-    health/well                  the step, where there is no sign of a sickness, else 0: the monitor of a checkpoint
+    health/well                  the step, where there is no sign of a failure, else 0: the monitor of a checkpoint
     ===========================  ========================================================================================
 
     The model itself logs what its discriminator tells (``discriminator/accuracy_real`` and ``accuracy_fake``, ``slope``,
@@ -43,10 +43,10 @@ class Health(Checked, L.Callback):
 
     Args:
         every_n_steps: batches between two looks, at least.
-        patience: steps that a sickness must last.
+        patience: steps that a failure must last.
         n: samples that the diversity is measured on.
         seed: of their noise.
-        stop: end the training, in good order, when a sickness is named.
+        stop: end the training, in good order, when a failure is named.
         stop_on_nan: end it with an ``InputError`` when a loss, a gradient or a weight is not finite. On one CPU that is in
             the same step; on other devices, and with several processes, at the next look, and before the next checkpoint.
 
@@ -201,7 +201,7 @@ class Health(Checked, L.Callback):
         centre = values.pop("centre", [])
         centre = centre if all(math.isfinite(value) for value in centre) else []
         one = {name: value[0] for name, value in values.items() if math.isfinite(value[0])}
-        seen = Seen(
+        seen = Observation(
             accuracy_real=_named(one, "accuracy_real"),
             accuracy_fake=_named(one, "accuracy_fake"),
             slope=_named(one, "slope"),
@@ -212,7 +212,7 @@ class Health(Checked, L.Callback):
             spread=one.get("spread"),
         )
         step = trainer.global_step
-        sicknesses = self.diagnosis.observe(step, seen)
+        failures = self.diagnosis.observe(step, seen)
         accuracies = [*seen.accuracy_real.values(), *seen.accuracy_fake.values()]
         self._logged = {f"health/{name}": value for name, value in one.items() if name.startswith("gradient_")}
         if accuracies:
@@ -221,9 +221,9 @@ class Health(Checked, L.Callback):
             self._logged["health/diversity"] = seen.diversity / seen.of_real
         self._logged["health/well"] = 0.0 if self.diagnosis.signs else float(step)
         self._log(trainer, module)
-        for sickness in sicknesses:
-            log_info(f"step {step}: {sickness.words} (docs: Health)")
-        if sicknesses and self.stop:
+        for failure in failures:
+            log_info(f"step {step}: {failure.words} (docs: Health)")
+        if failures and self.stop:
             log_info(f"the training stops at step {step}, as Health's stop asks")
             trainer.should_stop = True
 

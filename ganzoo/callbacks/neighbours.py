@@ -1,4 +1,4 @@
-"""Samples beside the training pictures that are nearest to them: does the generator remember, or has it learned?"""
+"""Draws samples with the training images nearest to them, to see whether a generator copies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,33 +19,33 @@ from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import GridSize, NonNegativeInt, PositiveInt, Seed
 
-PART = 100  # pictures that an extractor is given at a time
+PART = 100  # images that an extractor is given at a time
 
 
 class NearestNeighbours(SampleGrid):
-    """Writes ``pictures/neighbours_step_000400.png``: in each row a sample, then its nearest training pictures.
+    """Writes ``pictures/neighbours_step_000400.png``: in each row a sample, then its nearest training images.
 
     As figure 2 of Goodfellow et al. 2014 has it, to show that samples are not copies. Near is meant in Euclidean distance of
     pixels, which finds copies and near copies; a copy that is shifted by some pixels is far. With an extractor it is meant
     in its features. Samples are from noise that is the same each time, of a conditional model one to a class, in turn.
-    Drawn at the same moments as a :class:`SampleGrid`, and likewise without changing the training: from a random stream of
+    Drawn at the same moments as a :class:`SampleGrid`, and without changing the training: from a random stream of
     its own, without gradients, in evaluation mode, on the first process only. A module that is no ``Sampler`` is left alone.
 
-    The training pictures are those of the DataModule's ``train_set``, or else of the training's loader; they are read before
-    the first picture and stay in memory.
+    The training images are those of the DataModule's ``train_set``, or else of the training's loader; they are read before
+    the first image and stay in memory.
 
     Args:
         n: samples, which are the rows.
-        k: training pictures beside each.
-        most: training pictures that are looked at, chosen evenly; fewer than there are is said in a line.
+        k: training images beside each.
+        most: training images that are looked at, chosen evenly; fewer than there are is said in a line.
         extractor: compare its features and not pixels.
         seed: of the noise.
-        every_n_epochs: a picture at the end of each so many epochs, beside the first and the last; 0 for none.
+        every_n_epochs: an image at the end of each so many epochs, beside the first and the last; 0 for none.
         every_n_steps: also each so many steps within an epoch.
         folder: where the PNG files go. Left out: ``pictures`` in the run's folder.
 
     Raises:
-        InputError: when a number is out of range; in training, for samples of another shape than the training pictures.
+        InputError: when a number is out of range; in training, for samples of another shape than the training images.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class NearestNeighbours(SampleGrid):
         self.k = k
         self.most = most
         self.extractor = extractor
-        self._training: tuple[Tensor, Tensor] | None = None  # pictures, and what they are compared by
+        self._training: tuple[Tensor, Tensor] | None = None  # images, and what they are compared by
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Finds the folder."""
@@ -97,8 +97,8 @@ class NearestNeighbours(SampleGrid):
         there = len(dataset)
         chosen = torch.arange(min(self.most, there)) * there // min(self.most, there)
         if len(chosen) < there:
-            log_info(f"NearestNeighbours looks at {len(chosen)} of {there} training pictures, evenly chosen (see most)")
-        bar = tqdm(chosen.tolist(), "training pictures", leave=False, disable=None)
+            log_info(f"NearestNeighbours looks at {len(chosen)} of {there} training images, evenly chosen (see most)")
+        bar = tqdm(chosen.tolist(), "training images", leave=False, disable=None)
         return torch.stack([_picture(dataset[i]) for i in bar])
 
     def _compared(self, images: Tensor, device: torch.device) -> Tensor:
@@ -116,14 +116,14 @@ def _training_set(trainer: L.Trainer) -> Sequence[Any] | None:
         return None
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise InputError(
-            "NearestNeighbours needs the training pictures by number: a DataModule with train_set, or a loader of such a "
+            "NearestNeighbours needs the training images by number: a DataModule with train_set, or a loader of such a "
             "dataset; leave it out for data that only flow by"
         )
     return dataset
 
 
 def _picture(sample: Any) -> Tensor:
-    """The uint8 picture of a dataset's sample: its x, its first field, or itself."""
+    """The uint8 image of a dataset's sample: its x, its first field, or itself."""
     picture: Tensor = sample[0] if isinstance(sample, tuple | list) else sample
     picture = getattr(sample, "x", picture)
     return picture if picture.dtype == torch.uint8 else to_uint8(picture)

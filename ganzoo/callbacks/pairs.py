@@ -1,4 +1,4 @@
-"""How near a translation comes to its truth, over the whole validation: L1, PSNR, SSIM and LPIPS."""
+"""L1, PSNR, SSIM and LPIPS of translations of pairs, over the whole validation or test."""
 
 import math
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
+from ganzoo.callbacks.distributed import gather
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Cycled, Translated
-from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure, Paired, Sums
+from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure, Paired
 from ganzoo.utils.images import to_uint8
 from ganzoo.utils.log import log_info
 
@@ -19,24 +20,24 @@ Way = tuple[int, str]  # data loader, and "" or "back_"
 
 
 class PairedQuality(L.Callback):
-    """Measures translations of pairs at each validation and test.
+    """Computes metrics of translated pairs at each validation and test.
 
     It reads what ``validation_step`` and ``test_step`` return: a ``Translated`` for each batch, or, if told that the data
     are pairs, a ``Cycled``; other modules are left alone. Logged, and fit to be a checkpoint's monitor:
 
     ==========  ========================================================================================================
     val/l1      mean absolute difference in [-1, 1] units; it takes the place of a value of that name that the module logs
-    val/psnr    in decibels, the mean over the pictures; infinite if a picture is its truth to the last pixel
-    val/ssim    1 for equal pictures; left out, and that is said, of pictures smaller than its window of 11 pixels
-    val/lpips   0 for equal pictures; if asked for
+    val/psnr    in decibels, the mean over the images; infinite if an image is its truth to the last pixel
+    val/ssim    1 for equal images; left out, and that is said, of images smaller than its window of 11 pixels
+    val/lpips   0 for equal images; if asked for
     ==========  ========================================================================================================
 
-    Each is a mean over the pictures as they would be stored (uint8). ``test/...`` likewise, and beside each its standard
+    Each is a mean over the images as they would be stored (uint8). ``test/...`` too, and beside each its standard
     error, ``test/psnr_error``. The way back of a ``Cycled`` is ``val/back_l1`` and so on; with several data loaders the
-    names end in ``/dataloader_idx_0``. Under several processes each picture counts once, also those that Lightning shows
-    twice so that all processes have as many. If a picture has NaN or infinite values, all values are NaN.
+    names end in ``/dataloader_idx_0``. Under several processes each image counts once, also those that Lightning shows
+    twice so that all processes have as many. If an image has NaN or infinite values, all values are NaN.
 
-    Looking does not change the training: nothing is drawn from the random streams, and no weight enters the checkpoint.
+    The training is not changed: nothing is drawn from the random streams, and no weight enters the checkpoint.
 
     Args:
         lpips: measure LPIPS, too. Its backbone is fetched once (:class:`ganzoo.metrics.paired.LPIPS`).
@@ -53,7 +54,7 @@ class PairedQuality(L.Callback):
         self.truth = truth
         self._lpips: dict[str, Measure] = {}
         self._sums: dict[Way, Paired] = {}
-        self._shown: dict[int, int] = {}  # pictures of each data loader that this process has been shown
+        self._shown: dict[int, int] = {}  # images of each data loader that this process has been shown
         self._broken = False
         self._said = False
 
@@ -141,18 +142,13 @@ class PairedQuality(L.Callback):
         if min(images.shape[-2:]) < WINDOW:
             del measures["ssim"]
             if not self._said:
-                log_info(f"PairedQuality: pictures smaller than {WINDOW} x {WINDOW} pixels have no SSIM; it is left out")
+                log_info(f"PairedQuality: images smaller than {WINDOW} x {WINDOW} pixels have no SSIM; it is left out")
                 self._said = True
         return measures
 
     def _log(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         mine = {way: measured.sums for way, measured in self._sums.items()}, self._broken
-        # the processes' sums in one order, so that all of them come to the same digits
-        everyones: list[tuple[dict[Way, dict[str, Sums]], bool]] = [mine]
-        if trainer.world_size > 1:
-            gathered: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(gathered, mine)
-            everyones = gathered
+        everyones = gather(trainer, mine)  # in one order, so that all ranks come to the same digits
         self._sums = {}
         if trainer.sanity_checking:
             return
@@ -169,7 +165,7 @@ class PairedQuality(L.Callback):
                 values[f"{stage}/{way}{name}{suffix}"] = math.nan if broken else score.mean
                 if stage == "test":
                     values[f"{stage}/{way}{name}_error{suffix}"] = math.nan if broken else score.error
-        # every process has the same numbers; synced all the same, as Lightning wants of what a checkpoint watches
+        # every rank has the same numbers; synced all the same, as Lightning wants of what a checkpoint monitors
         module.log_dict(values, sync_dist=True, add_dataloader_idx=False)
 
 
@@ -181,15 +177,15 @@ def _loader(loaders: Any, number: int) -> Any:
 
 
 def shown_once(loader: Any, first: int, n: int) -> Tensor:
-    """Which pictures of a batch are no repetition.
+    """Which images of a batch are no repetition.
 
-    Torch's ``DistributedSampler`` deals the pictures out in turn, and begins again from the first until all processes have
+    Torch's ``DistributedSampler`` deals the images out in turn, and begins again from the first until all processes have
     as many: of r processes, this one's j-th is the (r j + rank)-th of all, and a repetition beyond the data's length.
 
     Args:
         loader: where the batch is from.
-        first: pictures that this process was given before it.
-        n: pictures in the batch.
+        first: images that this process was given before it.
+        n: images in the batch.
 
     Returns:
         bool [n].

@@ -1,4 +1,4 @@
-"""Do a conditional model's samples show what was asked for, and all of it? A classifier says, of them and of real images.
+"""Label agreement (GAN-test), GAN-train and intra-class variety of a conditional model, by a classifier.
 
 Shmelkov, Schmid and Alahari 2018, "How good is my GAN?": GAN-test is the accuracy on samples of a classifier that was
 trained on real images, GAN-train the accuracy on real images of one that was trained on samples. Both depend on the

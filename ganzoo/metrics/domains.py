@@ -1,4 +1,4 @@
-"""How far apart two domains are, and how good an adaptation is as far as one can tell without the target's labels."""
+"""Proxy A-distance between two domains, and scores of an adaptation that need no target labels."""
 
 from warnings import catch_warnings, simplefilter
 

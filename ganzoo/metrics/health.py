@@ -1,4 +1,4 @@
-"""Is this training well? Numbers of a game between two networks, and the three sicknesses that lectures name.
+"""Detects three GAN failures from numbers of the training: vanishing gradients, oscillation, mode collapse.
 
 **Vanishing gradient**: the discriminator wins, and leaves the generator nothing to learn from (Goodfellow et al. 2014,
 section 3; Arjovsky and Bottou 2017, section 2). **Oscillation**: the players go round each other and do not settle, as
@@ -34,7 +34,7 @@ SMOOTH = 0.5  # correlation of a swing between two looks; less is noise, or a sw
 PLACES = 4  # an image's mean is kept on a grid of 4 x 4
 
 
-class Seen(NamedTuple):
+class Observation(NamedTuple):
     """What one look at a training has shown; None, or nothing, where it does not apply.
 
     Attributes:
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
     spread: float | None = None
 
 
-class Sickness(NamedTuple):
+class Failure(NamedTuple):
     """A diagnosis: ``vanishing gradient``, ``oscillation`` or ``mode collapse``, and a sentence on what was seen and what to
     try."""
 
@@ -134,7 +134,7 @@ def swing(centres: Sequence[Sequence[float]]) -> tuple[float, int, float]:
     return least**0.5, turns, float((along[1:] * along[:-1]).mean()) / power
 
 
-# -- sicknesses -------------------------------------------------------------------------------------------------------
+# -- failures -------------------------------------------------------------------------------------------------------
 
 
 class Persistence:
@@ -324,7 +324,7 @@ class Diagnosis:
         self.said: list[str] = []
         self.signs: list[str] = []
 
-    def observe(self, step: int, seen: Seen) -> list[Sickness]:
+    def observe(self, step: int, seen: Observation) -> list[Failure]:
         """Takes a look, and says what is new.
 
         Args:
@@ -332,9 +332,9 @@ class Diagnosis:
             seen: at this step.
 
         Returns:
-            The sicknesses that were not said before; ``signs`` names those there is a sign of now.
+            The failures that were not said before; ``signs`` names those there is a sign of now.
         """
-        found: list[Sickness] = []
+        found: list[Failure] = []
         self.signs = []
 
         def take(name: str, key: str, sign: bool, words: str | None) -> None:
@@ -342,7 +342,7 @@ class Diagnosis:
                 self.signs.append(name)
             if words is not None and key not in self.said:
                 self.said.append(key)
-                found.append(Sickness(name, words))
+                found.append(Failure(name, words))
 
         for pair, fake in seen.accuracy_fake.items():
             player = f"generator{pair}"

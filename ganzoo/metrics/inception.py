@@ -1,4 +1,4 @@
-"""Inception score (Salimans et al. 2016, section 4): how certain each prediction is, and how even all of them together."""
+"""Inception score (Salimans et al. 2016, section 4), from a classifier's logits."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): quality and variety, apart.
+"""Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): quality and variety apart.
 
 The data's manifold is taken to be the union of balls round the real images' features, each as wide as the way to its k-th
 nearest other; that of a generator likewise, round its samples.

@@ -1,4 +1,4 @@
-"""Missing modes, two-sample tests and nearest neighbours: what samples lack, what gives them away, what they copy."""
+"""Missing modes, two-sample tests and nearest neighbours of a generator's samples."""
 
 from math import cos, log, pi, sin
 from typing import NamedTuple
@@ -97,7 +97,7 @@ def jensen_shannon(p: Tensor, q: Tensor) -> float:
 # -- two-sample tests --------------------------------------------------------------------------------------------------
 
 
-class Told(NamedTuple):
+class TwoSampleAccuracy(NamedTuple):
     """Accuracy at telling samples from real images.
 
     Attributes:
@@ -113,7 +113,7 @@ class Told(NamedTuple):
     error: float
 
 
-def nearest_neighbour_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> Told:
+def nearest_neighbour_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> TwoSampleAccuracy:
     """Is the nearest other image of the own kind? (Lopez-Paz and Oquab 2017; Xu et al. 2018, section 3.)
 
     1 where samples are far from the data or collapsed, (n - 1) / (2 n - 1) on average for n samples of its own distribution,
@@ -138,7 +138,7 @@ def nearest_neighbour_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> Tol
     return _told(of_real, of_fake, len(x))
 
 
-def logistic_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> Told:
+def logistic_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> TwoSampleAccuracy:
     """Accuracy of a logistic regression, fitted on half of the features and judged on the other (Lopez-Paz and Oquab 2017).
 
     Features are standardised by the first half. It sees what a hyperplane can tell, and no more: two distributions of one
@@ -173,8 +173,8 @@ def _thinned(x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return x[i.to(x.device)], y[j.to(y.device)]
 
 
-def _told(real: float, fake: float, n: int) -> Told:
-    return Told((real + fake) / 2, real, fake, 0.5 / (2 * n) ** 0.5)
+def _told(real: float, fake: float, n: int) -> TwoSampleAccuracy:
+    return TwoSampleAccuracy((real + fake) / 2, real, fake, 0.5 / (2 * n) ** 0.5)
 
 
 # -- nearest neighbours ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How near an image is to its truth: L1, PSNR, SSIM and LPIPS, a number for each image.
+"""L1, PSNR, SSIM and LPIPS between an image and its target, one value per image.
 
 All are of images as they are stored, uint8 in [0, 255], so that a model and a folder of its PNG files have the same
 metrics. Floats are refused: in the wrong range they would give a number that looks right. Colour counts by channel.

@@ -1,4 +1,4 @@
-"""Segmentation agreement: does a photograph made from a label map show what the map says, where it says so?
+"""Segmentation agreement: whether a photograph made from a label map shows what the map says.
 
 Isola et al. 2017 (table 1) have a network for Cityscapes read labels from generated photographs, the "FCN-score". That
 network is a Caffe model of one data set. This is not it, and its metrics are not comparable with that table: here a small

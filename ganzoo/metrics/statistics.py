@@ -1,4 +1,4 @@
-"""Means, covariances and kept features of a set of images, and a spec that says what they were measured on.
+"""Mean, covariance and a subsample of the features of a set of images, with a spec of what they were computed on.
 
 Statistics are float64, gathered in one pass and merged exactly, so that parts of a set (batches, processes, the halves of an
 interrupted pass) give what the whole would. Whoever compares, merges or loads statistics of unlike protocols is told so.

@@ -115,7 +115,7 @@ def test_at_most_so_many_training_pictures_evenly_chosen_and_said(tmp_path, caps
     fit(Grey([238]), tmp_path, NearestNeighbours(n=1, k=3, most=3))
     # the first of each four: 0, 80, 160
     assert shown(tmp_path) == [[238, 160, 80, 0]]
-    assert "looks at 3 of 12 training pictures" in capsys.readouterr().err
+    assert "looks at 3 of 12 training images" in capsys.readouterr().err
 
 
 def test_all_training_pictures_are_not_said(tmp_path, capsys):
@@ -241,7 +241,7 @@ def test_data_that_only_flow_by_are_refused_in_a_line(tmp_path):
         def __iter__(self):
             return iter([Batch(x) for x in pictures()])
 
-    with pytest.raises(InputError, match="training pictures by number"):
+    with pytest.raises(InputError, match="training images by number"):
         fit(Grey([38]), tmp_path, NearestNeighbours(), DataLoader(Flow(), 4))
 
 

@@ -1,4 +1,4 @@
-"""What an extractor is: uint8 images in, features out, and a header that says exactly how."""
+"""`Extractor`: a frozen network that turns uint8 images into features, with a spec that says exactly how."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""A small classifier of small images: digits, clothes, anything with labels. It is trained here, in CPU minutes.
+"""A small classifier of small images (digits, clothes), trained here in minutes on a CPU.
 
 On 28 x 28 digits the features of an ImageNet network say little. A classifier of the same digits gives features that do, and
 its labels tell whether a conditional model draws what it is asked for. Its accuracy stands in its file.

@@ -1,4 +1,4 @@
-"""How images get the size that a network takes. Each way gives other features, and so belongs to a metric's protocol."""
+"""Resizes images to the size that a network takes. Each way gives other features, so it belongs to the protocol."""
 
 from abc import ABC, abstractmethod
 

@@ -1,4 +1,4 @@
-"""Files of weights: where they are looked for, whether they are what they should be, and reading them safely."""
+"""Finds, verifies and safely reads files of weights."""
 
 import hashlib
 import pickle
