@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganzoo.data.batches import Unpaired
 from ganzoo.data.pictures import centre_crop, resize
+from ganzoo.utils.images import to_grey
 
 Sample = TypeVar("Sample", bound=tuple)
 CHUNK = 1000  # images that are converted at a time, to keep the scratch memory small
@@ -86,7 +87,7 @@ class Independent:
 def to_common_format(images: Tensor, channels: int, size: int) -> Tensor:
     """Converts images to a number of channels and a size, so that two data sets differ in nothing but what they show.
 
-    Colour becomes grey by its luma (ITU-R 601, Pillow's arithmetic), grey becomes colour by repeating it (without
+    Colour becomes grey (``ganzoo.utils.images.to_grey``), grey becomes colour by repeating it (without
     using more memory), and every other size is resized bilinearly.
 
     Args:
@@ -98,9 +99,7 @@ def to_common_format(images: Tensor, channels: int, size: int) -> Tensor:
         uint8 [N, channels, size, size].
     """
     if images.shape[1] > channels:
-        weights = torch.tensor([19595, 38470, 7471]).view(3, 1, 1)
-        parts = ((part * weights).sum(1, keepdim=True).add(1 << 15) >> 16 for part in images.split(CHUNK))
-        images = torch.cat(list(parts)).to(torch.uint8)
+        images = to_grey(images)
     return resize_in_chunks(images, size).expand(-1, channels, -1, -1)
 
 
