@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ganzoo.data.pictures import find_pictures, read_picture, resize
+from ganzoo.data.images import find_images, read_image, resize
 from ganzoo.models import Pix2Pix
 from ganzoo.utils.images import to_float, to_uint8
 
@@ -21,8 +21,8 @@ args = parser.parse_args()
 device = "cuda" if torch.cuda.is_available() else "cpu"
 model = Pix2Pix.load_from_checkpoint(args.checkpoint, map_location=device)
 torch.manual_seed(args.seed)
-for path in find_pictures(args.source):
-    x = resize(read_picture(path, channels=model.inputs), args.size, args.size)  # uint8 [C, size, size]
+for path in find_images(args.source):
+    x = resize(read_image(path, channels=model.inputs), args.size, args.size)  # uint8 [C, size, size]
     y = to_uint8(model.translate(to_float(x)[None].to(device)))[0].cpu()
     target = (args.target / path.relative_to(args.source)).with_suffix(".png")
     target.parent.mkdir(parents=True, exist_ok=True)

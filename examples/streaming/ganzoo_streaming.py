@@ -27,7 +27,7 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages
 from ganzoo.data.datasets import Mapped
 from ganzoo.data.folder import ImageFile
-from ganzoo.data.pictures import read_picture, resize_shorter_side
+from ganzoo.data.images import read_image, resize_shorter_side
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, order_rng
 from ganzoo.data.transforms import CenterCrop, RandomCropFlip
 from ganzoo.errors import InputError, one_line
@@ -315,7 +315,7 @@ class Decode:
 
     def _picture(self, index: int, encoded: bytes, channels: int) -> Tensor:
         try:
-            image = read_picture(io.BytesIO(encoded), channels)  # type: ignore[arg-type]
+            image = read_image(io.BytesIO(encoded), channels)  # type: ignore[arg-type]
         except InputError as error:
             reason = one_line(error.__cause__ or error)
             raise InputError(f"picture {index}, in the shard {self.shards.name_of(index)}, is damaged: {reason}") from error

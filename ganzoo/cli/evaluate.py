@@ -24,7 +24,7 @@ from ganzoo.cli.options import (
 from ganzoo.cli.outputs import UnsavedError, output_paths, work_dir
 from ganzoo.cli.tables import aligned
 from ganzoo.cli.trained import load, run_config
-from ganzoo.data.pictures import EXTENSIONS
+from ganzoo.data.images import EXTENSIONS
 from ganzoo.errors import InputError
 from ganzoo.evaluation.evaluator import GRID, Evaluation, Request, finished
 from ganzoo.evaluation.features import cache_folder

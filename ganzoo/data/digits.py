@@ -6,7 +6,7 @@ from torch import Tensor
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import LabelledImages
 from ganzoo.data.datasets import InMemory
-from ganzoo.data.pictures import resize
+from ganzoo.data.images import resize
 from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
 
 _NATIVE = 8

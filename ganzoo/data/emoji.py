@@ -18,7 +18,7 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages
 from ganzoo.data.cache import cached
 from ganzoo.data.datasets import InMemory, UnpairedDataset
-from ganzoo.data.pictures import read_picture
+from ganzoo.data.images import read_image
 from ganzoo.data.sampling import Augmented, identity
 from ganzoo.data.splits import is_held_out
 from ganzoo.data.transforms import Independent, random_flip, resize_in_chunks
@@ -74,7 +74,7 @@ class Picture(NamedTuple):
     file: str
 
 
-def kin(code: str) -> str:
+def split_group(code: str) -> str:
     """What all emoji have in common that look nearly alike, so that none trains where its twin is held out.
 
     Args:
@@ -90,12 +90,12 @@ def kin(code: str) -> str:
 
 
 def part_of(code: str) -> str:
-    """Which split an emoji is in, by a hash of its :func:`kin`: "val" and "test" a tenth each, "train" the rest."""
-    name = kin(code)
+    """Which split an emoji is in, by a hash of its :func:`split_group`: "val" and "test" a tenth each, "train" the rest."""
+    name = split_group(code)
     return "val" if is_held_out(name, 0.1) else "test" if is_held_out(name, 0.2) else "train"
 
 
-class Design:
+class EmojiSet:
     """One company's drawings of all emoji, from the npm package ``emoji-datasource-<name>``.
 
     Args:
@@ -155,7 +155,7 @@ class Design:
         files = [self.folder / "img" / self.name / "64" / picture.file for picture in self.listed()]
 
         def make() -> np.ndarray:
-            return np.stack([read_picture(file, 3).numpy() for file in files])
+            return np.stack([read_image(file, 3).numpy() for file in files])
 
         return torch.from_numpy(np.array(cached(self.folder / "pictures.npy", (len(files), 3, NATIVE, NATIVE), make)))
 
@@ -201,7 +201,7 @@ class Emoji(ImageDataModule):
 
     The class is Unicode's category, in the order of :data:`CLASSES`. There is one picture to an emoji, without variants
     of skin. Which ones validate and which test, about a tenth each, is told by a hash of the emoji's code without sex,
-    age group and direction (:func:`kin`): man, woman and person of one kind are in the same split.
+    age group and direction (:func:`split_group`): man, woman and person of one kind are in the same split.
 
     The pictures are in the npm package emoji-datasource-google 16.0.0 (74 MB; art under the Apache licence 2.0).
     prepare_data has npm fetch it into `root` if neither its folder nor its .tgz is there, checks it against the sha512
@@ -234,7 +234,7 @@ class Emoji(ImageDataModule):
         seed: Seed = 0,
     ) -> None:
         super().__init__((3, size, size), len(CLASSES), batch_size=batch_size, num_workers=num_workers, seed=seed)
-        self.design = Design("google", root)
+        self.design = EmojiSet("google", root)
         self.size = size
         self.mirror = mirror
 
@@ -290,7 +290,7 @@ class EmojiStyles(ImageDataModule):
     ) -> None:
         self.shape_x = self.shape_y = (3, size, size)
         super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)
-        self.designs = Design("google", root), Design("twitter", root)
+        self.designs = EmojiSet("google", root), EmojiSet("twitter", root)
         self.size = size
         self.mirror = mirror
 
@@ -306,7 +306,7 @@ class EmojiStyles(ImageDataModule):
             raise InputError(f"{self.designs[0].folder} and {self.designs[1].folder} list different emoji: delete both")
         x, y = (resize_in_chunks(design.pictures(), self.size) for design in self.designs)
         parts = np.array([part_of(picture.code) for picture in listed])
-        for_y = np.array([is_held_out(f"Y {kin(picture.code)}", 0.5) for picture in listed])
+        for_y = np.array([is_held_out(f"Y {split_group(picture.code)}", 0.5) for picture in listed])
         train_x, train_y, val, test = (
             _mixed(where)
             for where in ((parts == "train") & ~for_y, (parts == "train") & for_y, parts == "val", parts == "test")

@@ -11,13 +11,13 @@ from torch.utils.data import Dataset
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Images, LabelledImages
 from ganzoo.data.datasets import Mapped
-from ganzoo.data.pictures import (
+from ganzoo.data.images import (
     Damaged,
-    find_pictures,
-    read_picture,
+    find_images,
+    read_image,
+    readable_images,
     resize_shorter_side,
-    say_if_dark,
-    whole_pictures,
+    warn_if_dark,
 )
 from ganzoo.data.predicting import FromFiles, cropped, folder_to_predict, whole
 from ganzoo.data.sampling import Augmented
@@ -45,7 +45,7 @@ class ReadFile:
     Args:
         size: of the shorter side in pixels.
         channels: 1 or 3.
-        max_value: as for :func:`~ganzoo.data.pictures.read_picture`.
+        max_value: as for :func:`~ganzoo.data.images.read_image`.
     """
 
     def __init__(self, size: int, channels: int, max_value: float | None = None) -> None:
@@ -54,7 +54,7 @@ class ReadFile:
         self.max_value = max_value
 
     def __call__(self, file: ImageFile) -> Images | LabelledImages:
-        return file.sample(resize_shorter_side(read_picture(file.path, self.channels, self.max_value), self.size))
+        return file.sample(resize_shorter_side(read_image(file.path, self.channels, self.max_value), self.size))
 
 
 class ImageFolder(ImageDataModule):
@@ -65,7 +65,7 @@ class ImageFolder(ImageDataModule):
     :func:`~ganzoo.data.splits.split_of`), those are the splits; of ``val`` and ``test`` one that is missing is the same as
     the other, and without ``train`` there is no training. Where `root` has none, or only ``train``, a share of the files
     validates, chosen by a hash of the file's name, and tests as well. Predicting is from the test folder, or else from
-    all files. See :func:`~ganzoo.data.pictures.read_picture` for alpha, 16-bit pictures, palettes and rotation.
+    all files. See :func:`~ganzoo.data.images.read_image` for alpha, 16-bit pictures, palettes and rotation.
 
     Args:
         root: the folder.
@@ -133,10 +133,10 @@ class ImageFolder(ImageDataModule):
         parts = split_files(
             layout, lambda split: self._files(layout[split]), lambda file: file.name, self.val_share, self.has_splits
         )
-        whole = whole_pictures((file.path for files in parts for file in files), self.damaged, self.max_value)
+        whole = readable_images((file.path for files in parts for file in files), self.damaged, self.max_value)
         train, val, test = ([file for file in files if file.path in whole] for files in parts)
         refuse_shared(((file.path,) for file in train), ((file.path,) for file in (*val, *test)))
-        say_if_dark([file.path for file in train or test], self.max_value)
+        warn_if_dark([file.path for file in train or test], self.max_value)
         read = ReadFile(self.size, self.channels, self.max_value)
         val_set, test_set = (Mapped(files, CenterCrop(read, self.size)) if files else None for files in (val, test))
         return Augmented(train, RandomCropFlip(read, self.size, self.mirror), self.seed), val_set, test_set
@@ -158,7 +158,7 @@ class ImageFolder(ImageDataModule):
         return names
 
     def _files(self, folder: Path) -> list[ImageFile]:
-        names = [(path, path.relative_to(folder)) for path in find_pictures(folder)]
+        names = [(path, path.relative_to(folder)) for path in find_images(folder)]
         return [ImageFile(path, name.as_posix(), self._label(folder, name)) for path, name in names]
 
     def _label(self, folder: Path, name: Path) -> int | None:
@@ -238,10 +238,10 @@ class DomainFolder(ImageDataModule):
 
     def splits(self) -> Splits:
         parts = split_files(self.layout, self._files, lambda file: file.name, self.val_share, self.has_splits)
-        whole = whole_pictures((file.path for files in parts for file in files), self.damaged, self.max_value)
+        whole = readable_images((file.path for files in parts for file in files), self.damaged, self.max_value)
         train, val, test = ([file for file in files if file.path in whole] for files in parts)
         refuse_shared(((file.path,) for file in train), ((file.path,) for file in (*val, *test)))
-        say_if_dark([file.path for file in train], self.max_value)
+        warn_if_dark([file.path for file in train], self.max_value)
         read = ReadFile(self.size, self.channels, self.max_value)
         # folders come class by class, and the first few batches are what a sanity check and an image grid see
         mixed = np.random.default_rng(0)
@@ -253,12 +253,12 @@ class DomainFolder(ImageDataModule):
 
     def inputs(self) -> Dataset:
         folder = folder_to_predict(self.layout)
-        items = [whole(file, folder, self.channels, self.max_value) for file in find_pictures(folder)]
+        items = [whole(file, folder, self.channels, self.max_value) for file in find_images(folder)]
         return FromFiles([cropped(item, self.size) for item in items])
 
     def _files(self, split: str) -> list[ImageFile]:
         folder = self.layout[split]
-        names = [(path, path.relative_to(folder)) for path in find_pictures(folder)]
+        names = [(path, path.relative_to(folder)) for path in find_images(folder)]
         labelled = any(len(name.parts) > 1 for _, name in names)
         return [ImageFile(path, name.as_posix(), self._label(folder, name) if labelled else None) for path, name in names]
 

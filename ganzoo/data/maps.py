@@ -13,8 +13,8 @@ from ganzoo.data import world
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.datasets import Mapped, UnpairedDataset
+from ganzoo.data.images import find_images
 from ganzoo.data.paired import Direction, Paired
-from ganzoo.data.pictures import find_pictures
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.transforms import Independent
 from ganzoo.errors import InputError
@@ -227,7 +227,7 @@ class Maps(Paired):
 
 
 def _check_training_pairs(folder: Path) -> None:
-    found = len(find_pictures(folder / "train"))
+    found = len(find_images(folder / "train"))
     if found != PAPER_TRAINING_PAIRS:
         raise InputError(
             f"the pix2pix archive of maps has {PAPER_TRAINING_PAIRS} training pairs, and this one {found}: "

@@ -18,7 +18,7 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import LabelledImages
 from ganzoo.data.datasets import InMemory
 from ganzoo.data.digits import DIGIT_NAMES, Digits
-from ganzoo.data.pictures import find_pictures, read_picture, resize_shorter_side
+from ganzoo.data.images import find_images, read_image, resize_shorter_side
 from ganzoo.data.transforms import resize_in_chunks, to_common_format
 from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError
@@ -49,8 +49,8 @@ def photographs(folder: str | Path | None = None) -> list[Tensor]:
 
         return [_reduced(torch.from_numpy(image.copy()).permute(2, 0, 1)) for image in load_sample_images().images]
     found = []
-    for path in find_pictures(folder):
-        photo = read_picture(path, 3)
+    for path in find_images(folder):
+        photo = read_image(path, 3)
         if min(photo.shape[1:]) < SIDE:
             raise InputError(f"{path} is too small to cut a background of {SIDE}x{SIDE} from: leave it out")
         found.append(_reduced(photo))

@@ -12,7 +12,7 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.checks import at_least
 from ganzoo.data.datasets import Mapped
-from ganzoo.data.pictures import Damaged, find_pictures, picture_size, read_picture, resize, say_if_dark, whole_pictures
+from ganzoo.data.images import Damaged, find_images, image_size, read_image, readable_images, resize, warn_if_dark
 from ganzoo.data.predicting import folder_to_predict, half, squared, whole
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
@@ -47,10 +47,10 @@ class PairFile(NamedTuple):
         Raises:
             InputError: a file cannot be read.
         """
-        left = read_picture(self.a, channels_a, max_value)
+        left = read_image(self.a, channels_a, max_value)
         if self.b is not None:
-            return left, read_picture(self.b, channels_b, max_value)
-        both = left if channels_b == channels_a else read_picture(self.a, channels_b, max_value)
+            return left, read_image(self.b, channels_b, max_value)
+        both = left if channels_b == channels_a else read_image(self.a, channels_b, max_value)
         half = left.shape[-1] // 2
         return left[..., :half].contiguous(), both[..., half:].contiguous()
 
@@ -63,7 +63,7 @@ class PairReader:
         channels_x: 1 or 3.
         channels_y: 1 or 3.
         size: height and width in pixels.
-        max_value: as for :func:`~ganzoo.data.pictures.read_picture`.
+        max_value: as for :func:`~ganzoo.data.images.read_image`.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PairReader:
 
 def side_by_side(folder: Path) -> list[PairFile]:
     """The pairs of a folder whose files are A and B in one picture, A its left half and B its right one."""
-    return [PairFile(path.relative_to(folder).with_suffix("").as_posix(), path, None) for path in find_pictures(folder)]
+    return [PairFile(path.relative_to(folder).with_suffix("").as_posix(), path, None) for path in find_images(folder)]
 
 
 def joined(folder_a: Path, folder_b: Path) -> list[PairFile]:
@@ -103,7 +103,7 @@ def joined(folder_a: Path, folder_b: Path) -> list[PairFile]:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in find_pictures(folder):
+    for path in find_images(folder):
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if stem in found:
             raise InputError(f"{found[stem]} and {path} have the same name: which one is the pair's?")
@@ -251,13 +251,13 @@ class Paired(ImageDataModule):
 
         parts = split_files(a, files_of, lambda file: file.name, self.val_share, self.has_splits)
         every = dict.fromkeys(file for files in parts for file in files)
-        sizes = whole_pictures((path for file in every for path in file.paths), self.damaged, self.max_value)
+        sizes = readable_images((path for file in every for path in file.paths), self.damaged, self.max_value)
         train, val, test = ([file for file in files if set(file.paths) <= sizes.keys()] for files in parts)
         check = check_halves if b is None else check_frames
         check([file for file in every if set(file.paths) <= sizes.keys()], sizes)
         refuse_shared((file.paths for file in train), (file.paths for file in (*val, *test)))
         for which in range(1 if b is None else 2):
-            say_if_dark([file.paths[which] for file in train or test], self.max_value)
+            warn_if_dark([file.paths[which] for file in train or test], self.max_value)
         read, larger = (
             PairReader(self.direction, self.shape_x[0], self.shape_y[0], size, self.max_value)
             for size in (self.size, self.load_size)
@@ -272,7 +272,7 @@ class Paired(ImageDataModule):
         if layout is None:
             layout = split_folders(self.root_b if self.root_b and side == "B" else self.root, self.has_splits)
         folder = folder_to_predict(layout)
-        files = find_pictures(folder)
+        files = find_images(folder)
         items = [whole(file, folder, self.shape_x[0], self.max_value) for file in files]
         if not single and self._are_pairs(files, "" not in layout):
             items = [half(item, side == "B") for item in items]
@@ -289,7 +289,7 @@ class Paired(ImageDataModule):
         sizes = []
         for file in files:
             with suppress(InputError):  # told of when it is read
-                sizes.append(picture_size(file))
+                sizes.append(image_size(file))
         if have_splits:
             return bool(sizes) and all(width > height and width % 2 == 0 for height, width in sizes)
         return bool(sizes) and all(width == 2 * height for height, width in sizes)

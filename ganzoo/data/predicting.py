@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganzoo.data.pictures import centre_crop, read_picture, resize, resize_shorter_side
+from ganzoo.data.images import centre_crop, read_image, resize, resize_shorter_side
 from ganzoo.data.splits import Layout
 from ganzoo.errors import InputError
 from ganzoo.prediction import Inputs, number_name
@@ -123,8 +123,8 @@ def folder_to_predict(layout: Layout) -> Path:
 
 
 def whole(file: Path, folder: Path, channels: int, max_value: float | None, label: int | None = None) -> InputImage:
-    """A file below a folder as an input, at its own size. `channels` and `max_value` are those of ``read_picture``."""
-    return InputImage(file.relative_to(folder).as_posix(), partial(read_picture, file, channels, max_value), label)
+    """A file below a folder as an input, at its own size. `channels` and `max_value` are those of ``read_image``."""
+    return InputImage(file.relative_to(folder).as_posix(), partial(read_image, file, channels, max_value), label)
 
 
 def half(item: InputImage, right: bool) -> InputImage:

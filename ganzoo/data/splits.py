@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ganzoo.data.pictures import EXTENSIONS, has_pictures, is_hidden
+from ganzoo.data.images import EXTENSIONS, has_images, is_hidden
 from ganzoo.errors import InputError, printable
 from ganzoo.utils.log import log_info
 
@@ -72,7 +72,7 @@ def sub_folders(folder: Path) -> list[str]:
 def class_folders(folder: Path) -> list[str]:
     """Names of the folders in a folder that have pictures, sorted: its classes. Those that have none are said."""
     names = sub_folders(folder)
-    classes = [name for name in names if has_pictures(folder / name)]
+    classes = [name for name in names if has_images(folder / name)]
     _say_empty(folder, [name for name in names if name not in classes])
     return classes
 
@@ -96,7 +96,7 @@ def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> 
     if not splits:
         return {"": folder}
     known = [name for name in names if split_of(name) is not None]
-    named = [name for name in known if has_pictures(folder / name)]
+    named = [name for name in known if has_images(folder / name)]
     sided = [name for name in names if side_of(name, "A") or side_of(name, "B")]
     if sided:
         raise InputError(
@@ -104,7 +104,7 @@ def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> 
         )
     if not named:
         return {"": folder}
-    others = [name for name in names if name not in known and has_pictures(folder / name)]
+    others = [name for name in names if name not in known and has_images(folder / name)]
     if others and labelled and [split_of(name) for name in named] == ["train"] and not sub_folders(folder / named[0]):
         return {"": folder}
     _say_empty(folder, [name for name in known if name not in named])
@@ -141,7 +141,7 @@ def refuse_splits(folder: Path) -> None:
     Raises:
         InputError: it has splits, and which.
     """
-    found = [name for name in sub_folders(folder) if split_of(name) and has_pictures(folder / name)]
+    found = [name for name in sub_folders(folder) if split_of(name) and has_images(folder / name)]
     if {split_of(name) for name in found} - {"train"}:
         raise InputError(f"{folder} has the splits {_listed(found)}: give one of them, {folder / found[-1]}")
 

@@ -10,8 +10,8 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Images
 from ganzoo.data.checks import at_least, one_of
 from ganzoo.data.datasets import Mapped, UnpairedDataset, Zipped
+from ganzoo.data.images import Damaged, find_images, read_image, readable_images, resize, warn_if_dark
 from ganzoo.data.paired import Direction
-from ganzoo.data.pictures import Damaged, find_pictures, read_picture, resize, say_if_dark, whole_pictures
 from ganzoo.data.predicting import folder_to_predict, squared, whole
 from ganzoo.data.splits import Layout, described, one_side, refuse_shared, split_files, split_folders, two_sides
 from ganzoo.data.transforms import Independent, RandomCropFlip
@@ -44,7 +44,7 @@ class SquareReader:
     Args:
         channels: 1 or 3.
         size: height and width in pixels.
-        max_value: as for :func:`~ganzoo.data.pictures.read_picture`.
+        max_value: as for :func:`~ganzoo.data.images.read_image`.
     """
 
     def __init__(self, channels: int, size: int, max_value: float | None = None) -> None:
@@ -53,7 +53,7 @@ class SquareReader:
         self.max_value = max_value
 
     def __call__(self, file: Path) -> Images:
-        return Images(resize(read_picture(file, self.channels, self.max_value), self.size, self.size))
+        return Images(resize(read_image(file, self.channels, self.max_value), self.size, self.size))
 
 
 class UnpairedFolders(ImageDataModule):
@@ -166,11 +166,11 @@ class UnpairedFolders(ImageDataModule):
         layouts = self._sides()
         self.origin = " and ".join(dict.fromkeys(described(self.root, layout) for layout in layouts))
         sides = [self._files(layout) for layout in layouts]
-        whole = whole_pictures((file for parts in sides for files in parts for file in files), self.damaged, self.max_value)
+        whole = readable_images((file for parts in sides for files in parts for file in files), self.damaged, self.max_value)
         a, b = (tuple([file for file in files if file in whole] for files in parts) for parts in sides)
         for train, val, test in (a, b):
             refuse_shared(((file,) for file in train), ((file,) for file in (*val, *test)))
-            say_if_dark(train or test, self.max_value)
+            warn_if_dark(train or test, self.max_value)
         x, y = (a, b) if self.direction == "AtoB" else (b, a)
         channels = self.shape_x[0], self.shape_y[0]
         read, larger = ([SquareReader(c, size, self.max_value) for c in channels] for size in (self.size, self.load_size))
@@ -185,7 +185,7 @@ class UnpairedFolders(ImageDataModule):
         if layout is None:
             layout = split_folders(self.root_b if self.root_b and side == "B" else self.root, self.has_splits)
         folder = folder_to_predict(layout)
-        items = [whole(file, folder, self.shape_x[0], self.max_value) for file in find_pictures(folder)]
+        items = [whole(file, folder, self.shape_x[0], self.max_value) for file in find_images(folder)]
         if self.predict_squares or not self._keeps_sizes():
             items = [squared(item, self.size) for item in items]
         return self._from_files(items, folder, self.direction)
@@ -195,7 +195,7 @@ class UnpairedFolders(ImageDataModule):
             folder = next(folder for folder in layout.values() if folder in file.parents)
             return file.relative_to(folder).as_posix()
 
-        return split_files(layout, lambda split: find_pictures(layout[split]), name_of, self.val_share, self.has_splits)
+        return split_files(layout, lambda split: find_images(layout[split]), name_of, self.val_share, self.has_splits)
 
     def _sides(self) -> tuple[Layout, Layout]:
         if self.root_b is not None:
@@ -212,6 +212,6 @@ def _check_folders(folder: Path, archive: Path) -> None:
         if not (folder / name).is_dir():
             raise InputError(f"{archive} has no folder {name} at its top: {again}")
     for name, count in COUNTS.get(archive.stem, {}).items():
-        found = len(find_pictures(folder / name)) if (folder / name).is_dir() else 0
+        found = len(find_images(folder / name)) if (folder / name).is_dir() else 0
         if found != count:
             raise InputError(f"the published {archive.name} has {count} pictures in {name}, and {archive} {found}: {again}")

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 from tqdm import tqdm
 
-from ganzoo.data.pictures import find_pictures, picture_sizes, read_picture
+from ganzoo.data.images import find_images, image_sizes, read_image
 from ganzoo.data.splits import refuse_splits
 from ganzoo.errors import InputError
 from ganzoo.interfaces import (
@@ -237,11 +237,11 @@ class ImageFiles:
         if (path / "checkpoints").is_dir() and (path / "config.yaml").is_file():
             raise InputError(f"{path} is a run's folder, and no folder of images: give a file in {path / 'checkpoints'}")
         refuse_splits(path)
-        self.path, self.files = path, find_pictures(path)
+        self.path, self.files = path, find_images(path)
         if n is not None and n > len(self.files):
             raise InputError(f"--n is {n}, and there are {len(self.files)} images in {path}")
         self.files = self.files[:n]
-        sizes = sorted(set(picture_sizes(self.files)))
+        sizes = sorted(set(image_sizes(self.files)))
         if len(sizes) > 1:
             low, high = ("x".join(map(str, size)) for size in (sizes[0], sizes[-1]))
             log_info(f"the images in {path} have {len(sizes)} sizes, {low} to {high}: the extractor resizes each as it is")
@@ -260,9 +260,7 @@ class ImageFiles:
     def batches(self, batch_size: int, begin: int = 0) -> Iterator[ImageBatch]:
         """Batches from a number on; a batch of several sizes comes in as many parts."""
         for first in range(begin * batch_size, len(self), batch_size):
-            images = {
-                index: read_picture(self.files[index], 3) for index in range(first, min(first + batch_size, len(self)))
-            }
+            images = {index: read_image(self.files[index], 3) for index in range(first, min(first + batch_size, len(self)))}
             for size in sorted({image.shape for image in images.values()}):
                 alike = [index for index, image in images.items() if image.shape == size]
                 yield ImageBatch("", torch.tensor(alike), torch.stack([images[index] for index in alike]))

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ganzoo.data import MNIST, MNISTM, SVHN, USPS, Digits, DigitsM, DomainFolder, Domains, PrintedDigits
 
 FOLDER_OPTIONS = ("mirror", "val_share", "splits", "damaged", "max_value")
@@ -35,3 +37,8 @@ def two_digits(
     """Domains of two of the digits' data, at 28x28 where nothing else is said."""
     domains = (digits(name, root, photographs, binarise) for name in (source, target))
     return Domains(*domains, **{"size": 28, **options})
+
+
+def rows(x: Tensor) -> list[bytes]:
+    """Each image as bytes, to compare and to count."""
+    return [picture.numpy().tobytes() for picture in x.contiguous()]

@@ -10,7 +10,7 @@ from support.two_domains import two_folders
 
 from ganzoo.data import Digits, ImageFolder, Paired, UnpairedFolders
 from ganzoo.data.batches import as_float
-from ganzoo.data.pictures import read_picture
+from ganzoo.data.images import read_image
 from ganzoo.data.predicting import output_names
 from ganzoo.errors import InputError
 from ganzoo.models import GAN, CycleGAN
@@ -100,7 +100,7 @@ def test_a_translator_gets_sizes_as_they_are_and_others_squares(save, tmp_path):
     for kind in (ImageFolder, Paired, UnpairedFolders):
         (batch,) = batches(for_a(translator, kind(root, size=8, batch_size=4)))
         assert [tuple(image.shape) for image in batch.x] == [(3, 10, 21)] * 2 + [(3, 12, 9)]
-        assert torch.equal(batch.x[2], read_picture(tmp_path / "root/c.png", 3))
+        assert torch.equal(batch.x[2], read_image(tmp_path / "root/c.png", 3))
         assert [image.dtype for image in as_float(batch).x] == [torch.float32] * 3
         (batch,) = batches(for_a(other, kind(root, size=8, batch_size=4)))
         assert batch.x.shape == (3, 3, 8, 8)
@@ -158,7 +158,7 @@ def test_data_without_files_has_numbers(capsys):
 def test_the_half_of_a_pair_that_is_the_input(save, tmp_path, capsys):
     for split in ("train", "val"):
         folder(save, tmp_path / "root" / split, "0.png", height=8, width=16)
-    both = read_picture(tmp_path / "root/val/0.png", 3)
+    both = read_image(tmp_path / "root/val/0.png", 3)
     for direction, half in (("AtoB", both[..., :8]), ("BtoA", both[..., 8:])):
         (batch,) = batches(Paired(str(tmp_path / "root"), direction=direction))
         assert torch.equal(batch.x[0], half)
@@ -201,7 +201,7 @@ def test_each_image_of_the_inputs_domain_once(save, tmp_path):
     assert names(UnpairedFolders(str(tmp_path))) == list(TEN[:2])
     (batch, *rest) = batches(UnpairedFolders(str(tmp_path), direction="BtoA", batch_size=5))
     assert (batch.name, batch.direction, rest) == (list(TEN[:5]), "BtoA", [])
-    assert torch.equal(batch.x[3], read_picture(tmp_path / "testB/3.png", 3))
+    assert torch.equal(batch.x[3], read_image(tmp_path / "testB/3.png", 3))
 
 
 def test_the_other_domain_is_not_needed(save, tmp_path):

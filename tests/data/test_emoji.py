@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganzoo.data import Emoji, EmojiStyles, emoji
 from ganzoo.data.batches import ImagePairs, LabelledImages, Unpaired
-from ganzoo.data.emoji import CLASSES, kin, part_of
+from ganzoo.data.emoji import CLASSES, part_of, split_group
 from ganzoo.errors import InputError
 
 # by their own codes, the man would test, the woman validate and the person train
@@ -177,12 +177,12 @@ def test_other_sizes_are_resized_and_only_training_is_mirrored(root):
         ("1F3C3-200D-2640-FE0F-200D-27A1-FE0F", "1F3C3"),
         ("1F467", "1F9D2"),
         ("1F1F8-1F1EF", "1F1F3-1F1F4"),
-        ("1F46A", kin("1F468-200D-1F469-200D-1F466")),
+        ("1F46A", split_group("1F468-200D-1F469-200D-1F466")),
         ("0031-FE0F-20E3", "0031-20E3"),
     ],
 )
 def test_kin(code, wanted):
-    assert kin(code) == wanted
+    assert split_group(code) == wanted
 
 
 def test_the_split_is_told_by_the_code():
@@ -211,7 +211,7 @@ def test_two_designs_share_no_training_emoji_and_all_held_out_ones(root):
     assert min(len(x), len(y)) > 20
     assert n == max(len(x), len(y))
     # nor is one a man and the other a woman
-    assert not {kin(CODES[number]) for number in x} & {kin(CODES[number]) for number in y}
+    assert not {split_group(CODES[number]) for number in x} & {split_group(CODES[number]) for number in y}
     for part, name in ((data.val_set, "val"), (data.test_set, "test")):
         assert sorted(numbers(part.samples.x)) == [number for number, code in enumerate(CODES) if part_of(code) == name]
         for pair in part:

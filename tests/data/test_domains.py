@@ -11,21 +11,19 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image, ImageDraw, ImageFont
-from support.two_domains import two_digits, two_folders
+from support.two_domains import rows, two_digits, two_folders
 from torch import Tensor
 
-from ganzoo.data import CIFAR10, MNIST, Digits, DomainFolder, Domains, PrintedDigits, mnistm
+from ganzoo.data import CIFAR10, MNIST, Digits, DomainFolder, Domains, ImageFolder, mnistm
 from ganzoo.data.batches import LabelledImages, TwoDomains, as_float
 from ganzoo.data.domains import domain_order
 from ganzoo.data.folder import ImageFile
-from ganzoo.data.pictures import read_picture
-from ganzoo.data.printed import glyphs, printed
-from ganzoo.data.transforms import to_common_format
+from ganzoo.data.images import read_image
 from ganzoo.errors import InputError
 from ganzoo.utils.images import to_float
 
 RNG = np.random.default_rng(0)
+
 TRAIN, TEST = RNG.integers(0, 256, (120, 28, 28), np.uint8), RNG.integers(0, 256, (10, 28, 28), np.uint8)
 
 
@@ -64,10 +62,6 @@ def epoch_of(data: Domains, epoch: int = 0) -> list[TwoDomains]:
 
 def whole(batches: list, field: str) -> Tensor:
     return torch.cat([getattr(batch, field) for batch in batches])
-
-
-def rows(x: Tensor) -> list[bytes]:
-    return [picture.numpy().tobytes() for picture in x.contiguous()]
 
 
 class Seen(L.LightningModule):
@@ -187,16 +181,6 @@ def test_digits_over_photographs_are_the_same_digits(root):
     assert blended.shape == (1266, 3, 28, 28)
     patches = mnistm.patches(mnistm.photographs(), 1266, 0).int()
     assert torch.equal(blended.int(), (patches - x.int()).abs())
-
-
-def test_grey_is_repeated_and_colour_becomes_its_luma():
-    colour = torch.from_numpy(RNG.integers(0, 256, (5, 3, 40, 40), np.uint8))
-    luma = [np.asarray(Image.fromarray(picture.permute(1, 2, 0).numpy()).convert("L")) for picture in colour]
-    assert to_common_format(colour, 1, 40).squeeze(1).tolist() == np.stack(luma).tolist()
-    grey = colour[:, :1]
-    assert torch.equal(to_common_format(grey, 3, 40), grey.repeat(1, 3, 1, 1))
-    assert torch.equal(to_common_format(to_common_format(grey, 3, 40), 1, 40), grey)
-    assert to_common_format(grey, 3, 28).shape == (5, 3, 28, 28)
 
 
 # -- no label of the target --------------------------------------------------------------------------------------------
@@ -343,13 +327,6 @@ def test_training_on_the_target_has_its_labels_and_the_same_picture_twice(root):
 # -- MNIST-M -----------------------------------------------------------------------------------------------------------
 
 
-def test_mnist_m_is_the_difference_by_hand():
-    digits = torch.from_numpy(RNG.integers(0, 256, (50, 1, 28, 28), np.uint8))
-    backgrounds = torch.from_numpy(RNG.integers(0, 256, (50, 3, 28, 28), np.uint8))
-    wanted = np.abs(backgrounds.numpy().astype(int) - digits.numpy().astype(int))
-    assert mnistm.blend(digits, backgrounds).tolist() == wanted.tolist()
-
-
 def test_binarised_digits_are_black_and_white_in_both_domains(root):
     photos = mnistm.photographs()
     grey, white = (ready(source="mnist", target="mnist_m", root=root, binarise=each) for each in (False, True))
@@ -360,33 +337,6 @@ def test_binarised_digits_are_black_and_white_in_both_domains(root):
         assert torch.equal(same, labels)
         blended = mnistm.blend(found, mnistm.patches(photos, len(found), split))
         assert torch.equal(getattr(white.target, name).samples.x, blended)
-
-
-def test_patches_are_cut_from_everywhere_in_every_photograph():
-    # the red value is the row, the green one the column, the blue one the photograph
-    photos = []
-    for number, (height, width) in enumerate([(40, 60), (90, 33), (28, 28)]):
-        row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        photos.append(torch.stack([row, column, torch.full_like(row, number)]).to(torch.uint8))
-    cut = mnistm.patches(photos, 6000, stream=0)
-    corner = cut[:, :, 0, 0].long()
-    ramp = torch.arange(28)
-    assert torch.equal(cut[:, 0].long(), (corner[:, 0, None] + ramp)[:, :, None].expand(-1, -1, 28))
-    assert torch.equal(cut[:, 1].long(), (corner[:, 1, None] + ramp)[:, None].expand(-1, 28, -1))
-    for number, (rows_, columns) in enumerate([(13, 33), (63, 6), (1, 1)]):
-        mine = corner[corner[:, 2] == number]
-        assert 1850 < len(mine) < 2150
-        assert mine[:, 0].unique().tolist() == list(range(rows_))
-        assert mine[:, 1].unique().tolist() == list(range(columns))
-        assert len(mine[:, :2].unique(dim=0)) > min(0.9 * rows_ * columns, 300)  # row and column do not move together
-
-
-def test_patches_are_the_same_each_time_and_for_any_number_of_them():
-    photos = mnistm.photographs()
-    assert [tuple(photo.shape) for photo in photos] == [(3, 321, 481), (3, 321, 481)]
-    first = mnistm.patches(photos, 100, stream=0)
-    assert torch.equal(first, mnistm.patches(photos, 300, stream=0)[:100])
-    assert len({*rows(first), *rows(mnistm.patches(photos, 100, stream=1))}) == 200
 
 
 def test_mnist_m_from_files(root, tmp_path, save):
@@ -409,73 +359,6 @@ def test_mnist_m_from_files(root, tmp_path, save):
 
 
 # -- printed digits ----------------------------------------------------------------------------------------------------
-
-
-def inked(x: Tensor) -> Tensor:
-    """Where the ink is, in [0, 1], whatever the greys: uint8 [N, 1, 28, 28] -> [N, 28, 28]."""
-    far = (x.float() - x[:, :, :1, :1].float()).abs().squeeze(1)
-    return far / far.amax((1, 2), keepdim=True)
-
-
-def test_printed_digits_show_their_label():
-    from sklearn.neighbors import KNeighborsClassifier
-
-    train, val, test = PrintedDigits().splits()
-    assert (len(train), len(val), len(test)) == (20_000, 2_000, 2_000)
-    train, val = train.samples, val.samples
-    x, held_out = inked(train.x[:6000]).flatten(1), inked(val.x[:500]).flatten(1)
-    neighbour = KNeighborsClassifier(1).fit(x, train.y[:6000])
-    told = neighbour.predict(held_out)
-    assert (told == val.y[:500].numpy()).mean() > 0.8  # 0.876: nearest neighbours do not see through turns and shifts
-    # and the labels are the digits' own: written here once more, upright and in the middle
-    upright = []
-    for digit in "0123456789":
-        page = Image.new("L", (28, 28))
-        ImageDraw.Draw(page).text((14, 14), digit, 255, ImageFont.load_default(26), anchor="mm", stroke_width=1)
-        upright.append(np.asarray(page).flatten() / 255)
-    assert (neighbour.predict(np.stack(upright)) == range(10)).sum() >= 9
-
-
-def glyphs_of_pillow() -> list[list[Image.Image]]:
-    return glyphs([ImageFont.load_default(64)])
-
-
-def test_a_glyph_is_whole_and_in_the_middle():
-    for masks in glyphs_of_pillow():
-        ink = [np.asarray(mask).sum() for mask in masks]
-        assert ink == sorted(ink)  # a thicker stroke each
-        for mask in masks:
-            left, top, right, bottom = mask.getbbox()
-            assert min(left, top) > 0
-            assert abs(left + right - 96) <= 2
-            assert abs(top + bottom - 96) <= 2
-
-
-def test_printed_digits_are_the_same_each_time_varied_and_within_the_picture():
-    masks = glyphs_of_pillow()
-    x, y = printed(masks, 400, stream=0)
-    again, _ = printed(masks, 500, stream=0)
-    assert torch.equal(x, again[:400])
-    assert not torch.equal(x, printed(masks, 400, stream=1)[0])
-    assert y.tolist() == [i % 10 for i in range(400)]
-    assert len(set(rows(x))) == 400
-    contrast = x.flatten(1).amax(1).int() - x.flatten(1).amin(1).int()
-    assert contrast.min() > 80
-    dark_on_light = (x[:, 0, 0, 0] >= 128).float().mean()
-    assert 0.4 < dark_on_light < 0.6
-    ink = inked(x)
-    border = torch.cat([ink[:, 0], ink[:, -1], ink[:, :, 0], ink[:, :, -1]], 1).amax(1)
-    assert (border > 0.5).float().mean() < 0.05  # hardly a digit is cut
-    centre = (ink * torch.arange(28.0)).sum((1, 2)) / ink.sum((1, 2))
-    assert centre.std() > 1  # they do not all stand in one place
-
-
-def test_fonts_of_a_folder(tmp_path):
-    with pytest.raises(InputError, match=r"no fonts in .*\.ttf"):
-        PrintedDigits(str(tmp_path)).setup()
-    (tmp_path / "a.ttf").write_bytes(b"no font")
-    with pytest.raises(InputError, match="cannot read a font"):
-        PrintedDigits(str(tmp_path)).setup()
 
 
 # -- fetched sets ------------------------------------------------------------------------------------------------------
@@ -586,7 +469,7 @@ def test_a_file_is_the_same_pixels_in_either_domain(office, save):
             save(office / where / f"{i % 2}" / f"{i}.png", 8, 8, seed=i)
     data = set_up(two_folders(office / "one", office / "two", size=8, mirror=False, val_share=0, batch_size=6))
     (batch,) = (as_float(batch) for batch in epoch_of(data))
-    on_disk = to_float(torch.stack([read_picture(office / "one" / f"{i % 2}" / f"{i}.png", 3) for i in range(6)]))
+    on_disk = to_float(torch.stack([read_image(office / "one" / f"{i % 2}" / f"{i}.png", 3) for i in range(6)]))
     assert sorted(rows(batch.x)) == sorted(rows(batch.target)) == sorted(rows(on_disk))
 
 
@@ -667,3 +550,32 @@ def test_data_of_other_classes_are_refused(office):
 def test_a_batch_larger_than_an_epoch_is_refused(root):
     with pytest.raises(InputError, match="100 training pictures are fewer than one batch of 101"):
         ready(source="mnist", target="mnist_m", root=root, batch_size=101).train_dataloader()
+
+
+def test_the_target_s_labels_count_by_the_source_s_names(office):
+    """A target whose classes come in another order, in memory and from files."""
+
+    class Turned(Digits):
+        class_names = tuple("9876543210")
+
+    data = set_up(Domains(Digits(), Turned()))
+    plain = set_up(Domains(Digits(), Digits()))
+    assert torch.equal(data.test_set.datasets[1].samples.y, 9 - plain.test_set.datasets[1].samples.y)
+    mixed = two_folders(office / "amazon", office / "webcam", size=16)
+    mixed.target_labels = [1, 0]
+    found, wanted = (set_up(each).test_set.datasets[1] for each in (mixed, folders(office, val_share=0.1)))
+    assert [int(sample.y) for sample in found] == [1 - int(sample.y) for sample in wanted]
+
+
+def test_an_ordinary_unlabelled_folder_may_be_the_target(office):
+    target = ImageFolder(str(office / "loose"), size=16)
+    data = set_up(Domains(DomainFolder(str(office / "amazon"), 16), target, batch_size=4))
+    assert epoch_of(data)[0].target.shape == (4, 3, 16, 16)
+    assert {int(sample.y) for sample in data.test_set.datasets[1]} == {-1}
+
+
+def test_the_settings_of_both_domains_are_in_a_checkpoint(root):
+    found = two_digits("mnist", "mnist_m", root, binarise=True).settings()
+    assert (found["source"], found["target"]) == ("MNIST", "MNISTM")
+    assert found["source.binarise"] is found["target.binarise"] is True
+    assert "source.root" not in found

@@ -1,4 +1,4 @@
-"""read_picture on every kind of file that people have."""
+"""read_image on every kind of file that people have."""
 
 import io
 import os
@@ -13,15 +13,15 @@ from PIL import Image
 from support.two_domains import two_folders
 
 from ganzoo.data import ImageFolder, Paired, UnpairedFolders
-from ganzoo.data.pictures import (
+from ganzoo.data.images import (
     EXTENSIONS,
     centre_crop,
-    find_pictures,
-    picture_size,
-    read_picture,
+    find_images,
+    image_size,
+    read_image,
+    readable_images,
     resize,
     resize_shorter_side,
-    whole_pictures,
 )
 from ganzoo.errors import InputError
 
@@ -32,11 +32,11 @@ COLOUR = np.stack([RAMP, RAMP.T, RAMP[::-1]], -1)
 def test_grey_and_colour_become_what_is_asked_for(tmp_path):
     Image.fromarray(RAMP).save(tmp_path / "grey.png")
     Image.fromarray(COLOUR).save(tmp_path / "colour.png")
-    assert torch.equal(read_picture(tmp_path / "grey.png", 1), torch.from_numpy(RAMP)[None])
-    assert torch.equal(read_picture(tmp_path / "grey.png", 3), torch.from_numpy(RAMP)[None].expand(3, 16, 16))
-    assert torch.equal(read_picture(tmp_path / "colour.png", 3), torch.from_numpy(COLOUR).permute(2, 0, 1))
+    assert torch.equal(read_image(tmp_path / "grey.png", 1), torch.from_numpy(RAMP)[None])
+    assert torch.equal(read_image(tmp_path / "grey.png", 3), torch.from_numpy(RAMP)[None].expand(3, 16, 16))
+    assert torch.equal(read_image(tmp_path / "colour.png", 3), torch.from_numpy(COLOUR).permute(2, 0, 1))
     luma = COLOUR @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(read_picture(tmp_path / "colour.png", 1)[0].numpy() - luma).max() <= 1
+    assert np.abs(read_image(tmp_path / "colour.png", 1)[0].numpy() - luma).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm"])
@@ -47,22 +47,22 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, name, channels):
     wanted = np.round(values / 257).astype(np.uint8)
     assert wanted[0, -1] == 255
     assert wanted[0, 2] == 1
-    assert read_picture(tmp_path / name, channels).tolist() == [wanted.tolist()] * channels
+    assert read_image(tmp_path / name, channels).tolist() == [wanted.tolist()] * channels
 
 
 def test_big_endian_sixteen_bits(tmp_path):
     Image.frombytes("I;16B", (2, 1), b"\x01\x01\xff\xff").save(tmp_path / "x.tif")
-    assert read_picture(tmp_path / "x.tif", 1).tolist() == [[[1, 255]]]
+    assert read_image(tmp_path / "x.tif", 1).tolist() == [[[1, 255]]]
 
 
 def test_alpha_is_composited_on_white(tmp_path):
     pixels = np.array([[[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "rgba.png")
-    assert read_picture(tmp_path / "rgba.png", 3).permute(1, 2, 0).tolist() == [
+    assert read_image(tmp_path / "rgba.png", 3).permute(1, 2, 0).tolist() == [
         [[200, 100, 0], [255, 255, 255], [244, 224, 204]]
     ]
     Image.fromarray(np.array([[[0, 0], [0, 255]]], np.uint8), "LA").save(tmp_path / "la.png")
-    assert read_picture(tmp_path / "la.png", 1).tolist() == [[[255, 0]]]
+    assert read_image(tmp_path / "la.png", 1).tolist() == [[[255, 0]]]
 
 
 def test_palette_with_and_without_transparency(tmp_path):
@@ -70,18 +70,18 @@ def test_palette_with_and_without_transparency(tmp_path):
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
     image.save(tmp_path / "p.png")
-    assert read_picture(tmp_path / "p.png", 3).permute(1, 2, 0).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+    assert read_image(tmp_path / "p.png", 3).permute(1, 2, 0).tolist() == [[[10, 20, 30], [40, 50, 60]]]
     image.save(tmp_path / "clear.png", transparency=0)
-    assert read_picture(tmp_path / "clear.png", 3).permute(1, 2, 0).tolist() == [[[255, 255, 255], [40, 50, 60]]]
+    assert read_image(tmp_path / "clear.png", 3).permute(1, 2, 0).tolist() == [[[255, 255, 255], [40, 50, 60]]]
 
 
 def test_cmyk_and_one_bit(tmp_path):
     Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
-    red = read_picture(tmp_path / "red.jpg", 3).float().mean((1, 2))
+    red = read_image(tmp_path / "red.jpg", 3).float().mean((1, 2))
     assert red[0] > 250
     assert red[1:].max() < 5
     Image.new("1", (2, 2), 1).save(tmp_path / "one.png")
-    assert read_picture(tmp_path / "one.png", 1).tolist() == [[[255, 255], [255, 255]]]
+    assert read_image(tmp_path / "one.png", 1).tolist() == [[[255, 255], [255, 255]]]
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -89,8 +89,8 @@ def test_exif_rotation_is_applied(tmp_path):
     exif[0x0112] = 6  # to be turned clockwise to show it upright
     Image.fromarray(COLOUR[:8]).save(tmp_path / "turned.png", exif=exif)
     wanted = torch.from_numpy(np.rot90(COLOUR[:8], k=-1).copy()).permute(2, 0, 1)
-    assert torch.equal(read_picture(tmp_path / "turned.png", 3), wanted)
-    assert picture_size(tmp_path / "turned.png") == (16, 8)
+    assert torch.equal(read_image(tmp_path / "turned.png", 3), wanted)
+    assert image_size(tmp_path / "turned.png") == (16, 8)
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.bmp", "x.tif", "x.gif", "x.webp", "x.ppm"])
@@ -100,18 +100,18 @@ def test_a_file_cut_short_is_refused(tmp_path, name):
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=name) as caught:
-        read_picture(tmp_path / name, 3)
+        read_image(tmp_path / name, 3)
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_picture_is_refused(tmp_path):
     (tmp_path / "text.png").write_text("this is not a picture\n" * 10)
-    for read in (lambda path: read_picture(path, 3), picture_size):
+    for read in (lambda path: read_image(path, 3), image_size):
         with pytest.raises(InputError, match=r"text\.png") as caught:
             read(tmp_path / "text.png")
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=r"absent\.png"):
-        read_picture(tmp_path / "absent.png", 3)
+        read_image(tmp_path / "absent.png", 3)
 
 
 def test_thirty_two_bits_have_no_known_range(tmp_path):
@@ -119,7 +119,7 @@ def test_thirty_two_bits_have_no_known_range(tmp_path):
     Image.fromarray(np.zeros((2, 2), np.int32)).save(tmp_path / "int.tif")
     for name in ("float.tif", "int.tif"):
         with pytest.raises(InputError, match="32-bit"):
-            read_picture(tmp_path / name, 1)
+            read_image(tmp_path / name, 1)
 
 
 def test_pictures_are_found_below_and_sorted(tmp_path, save):
@@ -128,16 +128,16 @@ def test_pictures_are_found_below_and_sorted(tmp_path, save):
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "far").mkdir()
     (tmp_path / "c").symlink_to(save(tmp_path.parent / f"{tmp_path.name}-other/z.png").parent)
-    assert [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)] == [
+    assert [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)] == [
         "a.jpg",
         "b/10.png",
         "b/2.PNG",
         "c/z.png",
     ]
     with pytest.raises(InputError, match="no pictures in"):
-        find_pictures(tmp_path / "far")
+        find_images(tmp_path / "far")
     with pytest.raises(InputError, match="no folder"):
-        find_pictures(tmp_path / "nowhere")
+        find_images(tmp_path / "nowhere")
 
 
 def test_resizing_keeps_proportions_range_and_type():
@@ -174,23 +174,23 @@ def written(path: Path) -> bytes:
 
 @pytest.mark.parametrize("extension", sorted(EXTENSIONS - {".apng", ".jpc", ".jpf", ".jpx"}))
 def test_what_cannot_be_read_is_found_beforehand_in_every_kind_of_file(tmp_path, extension):
-    """Whole, cut, and with more behind: what is found is what read_picture refuses."""
+    """Whole, cut, and with more behind: what is found is what read_image refuses."""
     path = tmp_path / f"x{extension}"
     content = written(path)
-    assert find_pictures(tmp_path) == [path]
-    assert whole_pictures([path]) == {path: (64, 64)}
+    assert find_images(tmp_path) == [path]
+    assert readable_images([path]) == {path: (64, 64)}
     refused = 0
     for changed in (content[:-2], content[:-20], content[: len(content) // 2], content + b"\0" * 9, content + b"more" * 99):
         path.write_bytes(changed)
         for check in ("refuse", "skip"):
             try:
-                read_picture(path, 3)
+                read_image(path, 3)
             except InputError:
                 refused += 1
                 with pytest.raises(InputError, match=rf"x\{extension}: .*mend or delete it"):
-                    whole_pictures([path], check)
+                    readable_images([path], check)
             else:
-                assert whole_pictures([path], check) == {path: (64, 64)}
+                assert readable_images([path], check) == {path: (64, 64)}
     assert refused >= 2
 
 
@@ -234,20 +234,20 @@ def test_a_file_damaged_in_its_middle_is_passed_over_if_that_is_wanted(tmp_path)
     half = len(content) // 2
     (tmp_path / "wrong.png").write_bytes(content[:half] + bytes(64) + content[half + 64 :])
     paths = sorted(tmp_path.iterdir())
-    assert list(whole_pictures(paths, "skip")) == [tmp_path / "whole.png"]
+    assert list(readable_images(paths, "skip")) == [tmp_path / "whole.png"]
     # its end is there: found when it is read, and named
-    assert list(whole_pictures(paths)) == paths
+    assert list(readable_images(paths)) == paths
     with pytest.raises(InputError, match=r"wrong\.png: .*mend or delete it"):
-        read_picture(paths[1], 3)
+        read_image(paths[1], 3)
 
 
 def test_damaged_files_are_counted(tmp_path):
     for i in range(5):
         (tmp_path / f"{i}.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"0\.png: it is empty; .*skip to do without \(4 more of 5 cannot be read\)"):
-        whole_pictures(sorted(tmp_path.iterdir()))
+        readable_images(sorted(tmp_path.iterdir()))
     with pytest.raises(InputError, match="it is empty"):
-        whole_pictures(sorted(tmp_path.iterdir()), "skip")
+        readable_images(sorted(tmp_path.iterdir()), "skip")
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -263,15 +263,15 @@ def test_the_size_of_a_png_needs_no_decoding_and_knows_of_a_rotation_behind_the_
     for kind, content in ((b"eXIf", exif.tobytes()[6:]), (b"tEXt", b"date:create\0today")):
         path = tmp_path / f"{kind.decode()}.png"
         path.write_bytes(plain[:-12] + chunk(kind, content) + plain[-12:])
-        assert picture_size(path) == read_picture(path, 1).shape[1:]
-    assert picture_size(tmp_path / "eXIf.png") == (16, 8)
-    assert picture_size(tmp_path / "tEXt.png") == (8, 16)
+        assert image_size(path) == read_image(path, 1).shape[1:]
+    assert image_size(tmp_path / "eXIf.png") == (16, 8)
+    assert image_size(tmp_path / "tEXt.png") == (8, 16)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     for name in ("tEXt.png", "x.jpg"):
         if name.endswith("jpg"):
             (tmp_path / name).write_bytes(jpeg())
-        assert picture_size(tmp_path / name) == (8, 16)
-        assert whole_pictures([tmp_path / name]) == {tmp_path / name: (8, 16)}
+        assert image_size(tmp_path / name) == (8, 16)
+        assert readable_images([tmp_path / name]) == {tmp_path / name: (8, 16)}
 
 
 def jpeg() -> bytes:
@@ -287,7 +287,7 @@ def test_a_header_of_a_thousand_million_pixels_is_refused(tmp_path):
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
     with pytest.raises(InputError, match=r"x\.png: .*exceeds limit"):
-        whole_pictures([tmp_path / "x.png"])
+        readable_images([tmp_path / "x.png"])
 
 
 # -- which files there are ---------------------------------------------------------------------------------------------
@@ -297,13 +297,13 @@ def test_what_is_passed_over_is_counted(tmp_path, save, capsys):
     save(tmp_path / "a.png")
     for name in ("b.heic", "c.HEIC", "d.mp4", "e", "notes.txt", "labels.csv", ".hidden.raw"):
         (tmp_path / name).write_text("x")
-    assert len(find_pictures(tmp_path)) == 1
+    assert len(find_images(tmp_path)) == 1
     assert (
         "1 pictures; files of other kinds are passed over: 2 .heic, 1 .mp4, 1 without extension\n" in capsys.readouterr().err
     )
     (tmp_path / "a.png").unlink()
     with pytest.raises(InputError, match=r"no pictures in .*; there are 2 \.heic"):
-        find_pictures(tmp_path)
+        find_images(tmp_path)
 
 
 def test_a_folder_counts_once_whatever_links_lead_to_it(tmp_path, save):
@@ -312,7 +312,7 @@ def test_a_folder_counts_once_whatever_links_lead_to_it(tmp_path, save):
     for link, target in {"again": ".", "in/up": "..", "a": "in", "in/far": outside, "z": outside, "all": tmp_path}.items():
         (tmp_path / "top" / link).symlink_to(target)
     (outside / "back").symlink_to(tmp_path)
-    found = [path.relative_to(tmp_path / "top").as_posix() for path in find_pictures(tmp_path / "top")]
+    found = [path.relative_to(tmp_path / "top").as_posix() for path in find_images(tmp_path / "top")]
     assert found == ["in/1.png", "z/2.png"]
 
 
@@ -321,18 +321,18 @@ def test_links_to_nothing_and_pipes(tmp_path, save):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "nowhere").symlink_to("absent")
-    assert [path.name for path in find_pictures(tmp_path)] == ["a.png"]
+    assert [path.name for path in find_images(tmp_path)] == ["a.png"]
     for name, target in (("b.png", "absent"), ("c.png", "c.png")):
         (tmp_path / name).symlink_to(target)
         with pytest.raises(InputError, match=rf"{name}: "):
-            whole_pictures(find_pictures(tmp_path))
+            readable_images(find_images(tmp_path))
         (tmp_path / name).unlink()
 
 
 def test_a_line_break_in_a_name_leaves_one_line(tmp_path):
     (tmp_path / "a\nb.png").write_text("no picture")
     with pytest.raises(InputError, match=r"a\\nb\.png") as caught:
-        whole_pictures(find_pictures(tmp_path))
+        readable_images(find_images(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -345,15 +345,15 @@ def test_a_line_break_in_a_name_leaves_one_line(tmp_path):
 def test_the_value_that_is_white_may_be_another(tmp_path, kind, name):
     values = np.array([[0, 8, 9, 2048, 4095, 4200]])
     Image.fromarray(values.astype(kind)).save(tmp_path / name)
-    assert read_picture(tmp_path / name, 1, 4095).tolist() == [[[0, 0, 1, 128, 255, 255]]]
-    assert whole_pictures([tmp_path / name], max_value=4095)
+    assert read_image(tmp_path / name, 1, 4095).tolist() == [[[0, 0, 1, 128, 255, 255]]]
+    assert readable_images([tmp_path / name], max_value=4095)
     Image.fromarray(RAMP).save(tmp_path / "eight.png")
-    assert torch.equal(read_picture(tmp_path / "eight.png", 1, 4095), read_picture(tmp_path / "eight.png", 1))
+    assert torch.equal(read_image(tmp_path / "eight.png", 1, 4095), read_image(tmp_path / "eight.png", 1))
 
 
 def test_floats_of_any_range(tmp_path):
     Image.fromarray(np.array([[-1, 0, 0.5, 1, 2, np.nan, np.inf]], np.float32)).save(tmp_path / "x.tif")
-    assert read_picture(tmp_path / "x.tif", 1, 1.0).tolist() == [[[0, 0, 128, 255, 255, 0, 255]]]
+    assert read_image(tmp_path / "x.tif", 1, 1.0).tolist() == [[[0, 0, 128, 255, 255, 0, 255]]]
 
 
 def test_all_data_know_the_value_that_is_white(tmp_path):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ganzoo.data import ImageFolder
 from ganzoo.data.batches import Images, LabelledImages
-from ganzoo.data.pictures import read_picture
+from ganzoo.data.images import read_image
 from ganzoo.data.splits import is_held_out
 from ganzoo.errors import InputError
 
@@ -107,7 +107,7 @@ def test_class_folders_become_labels(tmp_path, save):
 def test_training_crops_at_random_and_mirrors_and_validation_takes_the_middle(tmp_path, save):
     for split in ("train", "val"):
         save(tmp_path / split / "x.png", 4, 10)
-    whole = read_picture(tmp_path / "train/x.png", 3)
+    whole = read_image(tmp_path / "train/x.png", 3)
     data = ImageFolder(str(tmp_path), size=4)
     data.setup()
     assert torch.equal(data.val_set[0].x, whole[:, :, 3:7])

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import BatchSizeFinder, ModelCheckpoint
+from support.batches import epoch_order, same
 
 from ganzoo.data import Digits
 from ganzoo.data.base import ImageDataModule
-from ganzoo.data.batches import ImagePairs, Images, LabelledImages, as_float
+from ganzoo.data.batches import LabelledImages, as_float
 from ganzoo.data.datasets import InMemory
-from ganzoo.data.sampling import Augmented, EpochSampler, identity
+from ganzoo.data.sampling import Augmented, EpochSampler
 from ganzoo.errors import InputError
 from ganzoo.models import GAN
 
@@ -77,10 +78,6 @@ def epochs_of(data: ImageDataModule, epochs: int) -> list[list]:
     return batches
 
 
-def same(a, b) -> bool:
-    return all(torch.equal(left, right) for left, right in zip(a, b, strict=True))
-
-
 def test_workers_do_not_change_the_batches():
     alone, two = epochs_of(Numbered(num_workers=0), 2), epochs_of(Numbered(num_workers=2), 2)
     assert all(same(a, b) for epoch in (0, 1) for a, b in zip(alone[epoch], two[epoch], strict=True))
@@ -104,19 +101,7 @@ def test_the_seed_decides_order_and_augmentation():
     assert all(same(x, y) for x, y in zip(a, again, strict=True))
     assert not torch.equal(torch.cat([b.y for b in a]), torch.cat([b.y for b in other]))
     # the first picture of epoch 1 of one seed is not that of epoch 0 of the next, as seed + epoch would have it
-    assert list(EpochSampler(20, 2)) != [(0, index) for _, index in _epoch(EpochSampler(20, 1), 1)]
-
-
-def _epoch(sampler: EpochSampler, epoch: int) -> list[tuple[int, int]]:
-    sampler.set_epoch(epoch)
-    return list(sampler)
-
-
-def test_ranks_are_disjoint_and_in_step():
-    shares = [_epoch(EpochSampler(11, 0, num_replicas=2, rank=rank), 3) for rank in (0, 1)]
-    assert [len(share) for share in shares] == [5, 5]
-    assert len({key for share in shares for key in share}) == 10
-    assert {epoch for share in shares for epoch, _ in share} == {3}
+    assert list(EpochSampler(20, 2)) != [(0, index) for _, index in epoch_order(EpochSampler(20, 1), 1)]
 
 
 def test_the_last_incomplete_batch_is_left_out_of_training_only():
@@ -148,19 +133,6 @@ def test_a_loader_before_setup_is_refused():
 def test_numbers_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=f"{name} is"):
         Numbered(**{name: value})
-
-
-def test_as_float_turns_pictures_only_and_keeps_the_type():
-    x = torch.tensor([0, 51, 255], dtype=torch.uint8)
-    labelled = as_float(LabelledImages(x, torch.tensor([0, 255])))
-    assert type(labelled) is LabelledImages
-    assert labelled.x.tolist() == pytest.approx([-1, -0.6, 1])
-    assert labelled.y.tolist() == [0, 255]
-    assert labelled.y.dtype == torch.int64
-    pair = as_float(ImagePairs(x, x))
-    assert pair.x.dtype == pair.y.dtype == torch.float32
-    assert same(as_float(pair), pair)  # twice is as good as once
-    assert type(as_float(Images(x))) is Images
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -239,14 +211,6 @@ def test_two_processes_share_the_work(tmp_path):
     validated = [list(chain.from_iterable(rank["val"])) for rank in ranks]
     # 7 do not halve: Lightning repeats the first one
     assert sorted(validated[0] + validated[1]) == [0, 0, 1, 2, 3, 4, 5, 6]
-
-
-def test_a_set_that_is_not_augmented_begins_no_random_numbers(monkeypatch):
-    """They cost more than the picture."""
-    monkeypatch.setattr("ganzoo.data.sampling.image_rng", lambda *_: pytest.fail("begun"))
-    items = InMemory(LabelledImages(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), torch.arange(5)))
-    plain = Augmented(items, identity, 0)
-    assert [int(plain[3, i].x) for i in range(5)] == [int(plain[i].y) for i in range(5)] == list(range(5))
 
 
 @pytest.mark.parametrize(("mode", "found"), [("power", 1266), ("binsearch", 1202)])  # less 5 %, which is its own margin

@@ -5,7 +5,7 @@ import torch
 
 from ganzoo.data import Paired
 from ganzoo.data.batches import ImagePairs
-from ganzoo.data.pictures import read_picture, resize
+from ganzoo.data.images import read_image, resize
 from ganzoo.errors import InputError
 
 
@@ -21,7 +21,7 @@ def test_side_by_side_files(side_by_side):
     data = Paired(str(side_by_side), size=8, load_size=8, mirror=False)
     data.setup()
     assert [len(data.train_set), len(data.val_set), len(data.test_set)] == [3, 2, 2]
-    whole = read_picture(side_by_side / "val/4.png", 3)
+    whole = read_image(side_by_side / "val/4.png", 3)
     pair = data.val_set[0]
     assert type(pair) is ImagePairs
     assert torch.equal(pair.x, whole[:, :, :8])
@@ -47,8 +47,8 @@ def test_each_side_has_its_channels(side_by_side):
     data.setup()
     assert data.shape_x == data.train_set[0].x.shape == data.val_set[0].x.shape == (1, 8, 8)
     assert data.shape_y == data.shape == data.train_set[0].y.shape == (3, 8, 8)
-    assert torch.equal(data.val_set[0].x, read_picture(side_by_side / "val/4.png", 1)[:, :, 8:])
-    assert torch.equal(data.val_set[0].y, read_picture(side_by_side / "val/4.png", 3)[:, :, :8])
+    assert torch.equal(data.val_set[0].x, read_image(side_by_side / "val/4.png", 1)[:, :, 8:])
+    assert torch.equal(data.val_set[0].y, read_image(side_by_side / "val/4.png", 3)[:, :, :8])
 
 
 def test_both_pictures_get_the_same_jitter(tmp_path, save):
@@ -57,7 +57,7 @@ def test_both_pictures_get_the_same_jitter(tmp_path, save):
             save(tmp_path / side / split / "x.png", 12, 12, seed=1)
     data = Paired(str(tmp_path), size=8, load_size=12)
     data.setup()
-    whole = read_picture(tmp_path / "A/train/x.png", 3)
+    whole = read_image(tmp_path / "A/train/x.png", 3)
     views = {
         (top, left, flip): window.flip(-1) if flip else window
         for top in range(5)
@@ -117,7 +117,7 @@ def test_pictures_without_a_fellow_are_counted_and_named(tmp_path, save):
 
 def test_a_file_is_cut_in_the_middle_whatever_its_halves(tmp_path, save, capsys):
     for width in (12, 32):
-        whole = read_picture(save(tmp_path / f"{width}/train/x.png", 8, width), 3)
+        whole = read_image(save(tmp_path / f"{width}/train/x.png", 8, width), 3)
         save(tmp_path / f"{width}/val/x.png", 8, width)
         data = Paired(str(tmp_path / str(width)), size=8, load_size=8, mirror=False)
         data.setup()

@@ -42,7 +42,7 @@ _LOOKED_AT = 8  # pictures by which the range of values is judged
 _DARK, _FLAT = 32, 4  # of 255
 
 
-def read_picture(path: str | Path, channels: int, max_value: float | None = None) -> Tensor:
+def read_image(path: str | Path, channels: int, max_value: float | None = None) -> Tensor:
     """A picture file of any usual kind -> uint8 [channels, H, W].
 
     Alpha is composited on white, EXIF rotation is applied, palettes and CMYK become RGB, 16-bit grey becomes 8-bit by
@@ -107,8 +107,8 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
-def picture_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) as :func:`read_picture` gives them, without decoding the picture.
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) as :func:`read_image` gives them, without decoding the picture.
 
     Raises:
         InputError: not a picture, or its header is damaged.
@@ -117,7 +117,7 @@ def picture_size(path: str | Path) -> tuple[int, int]:
 
 
 def _size(path: str | Path, max_value: float | None, check_end: bool) -> tuple[int, int]:
-    """(height, width); with `check_end`, of a file that :func:`read_picture` can read but for damage in its middle."""
+    """(height, width); with `check_end`, of a file that :func:`read_image` can read but for damage in its middle."""
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -127,7 +127,7 @@ def _size(path: str | Path, max_value: float | None, check_end: bool) -> tuple[i
             exif = Image.Image.getexif(image) if image.format == "PNG" and not turned else image.getexif()
             if check_end and not (_ends(path, image) if ends is None else ends):
                 image.load()  # decides: what stands at the end may be another program's
-    except Exception as error:  # as in read_picture
+    except Exception as error:  # as in read_image
         raise _unreadable(path, error) from error
     return (width, height) if exif.get(_ORIENTATION, 1) in (5, 6, 7, 8) else (height, width)
 
@@ -166,17 +166,17 @@ def _ends(path: str | Path, image: Image.Image) -> bool:
     return image.format in ends and tail.endswith(ends[image.format])
 
 
-def picture_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """:func:`picture_size` of each file, none of which may be damaged; with a progress bar when many.
+def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """:func:`image_size` of each file, none of which may be damaged; with a progress bar when many.
 
     Raises:
         InputError: files that are not pictures, or are cut short: how many, and the first few.
     """
-    sizes = whole_pictures(paths)
+    sizes = readable_images(paths)
     return [sizes[path] for path in paths]
 
 
-def whole_pictures(
+def readable_images(
     paths: Iterable[Path], damaged: Damaged = "refuse", max_value: float | None = None
 ) -> dict[Path, tuple[int, int]]:
     """The files that can be read, with their (height, width), so that a bad one is found before training.
@@ -186,7 +186,7 @@ def whole_pictures(
         damaged: with "refuse" each file's header and its end are looked at, a fraction of a millisecond each; a file that
             is damaged in its middle is found when it is read. With "skip" each file is decoded once, in threads, and
             the number of those that are passed over is said.
-        max_value: as for :func:`read_picture`.
+        max_value: as for :func:`read_image`.
 
     Raises:
         InputError: with "refuse", files that are not pictures or are cut short; with "skip", if none is left.
@@ -212,14 +212,14 @@ def whole_pictures(
 def _size_or_error(path: Path, max_value: float | None, decode: bool) -> tuple[int, int] | InputError:
     try:
         if decode:
-            _, height, width = read_picture(path, 1, max_value).shape
+            _, height, width = read_image(path, 1, max_value).shape
             return height, width
         return _size(path, max_value, check_end=True)
     except InputError as error:
         return error
 
 
-def say_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
+def warn_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
     """Says so where pictures are all nearly black, or all of one value: 12 bits in a 16-bit file look so.
 
     Up to eight are looked at, and only the first where its values are as they should be.
@@ -228,7 +228,7 @@ def say_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
         return
     low, high, step = 255, 0, -(-len(paths) // _LOOKED_AT)
     for path in paths[::step]:
-        values = read_picture(path, 1, max_value)
+        values = read_image(path, 1, max_value)
         low, high = min(low, int(values.min())), max(high, int(values.max()))
         if high >= _DARK and high - low >= _FLAT:
             return
@@ -250,7 +250,7 @@ def _readable() -> frozenset[str]:
     return frozenset(extension for extension in EXTENSIONS if known.get(extension) in Image.OPEN)
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
+def find_images(folder: str | Path) -> list[Path]:
     """All picture files below a folder, by extension, sorted by name; hidden files and folders are passed over.
 
     Links are followed, and each folder is gone through once: a link to a folder that is there already, or to one that
@@ -279,7 +279,7 @@ def find_pictures(folder: str | Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def has_pictures(folder: Path) -> bool:
+def has_images(folder: Path) -> bool:
     """Whether there is a picture file below a folder."""
     return any(os.path.splitext(entry.name)[1].lower() in _readable() for entry in _files_below(folder))
 
