@@ -15,8 +15,8 @@ from ganzoo.interfaces import Generated, Sampler, randn
 class MyGAN(AdversarialModule, Sampler):
     """A relativistic GAN for the 8 x 8 digits."""
 
-    def __init__(self, latent: int = 16, width: int = 128, **play):
-        super().__init__(**play)
+    def __init__(self, latent: int = 16, width: int = 128, **training):
+        super().__init__(**training)
         self.save_hyperparameters()
         self.latent = latent
         self.G = nn.Sequential(

@@ -16,6 +16,7 @@ _HOME = {
     "CycleGAN": "ganzoo.models",
     "DANN": "ganzoo.models",
     "DCGAN": "ganzoo.models",
+    "DomainNormDANN": "ganzoo.models",
     "GAN": "ganzoo.models",
     "LAPGAN": "ganzoo.models",
     "Pix2Pix": "ganzoo.models",

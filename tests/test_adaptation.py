@@ -17,7 +17,7 @@ from torch.optim import Adam
 
 from ganzoo.cli import main
 from ganzoo.data.digits import Digits
-from ganzoo.models import DANN
+from ganzoo.models import DANN, DomainNormDANN
 from ganzoo.networks.dann import NormedFamily
 from ganzoo.networks.norms import SOURCE, TARGET, of_domain
 
@@ -61,7 +61,7 @@ def parts() -> tuple[Part, Part]:
     return part(data.train_set, 0), part(data.test_set, 1)
 
 
-class Quick(DANN):
+class Quick(DomainNormDANN):
     def player_optimizer(self, player, parameters):
         return Adam(parameters, lr=1e-3)
 
@@ -72,9 +72,8 @@ class Quick(DANN):
 class Flipped(Quick):
     """Broken: the gradient is not reversed."""
 
-    @property
-    def reach(self) -> float:
-        return -super().reach
+    def strength(self) -> float:
+        return -super().strength()
 
 
 def accuracies(seed: int, lambda_max: float, on_target: bool = False, kind: type[DANN] = Quick) -> dict[str, float]:
@@ -86,7 +85,7 @@ def accuracies(seed: int, lambda_max: float, on_target: bool = False, kind: type
         return Two(labelled[i], train.y[i], train.target[j])
 
     torch.manual_seed(seed)
-    model = kind((3, SIZE, SIZE), 10, NormedFamily((16, 32), 64, dropout=0.0), lambda_max=lambda_max)
+    model = kind((3, SIZE, SIZE), classes=10, family=NormedFamily((16, 32), 64, dropout=0.0), lambda_max=lambda_max)
     trained(model, stream(draw, STEPS, 64, seed))
     with torch.no_grad():
         told = []

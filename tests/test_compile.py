@@ -15,7 +15,7 @@ from torch._dynamo.utils import counters
 
 from ganzoo.callbacks import Compile
 from ganzoo.errors import InputError
-from ganzoo.models import DANN, LAPGAN
+from ganzoo.models import LAPGAN, DomainNormDANN
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -125,7 +125,7 @@ def test_two_domains_pass_through_whole_graphs(family, tmp_path):
     torch.manual_seed(0)
     size, arguments = FAMILIES[family]
     recipe = {"class_path": f"ganzoo.networks.dann.{family}", "init_args": arguments}
-    plain = DANN((3, size, size), 3, family=recipe)
+    plain = DomainNormDANN((3, size, size), 3, family=recipe)
     compiled = copy.deepcopy(plain)
     shape = plain.hparams["shape"]
     x, y, target = pictures(8, *shape), torch.arange(8) % 3, pictures(8, *shape)
@@ -158,7 +158,7 @@ def test_the_players_networks_are_compiled_and_nothing_else(name, tmp_path):
 
 
 def test_a_level_that_is_not_trained_is_not_compiled(tmp_path):
-    model = LAPGAN(shape=(1, 8, 8), sizes=(4, 8), width=2, latent=2, hidden_G=4, hidden_D=4, only=1)
+    model = LAPGAN(shape=(1, 8, 8), sizes=(4, 8), width=2, latent=2, hidden_G=4, hidden_D=4, train_level=1)
     trainer(tmp_path, max_epochs=1, limit_train_batches=0, callbacks=[Compile(backend="eager")]).fit(model, data(model))
     assert marked(model) == {model.G[1], model.D[1]}
 

@@ -244,8 +244,8 @@ def test_without_a_weight_the_identity_passes_are_not_made(weight, passes, tmp_p
 
 def test_identity_needs_as_many_channels_on_both_sides():
     with pytest.raises(InputError, match=r"G takes 1 channels where y has 3: set model\.lambda_identity to 0"):
-        CycleGAN(1, 3, **TINY, lambda_identity=0.5)
-    assert CycleGAN(1, 3, **TINY).translate(torch.zeros(1, 1, 16, 16)).shape == (1, 3, 16, 16)
+        CycleGAN(channels_x=1, channels_y=3, **TINY, lambda_identity=0.5)
+    assert CycleGAN(channels_x=1, channels_y=3, **TINY).translate(torch.zeros(1, 1, 16, 16)).shape == (1, 3, 16, 16)
 
 
 # -- who sees what ------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def test_the_two_domains_may_differ_in_size(tmp_path):
 @pytest.mark.parametrize(("domain", "channels"), [("x", (1, 3)), ("y", (3, 1))])
 def test_channels_that_do_not_fit_are_one_line(domain, channels, tmp_path):
     with pytest.raises(InputError, match=rf"change model\.channels_{domain}"):
-        fit(CycleGAN(*channels, **TINY), pictures(2), tmp_path, max_epochs=1)
+        fit(CycleGAN(channels_x=channels[0], channels_y=channels[1], **TINY), pictures(2), tmp_path, max_epochs=1)
 
 
 # -- steps --------------------------------------------------------------------------------------------
@@ -489,7 +489,7 @@ class Small(CycleGAN):
     """The model of the zoo with small networks."""
 
     def __init__(self, **options) -> None:
-        super().__init__(1, 3, lr=1e-3, **options)
+        super().__init__(channels_x=1, channels_y=3, lr=1e-3, **options)
 
     def networks(self):
         judges = (PatchGAN(channels, 1, 16, instance_norm) for channels in (1, 3))

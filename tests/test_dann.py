@@ -3,7 +3,6 @@
 import math
 from typing import NamedTuple
 
-import lightning.pytorch as L
 import pytest
 import torch
 from support.training import Labelled, fit, loader, trainer
@@ -13,7 +12,7 @@ from torch.optim import SGD
 
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Adapted
-from ganzoo.models import DANN
+from ganzoo.models import DANN, DomainNormDANN
 from ganzoo.networks import dann as families
 from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
 from ganzoo.ops.gradient_reversal import lambda_p, reverse
@@ -36,8 +35,9 @@ class SmallFamily(families.DomainNetworks):
         return G_f, families.dense(8, 6, classes), families.dense(8, 6, 1)
 
 
-def small(cls=DANN, family=None, **options) -> DANN:
+def small(cls=None, family=None, **options) -> DANN:
     torch.manual_seed(0)
+    cls = cls or (DomainNormDANN if isinstance(family, families.NormedFamily) else DANN)
     return cls(shape=SHAPE, classes=CLASSES, family=family or SmallFamily(), **options)
 
 
@@ -193,8 +193,8 @@ def test_pretrained_weights_are_fetched_by_a_new_training_and_by_nothing_else(tm
     family = families.TorchvisionFamily("resnet18", "SOME", bottleneck=8)
     shape = (3, 32, 32)
     x = torch.rand(4, *shape)
-    data = loader(x, torch.arange(4) % 2, x, batch_size=2, kind=Two)
-    model = DANN(shape, 2, family, lr=0.0)
+    data = loader(x, torch.arange(4) % 2, x * 0.5, batch_size=2, kind=Two)
+    model = DomainNormDANN(shape, 2, family=family, lr=0.0)
     bottleneck = model.G_f[1].fc.weight.detach().clone()
     assert asked == [None]
     played = fit(model, data, tmp_path, max_steps=1, max_epochs=1)
@@ -203,9 +203,11 @@ def test_pretrained_weights_are_fetched_by_a_new_training_and_by_nothing_else(tm
     assert (model.G_f[1].bn1.running_mean > 1).all()  # both domains' averages began with the pretrained ones
     assert torch.equal(model.G_f[1].fc.weight, bottleneck)
     played.save_checkpoint(tmp_path / "kept.ckpt")
-    again = DANN.load_from_checkpoint(tmp_path / "kept.ckpt")
+    again = DomainNormDANN.load_from_checkpoint(tmp_path / "kept.ckpt")
     assert (again.G_f[1].conv1.weight == 0.25).all()
-    trainer(tmp_path, max_steps=2).fit(DANN(shape, 2, family, lr=0.0), data, ckpt_path=tmp_path / "kept.ckpt")
+    trainer(tmp_path, max_steps=2).fit(
+        DomainNormDANN(shape, 2, family=family, lr=0.0), data, ckpt_path=tmp_path / "kept.ckpt"
+    )
     fit(again, data, tmp_path, max_steps=1)
     assert asked == [None, "SOME", None, None]
     monkeypatch.undo()
@@ -363,21 +365,14 @@ def test_without_strength_it_is_source_only_to_the_bit(tmp_path):
     assert (adapted(target) - adapted(target, SOURCE)).abs().max() > 1e-4
 
 
-class OnTarget(L.LightningDataModule):
-    """Labels of the target itself: what ``Domains(train_on_target=True)`` says of itself."""
-
-    train_on_target = True
-
-    def train_dataloader(self):
-        return batches()
-
-
-def test_where_the_labels_are_the_targets_nothing_is_adapted(tmp_path):
-    bound, alone = small(lr=0.1), small(lr=0.1, lambda_max=0.0)
-    trainer(tmp_path, max_epochs=1).fit(bound, datamodule=OnTarget())
-    fit(alone, batches(), tmp_path, max_epochs=1)
-    assert apart(bound, alone) == 0
-    assert not bound.adapts
+def test_where_the_labels_are_the_targets_own_there_is_nothing_to_adapt(tmp_path):
+    """``Domains(train_on_target=True)`` gives the target's images twice: with a strength that is refused in one line."""
+    x = torch.rand(8, *SHAPE)
+    twice = loader(x, torch.arange(8) % CLASSES, x.clone(), batch_size=4, kind=Two)
+    with pytest.raises(InputError, match=r"the same images.*set model\.lambda_max to 0") as caught:
+        fit(small(lr=0.1), twice, tmp_path, max_epochs=1)
+    assert "\n" not in str(caught.value)
+    fit(small(lr=0.1, lambda_max=0.0), twice, tmp_path, max_epochs=1)
 
 
 def test_a_checkpoint_knows_whether_it_was_adapted(tmp_path):
@@ -503,7 +498,7 @@ def test_probabilities(tmp_path):
 
 def test_one_picture_in_a_batch_cannot_be_normed(tmp_path):
     one = loader(torch.zeros(4, *SHAPE), torch.zeros(4).long(), torch.zeros(4, *SHAPE), batch_size=1, kind=Two)
-    with pytest.raises(InputError, match=r"at least 2 pictures.*data\.batch_size"):
+    with pytest.raises(InputError, match=r"at least 2 images.*data\.batch_size"):
         fit(small(family=families.NormedFamily((4, 4), 6)), one, tmp_path, max_epochs=1)
     fit(small(), one, tmp_path, max_epochs=1)  # without batch norm it can
 

@@ -31,7 +31,7 @@ SEPARATE = {  # on a lower floor, and yet not to be known
 # what still points up, each with its reason; to become empty
 UP = {}
 # "X is Y with Z changed" in the paper's own words
-MODEL_IMPORTS_MODEL = {("dcgan", "gan")}
+MODEL_IMPORTS_MODEL = {("domain_norm_dann", "dann")}
 
 
 def imported(path: Path) -> set[str]:
@@ -101,7 +101,7 @@ def test_models_import_models_only_where_the_paper_says_so():
     for path in (PACKAGE / "models").glob("*.py"):
         others = {name.split(".")[2] for name in imported(path) if name.startswith("ganzoo.models.")}
         if path.stem != "__init__":
-            assert {(path.stem, other) for other in others} <= MODEL_IMPORTS_MODEL
+            assert {(path.stem, other) for other in others - {"base"}} <= MODEL_IMPORTS_MODEL
 
 
 def test_networks_know_no_lightning_and_no_optimizer():

@@ -1,7 +1,9 @@
 """LAPGAN number by number: networks, pyramid in play, isolation of the levels, schedules, cascade, joining."""
 
+import runpy
 from functools import cache
 from math import exp, log
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,7 +136,7 @@ def test_the_discriminator_sees_h_plus_l(k):
     model = tiny(classes=3).eval()
     size = model.sizes[k]
     h, low, move = (torch.randn(2, 2, size, size) for _ in range(3))
-    y = model.code(torch.tensor([0, 2]), 2)
+    y = model.one_hot(torch.tensor([0, 2]), 2)
     there = model.D[k](h, low, y)
     assert torch.allclose(model.D[k](h + move, low - move, y), there, atol=1e-5)
     assert not torch.allclose(model.D[k](h + move, low, y), there, atol=1e-4)
@@ -252,7 +254,7 @@ def test_sampling():
 def test_a_levels_costs_move_no_other_level():
     model = tiny()
     images, lows = model.low_pass(pictures())
-    y = model.code(None, 6)
+    y = model.one_hot(None, 6)
     for k in range(3):
         model.zero_grad()
         fake = model(k, lows[k], y)
@@ -288,7 +290,7 @@ def test_a_level_learns_the_same_whatever_the_others_are(tmp_path):
 
 @pytest.mark.parametrize("only", [0, 2])
 def test_one_level_alone(only, tmp_path):
-    model = tiny(only=only)
+    model = tiny(train_level=only)
     before = weights(model)
     assert set(model.players()) == {f"discriminator_{only}", f"generator_{only}"}
     played = fit(model, data(), tmp_path, max_epochs=1, log_every_n_steps=1)
@@ -336,8 +338,8 @@ def test_costs():
 def test_turns(tmp_path, monkeypatch):
     """The discriminator first, at each level by itself, one step each."""
     steps = []
-    ritual = LAPGAN._step
-    monkeypatch.setattr(LAPGAN, "_step", lambda self, seat: (steps.append(seat.name), ritual(self, seat)))
+    ritual = LAPGAN._optimize
+    monkeypatch.setattr(LAPGAN, "_optimize", lambda self, seat: (steps.append(seat.name), ritual(self, seat)))
     played = fit(tiny(), data(2), tmp_path, max_epochs=1)
     assert steps == [f"{role}_{k}" for k in range(3) for role in ("discriminator", "generator")]
     assert played.global_step == 1
@@ -415,8 +417,8 @@ def test_climbs_that_cannot_be():
         ({"sizes": (6, 6, 12)}, "sizes rise"),
         ({"sizes": ()}, "sizes rise"),
         ({"shape": (2, 12, 10)}, "sizes rise"),
-        ({"only": 3}, "only is a level"),
-        ({"only": -1}, "only is -1: give an int"),
+        ({"train_level": 3}, "train_level is a level"),
+        ({"train_level": -1}, "train_level is -1: give an int"),
         ({"latent": 0}, "latent is 0: give an int"),
         ({"classes": 0}, "classes is 0: give an int .* or null"),
     ],
@@ -431,11 +433,11 @@ def test_what_is_said_of_other_levels_is_passed_over(tmp_path):
     """So that one config serves all levels and each; a player that no level has is still refused."""
     adam = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1}}
     everyone = {f"{role}_{k}": adam for role in ("discriminator", "generator") for k in range(3)}
-    model = tiny(only=1, optimizers=everyone)
+    model = tiny(train_level=1, optimizers=everyone)
     assert [type(optimizer) for optimizer in fit(model, data(), tmp_path, max_epochs=1).optimizers] == [Adam, Adam]
     assert model.hparams["optimizers"] == everyone
     with pytest.raises(InputError, match="generator_3"):
-        fit(tiny(only=1, optimizers={"generator_3": adam}), data(), tmp_path, max_epochs=1)
+        fit(tiny(train_level=1, optimizers={"generator_3": adam}), data(), tmp_path, max_epochs=1)
 
 
 @pytest.mark.parametrize(
@@ -451,6 +453,12 @@ def test_labels_that_do_not_fit(labels, says, tmp_path):
 # -- joining ------------------------------------------------------------------------------------------
 
 
+def join(paths):
+    """``examples/join_levels.py``'s."""
+    example = Path(__file__).resolve().parent.parent / "examples" / "join_levels.py"
+    return runpy.run_path(str(example))["join"](paths)
+
+
 def saved(tmp_path, name, **options):
     model = tiny(**options)
     played = fit(model, data(), tmp_path, max_epochs=1)
@@ -459,12 +467,12 @@ def saved(tmp_path, name, **options):
 
 
 def test_levels_trained_alone_make_one_model(tmp_path):
-    alone, paths = zip(*(saved(tmp_path, f"{k}.ckpt", only=k, lr=0.01 * (1 + k)) for k in (2, 0, 1)), strict=True)
-    whole = LAPGAN.join(paths)
-    assert whole.hparams["only"] is None
+    alone, paths = zip(*(saved(tmp_path, f"{k}.ckpt", train_level=k, lr=0.01 * (1 + k)) for k in (2, 0, 1)), strict=True)
+    whole = join(paths)
+    assert whole.hparams["train_level"] is None
     assert all(p.requires_grad for p in whole.parameters())
     for model in alone:
-        k = model.hparams["only"]
+        k = model.hparams["train_level"]
         for mine, theirs in ((whole.G[k], model.G[k]), (whole.D[k], model.D[k])):
             assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
     # and it can be written, read, sampled and trained on
@@ -478,9 +486,9 @@ def test_levels_trained_alone_make_one_model(tmp_path):
 
 
 def test_levels_that_do_not_fit_are_one_clear_line(tmp_path):
-    base, middle, top = (saved(tmp_path, f"{k}.ckpt", only=k)[1] for k in range(3))
-    wide = saved(tmp_path, "wide.ckpt", only=2, width=5)[1]
-    other = saved(tmp_path, "other.ckpt", only=2, operators=BurtAdelson())[1]
+    base, middle, top = (saved(tmp_path, f"{k}.ckpt", train_level=k)[1] for k in range(3))
+    wide = saved(tmp_path, "wide.ckpt", train_level=2, width=5)[1]
+    other = saved(tmp_path, "other.ckpt", train_level=2, operators=BurtAdelson())[1]
     whole = saved(tmp_path, "whole.ckpt")[1]
     for paths, says in (
         ([base, middle], r"\[0, 1, 2\], and not \[0, 1\]"),
@@ -492,7 +500,7 @@ def test_levels_that_do_not_fit_are_one_clear_line(tmp_path):
         ([base, middle, other], "agree in operators"),
     ):
         with pytest.raises(InputError, match=says) as caught:
-            LAPGAN.join(paths)
+            join(paths)
         assert "\n" not in str(caught.value)
 
 
@@ -569,16 +577,18 @@ class OnPictures(LAPGAN):
 class Twice(LAPGAN):
     """Broken: a sample gets its residual twice."""
 
-    def climb(self, levels, low, y, generator=None):
-        last = super().climb(levels, low, y, generator)
+    def generate_levels(self, levels, low, y, generator=None):
+        last = super().generate_levels(levels, low, y, generator)
         return [*last[:-1], last[-1] + (last[-1] - low)]
 
 
 def finer(model):
     """The distance of samples from held-out digits' true coarse pictures, over that of those pictures enlarged."""
-    low, y = model.low_pass(digits().held_out)[1][1], model.code(digits().truth, len(digits().truth))
+    low, y = model.low_pass(digits().held_out)[1][1], model.one_hot(digits().truth, len(digits().truth))
     with torch.no_grad(), swap_weights(model, model.ema):
-        sample = model.climb([1], low, y, torch.Generator().manual_seed(0))[0]  # a clamp would hide a doubled picture
+        sample = model.generate_levels([1], low, y, torch.Generator().manual_seed(0))[
+            0
+        ]  # a clamp would hide a doubled picture
     return {"left": digits().distance(sample) / digits().distance(low)}
 
 
@@ -594,7 +604,7 @@ def learned(cls, source, steps, seed=0, lr=1e-3, batch=64, **options):
 @bounded(left="< 0.5")
 def a_level(seed):
     """By the averaged generator, half-life 62 steps. The last weights leave 0.23 to 1.07, for a GAN has bad moments."""
-    return finer(learned(LAPGAN, digits(), 800, seed, only=1, ema_half_life=4000.0))
+    return finer(learned(LAPGAN, digits(), 800, seed, train_level=1, ema_half_life=4000.0))
 
 
 def test_a_level_beats_enlarging_on_held_out_pictures():
@@ -603,12 +613,12 @@ def test_a_level_beats_enlarging_on_held_out_pictures():
 
 @bounded(left="> 0.8")
 def a_level_of_whole_pictures(seed):
-    return finer(learned(OnPictures, digits(), 800, seed, only=1, ema_half_life=4000.0))
+    return finer(learned(OnPictures, digits(), 800, seed, train_level=1, ema_half_life=4000.0))
 
 
 @bounded(left="> 0.8")
 def a_level_added_twice(seed):
-    return finer(learned(Twice, digits(), 800, seed, only=1, ema_half_life=4000.0))
+    return finer(learned(Twice, digits(), 800, seed, train_level=1, ema_half_life=4000.0))
 
 
 @pytest.mark.slow
@@ -630,8 +640,8 @@ def test_a_pyramid_paints_the_class_that_it_is_asked_for():
 class Deaf(LAPGAN):
     """Broken: the class never reaches any network."""
 
-    def code(self, y, n):
-        return 0 * super().code(y, n)
+    def one_hot(self, y, n):
+        return 0 * super().one_hot(y, n)
 
 
 @bounded(right="<= 0.25")
@@ -698,7 +708,7 @@ def pyramid(cls, seed):
     """Levels trained one by one, and put together."""
     whole = cls(**ISLES)
     for k, steps in enumerate(STEPS):
-        part = learned(cls, isles(), steps, seed, batch=16, only=k, **ISLES)
+        part = learned(cls, isles(), steps, seed, batch=16, train_level=k, **ISLES)
         whole.G[k], whole.D[k] = part.G[k], part.D[k]
     return whole.eval()
 
@@ -719,7 +729,7 @@ def a_pyramid_beside_one_scale(seed):
     enlarged, has 23: what is won is won by learning the layout in small pictures.
     """
     single = {**ISLES, "sizes": ISLES["sizes"][-1:]}
-    budget = sum(n * operations(only=k, **ISLES) for k, n in enumerate(STEPS))
+    budget = sum(n * operations(train_level=k, **ISLES) for k, n in enumerate(STEPS))
     one = isles().of(learned(LAPGAN, isles(), budget // operations(**single), seed, batch=16, **single))
     return {
         "of_one_scale": isles().of(pyramid(LAPGAN, seed)) / one,

@@ -154,9 +154,9 @@ def test_both_conditional_players_hear_the_class():
     pictures = model(z, y)
     assert len({tuple(picture.flatten().tolist()) for picture in pictures}) == 4
     x = torch.zeros(4, 1, 8, 8)
-    said = model.D(x, model.code(y))
+    said = model.D(x, model.one_hot(y, len(y)))
     assert len(set(said.flatten().tolist())) == 4
-    assert torch.equal(model.code(y), torch.eye(4))
+    assert torch.equal(model.one_hot(y, len(y)), torch.eye(4))
 
 
 def test_the_conditional_generators_dropout_is_noise():
@@ -180,7 +180,7 @@ def test_the_conditional_generators_dropout_is_noise():
 def test_pix2pixs_discriminator_sees_question_and_answer():
     model = small(Pix2Pix)
     x, y = (torch.randn(1, 3, 16, 16, requires_grad=True) for _ in range(2))
-    model.judge(x, y).sum().backward()
+    model.discriminate(x, y).sum().backward()
     assert x.grad.abs().max() > 0
     assert y.grad.abs().max() > 0
 

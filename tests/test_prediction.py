@@ -182,7 +182,7 @@ def samplers():
         "GAN": GAN(shape=(1, 8, 8), hidden=8),
         "CGAN": CGAN(shape=(1, 8, 8), classes=3),
         "LAPGAN": LAPGAN(shape=(1, 12, 12), sizes=(6, 12), width=4, hidden_G=8, hidden_D=8, classes=3),
-        "level": LAPGAN(shape=(1, 12, 12), sizes=(6, 12), width=4, hidden_G=8, hidden_D=8, classes=3, only=1),
+        "level": LAPGAN(shape=(1, 12, 12), sizes=(6, 12), width=4, hidden_G=8, hidden_D=8, classes=3, train_level=1),
     }
 
 

@@ -119,7 +119,7 @@ class Thrice(Twice):
 
 
 def test_what_a_chain_of_constructors_can_be_called_with_again():
-    for model in (ByPlace((1, 8, 8), 3, hidden=5), Twice(3, dropout=0.1), Thrice(2, 1, lr=0.3), Thrice(classes=4)):
+    for model in (ByPlace((1, 8, 8), 5, latent=3), Twice(3, dropout=0.1), Thrice(2, 1, lr=0.3), Thrice(classes=4)):
         again = type(model)(**model.hparams)
         assert dict(again.hparams) == dict(model.hparams)
         assert shapes(again.state_dict()) == shapes(model.state_dict())

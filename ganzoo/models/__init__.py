@@ -4,6 +4,7 @@ from ganzoo.models.cgan import CGAN as CGAN
 from ganzoo.models.cyclegan import CycleGAN as CycleGAN
 from ganzoo.models.dann import DANN as DANN
 from ganzoo.models.dcgan import DCGAN as DCGAN
+from ganzoo.models.domain_norm_dann import DomainNormDANN as DomainNormDANN
 from ganzoo.models.gan import GAN as GAN
 from ganzoo.models.gan import ConvolutionalGAN as ConvolutionalGAN
 from ganzoo.models.gan import SimultaneousGAN as SimultaneousGAN

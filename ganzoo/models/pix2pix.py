@@ -4,7 +4,7 @@
 dropout alone, in training and at test (sections 3.1, 3.3). arXiv 1611.07004.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -12,35 +12,29 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.optim import Adam, Optimizer
 
-from ganzoo.adversarial import AdversarialModule
-from ganzoo.errors import InputError
-from ganzoo.interfaces import Translated, Translator, as_input, expect_shape, isolated_rng
-from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
+from ganzoo.losses import NonSaturating
+from ganzoo.models.base import TranslatorModel
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
-from ganzoo.prediction import Directed, as_inputs, each
-from ganzoo.training.ema import with_ema
-from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
-class Pix2Pix(Directed, AdversarialModule, Translator):
-    """A picture to a picture, learned from pairs.
-
-    To override: ``networks``.
+class Pix2Pix(TranslatorModel):
+    """An image to an image, learned from pairs.
 
     Args:
-        inputs: channels of the input picture.
-        outputs: channels of the output picture.
-        depth: times that the U-Net halves its picture; 8 for 256 pixels, 7 for 128.
+        inputs: channels of the input image.
+        outputs: channels of the output image.
+        depth: times that the U-Net halves its image; 8 for 256 pixels, 7 for 128.
         width: maps of the first layer of both networks.
         patch: pixels that one logit of the discriminator sees: 1, 16, 34, 70, 142 or 286.
         skips: False for the encoder-decoder without skips.
         lambda_L1: the weight of the L1 term.
-        loss: the adversarial term; the paper's is ``NonSaturating``.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
-        play: ``optimizers``, ``schedules``, ``clip_norm``, ``accumulate``, ``ema_half_life`` of ``AdversarialModule``.
+        training: ``loss`` (the adversarial term) of ``TranslatorModel``, and the arguments of ``AdversarialModule``.
     """
+
+    default_loss = NonSaturating()
 
     def __init__(
         self,
@@ -51,27 +45,23 @@ class Pix2Pix(Directed, AdversarialModule, Translator):
         patch: Literal[1, 16, 34, 70, 142, 286] = 70,
         skips: bool = True,
         lambda_L1: NonNegativeFloat = 100.0,
-        loss: AdversarialLoss | None = None,
         lr: LearningRate = 2e-4,
         beta1: HalfOpenUnitInterval = 0.5,
-        **play: Any,
+        **training: Any,
     ) -> None:
-        super().__init__(**play)
-        self.save_hyperparameters()
-        self.inputs, self.outputs, self.depth, self.width = inputs, outputs, depth, width
-        self.patch, self.skips = patch, skips
+        super().__init__(inputs, outputs, **training)
+        self.depth, self.width, self.patch, self.skips = depth, width, patch, skips
         self.lambda_L1, self.lr, self.beta1 = lambda_L1, lr, beta1
         self.size_multiple = 2**depth
-        self.loss = instantiate(loss or NonSaturating(), AdversarialLoss)  # type: ignore[type-abstract]
         self.G, self.D = self.networks()
 
     @classmethod
     def arguments_for(cls, data: Any) -> dict[str, Any]:
         """Channels, and the deepest U-Net and largest patch that the images' size allows, at most the paper's."""
-        told, (_, *size) = super().arguments_for(data), data.shape
+        known, (_, *size) = super().arguments_for(data), data.shape
         halvings = next(n for n in range(8, 1, -1) if n == 2 or not any(side % 2**n for side in size))
         patch = next(p for p in (70, 34, 16, 1) if p == 1 or min(size) >= 3 * 2 ** STRIDED[p])
-        return {**told, "depth": halvings, "patch": patch}
+        return {**known, "depth": halvings, "patch": patch}
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; D: both stacked -> [N, 1, h, w] logits."""
@@ -79,32 +69,17 @@ class Pix2Pix(Directed, AdversarialModule, Translator):
         D = PatchGAN(self.inputs + self.outputs, STRIDED[self.patch], self.width)
         return G, D
 
-    def check_batch(self, batch: Any) -> None:
-        if self.trainer.predicting:  # where there is no answer, and the sizes are the images' own
-            return
-        x, y = self.field(batch, "x"), self.field(batch, "y")
-        size = x.shape[2:] if isinstance(x, Tensor) else ()
-        expect_shape("inputs", (self.inputs, *size), x)
-        expect_shape("outputs", (self.outputs, *size), y)
-
-    def players(self) -> Mapping[str, Sequence[nn.Module]]:
-        return {"discriminator": [self.D], "generator": [self.G]}
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.G(x)
-
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x, y = self.field(batch, "x"), self.field(batch, "y")
         fake = self.G(x)  # one pass for both turns
         with self.turn("discriminator") as descend:
-            real_patches, fake_patches = self.judge(x, y), self.judge(x, fake.detach())
+            real_patches, fake_patches = self.discriminate(x, y), self.discriminate(x, fake.detach())
             descend(self.discriminator_losses(real_patches, fake_patches))
         with self.turn("generator") as descend:
-            descend(self.generator_losses(self.judge(x, fake), fake, y))
-        self.show({"D(x,y)": real_patches, "D(x,G(x))": fake_patches}, transform=self.loss.output)
-        self.show(lambda: opinions(self.loss, real_patches, fake_patches), prog_bar=False)
+            descend(self.generator_losses(self.discriminate(x, fake), fake, y))
+        self.watch(real_patches, fake_patches, ("D(x,y)", "D(x,G(x))"))
 
-    def judge(self, x: Tensor, y: Tensor) -> Tensor:
+    def discriminate(self, x: Tensor, y: Tensor) -> Tensor:
         """D(x, y): a logit for each patch of y as an answer to x."""
         return self.D(torch.cat([x, y], 1))
 
@@ -115,40 +90,6 @@ class Pix2Pix(Directed, AdversarialModule, Translator):
     def generator_losses(self, fake_patches: Tensor, fake: Tensor, y: Tensor) -> dict[str, Tensor]:
         # eq. 3 writes a norm; the released code, to which lambda = 100 belongs, takes the mean over pixels and channels
         return {"gan": self.loss.generator(fake_patches), "l1": self.lambda_L1 * l1_loss(fake.float(), y)}
-
-    @with_ema
-    @torch.no_grad()
-    def translate(self, x: Tensor) -> Tensor:
-        return self.G(as_input(x, self.dtype)).float()
-
-    def validation_step(self, batch: Any, batch_idx: int) -> Translated:
-        x, y = self.field(batch, "x"), self.field(batch, "y")
-        with isolated_rng(batch_idx, x.device):
-            output = self.translate(x)
-        self.log("val/l1", l1_loss(output.float(), y), prog_bar=True, batch_size=len(output), sync_dist=True)
-        return Translated(x, output, y)
-
-    def test_step(self, batch: Any, batch_idx: int) -> Translated:
-        x, y = self.field(batch, "x"), self.field(batch, "y")
-        with isolated_rng(batch_idx, x.device):
-            output = self.translate(x)
-        self.log("test/l1", l1_loss(output.float(), y), batch_size=len(output), sync_dist=True)
-        return Translated(x, output, y)
-
-    def predict_step(self, batch: Any, batch_idx: int) -> Any:
-        """Translations [B, C, H, W] of the batch's x, each at its own size; a list of [C, H, W] where sizes differ.
-
-        Raises:
-            InputError: the images are of the side that this model was trained to make.
-        """
-        inputs = as_inputs(batch, batch_idx, self._trainer)
-        if inputs.direction and self.direction and inputs.direction != self.direction:
-            raise InputError(
-                f"this model was trained with data.direction {self.direction} and goes that way only, not "
-                f"{inputs.direction}: leave data.direction as in training, or train a second model with "
-                f"--data.direction {inputs.direction}"
-            )
-        return each(inputs, self.translate, self, "inputs", self.inputs)
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

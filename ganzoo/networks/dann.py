@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.networks.norms import per_domain
+from ganzoo.networks.norms import DomainNorm, per_domain
 from ganzoo.utils.ranges import Checked, FiniteFloat, HalfOpenUnitInterval, PositiveFloat, Size
 
 Networks = tuple[nn.Module, nn.Module, nn.Module]
@@ -253,8 +253,11 @@ class TorchvisionFamily(DomainNetworks):
     def begin(self, G_f: nn.Module) -> None:
         """Fetches the pretrained weights, if there are to be any; the bottleneck keeps its own."""
         if self.weights is not None:
-            found = per_domain(self._backbone(self.weights)).state_dict()
-            G_f[1].load_state_dict({k: v for k, v in found.items() if not k.startswith("fc.")}, strict=False)  # type: ignore
+            found = self._backbone(self.weights)
+            if any(isinstance(part, DomainNorm) for part in G_f.modules()):
+                found = per_domain(found)
+            weights = {name: value for name, value in found.state_dict().items() if not name.startswith("fc.")}
+            G_f[1].load_state_dict(weights, strict=False)  # type: ignore[index]
 
     def _backbone(self, weights: str | None) -> nn.Module:
         models = import_module("torchvision.models")

@@ -175,7 +175,7 @@ class ConditionalGenerator(nn.Module):
         self,
         latent: int = 100,
         classes: int = 10,
-        shape: tuple[int, int, int] = (1, 28, 28),
+        shape: tuple[int, ...] = (1, 28, 28),
         z_units: int = 200,
         y_units: int = 1000,
         joint_units: int = 1200,
@@ -203,7 +203,7 @@ class ConditionalDiscriminator(nn.Module):
     def __init__(
         self,
         classes: int = 10,
-        shape: tuple[int, int, int] = (1, 28, 28),
+        shape: tuple[int, ...] = (1, 28, 28),
         x_units: int = 240,
         y_units: int = 50,
         joint_units: int = 240,

@@ -13,6 +13,7 @@ import lightning.pytorch as L
 import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from torch import nn
 
 from ganzoo.errors import InputError, one_line
 from ganzoo.training.checkpoint_io import read_checkpoint
@@ -82,6 +83,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
         else:
             left_out = {ignore} if isinstance(ignore, str) else set(ignore or ())
             kept = {k: v for k, v in self._arguments.items() if k not in left_out and (k in args or not args)}
+            kept = {k: getattr(self, k) if v is None and _is_part(getattr(self, k, None)) else v for k, v in kept.items()}
             kept |= _said_by_the_command(type(self))
         plain_ones = {name: to_plain(value) for name, value in kept.items()}
         self.hparams.clear()
@@ -115,6 +117,11 @@ class PlainHyperparameters(Checked, L.LightningModule):
         except Exception as error:
             # whatever a constructor raises on arguments of other kinds, and torch on weights of other shapes
             raise InputError(f"{checkpoint_path} does not fit {cls.__name__}: {one_line(error)[:LONGEST]}") from error
+
+
+def _is_part(value: Any) -> bool:
+    """Whether it is a small object that a paper varies, which a default or a subclass chose."""
+    return isinstance(value, Checked) and not isinstance(value, nn.Module)
 
 
 def class_name(cls: type) -> str:

@@ -162,9 +162,10 @@ def _checked(init: Callable[..., None]) -> Callable[..., None]:
         try:
             return init(*bound.args, **bound.kwargs)
         except TypeError as error:
-            twice = re.search(r"got multiple values for keyword argument '(\w+)'", str(error))
-            if twice and twice[1] in kwargs:  # which the class fixes
-                raise InputError(f"{type(self).__name__} has no argument '{twice[1]}'") from None
+            # one that the class fixes, or that no constructor above it takes
+            found = re.search(r"got (?:multiple values for|an unexpected) keyword argument '(\w+)'", str(error))
+            if found and found[1] in kwargs:
+                raise InputError(f"{type(self).__name__} has no argument '{found[1]}'") from None
             raise
 
     return __init__

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss, softplus
 from torch.optim import SGD, Adam
 
-from ganzoo.models import DANN, DCGAN, GAN, LAPGAN, CycleGAN, Pix2Pix
+from ganzoo.models import DANN, DCGAN, GAN, LAPGAN, CycleGAN, DomainNormDANN, Pix2Pix
 from ganzoo.networks.dann import NormedFamily
 from ganzoo.networks.norms import SOURCE, TARGET, of_domain
 from ganzoo.ops.gradient_reversal import reverse
@@ -281,7 +281,7 @@ def noise_like(*shape: int) -> Tensor:
         ),
         (
             "DANN 28 x 28, batch 128 + 128, batch norm",
-            lambda: DANN(family=NormedFamily()),
+            lambda: DomainNormDANN(family=NormedFamily()),
             lambda: Three(noise_like(128, 3, 28, 28), torch.arange(128) % 10, noise_like(128, 3, 28, 28)),
             dann_by_hand,
             16,

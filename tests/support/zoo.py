@@ -36,6 +36,7 @@ SMALL = {
         "hidden_D": 8,
     },
     "DANN": {"shape": (3, 16, 16), "classes": 3},
+    "DomainNormDANN": {"shape": (3, 16, 16), "classes": 3},
 }
 
 

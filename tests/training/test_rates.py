@@ -10,7 +10,7 @@ from support.training import fit, loader, trainer
 
 from ganzoo.cli import main
 from ganzoo.errors import InputError
-from ganzoo.models import DANN, GAN
+from ganzoo.models import GAN, DomainNormDANN
 from ganzoo.training.rates import factor_of
 
 X = torch.tensor([[1.0, -2.0, 0.5], [0.3, 0.7, -1.1]])
@@ -206,7 +206,7 @@ def test_dann_folders_has_a_tenth_for_the_backbone_and_the_whole_rate_for_new_la
         "class_path": "torch.optim.SGD",
         "init_args": {"lr": arguments["lr"]},
     }  # the paper's asks for the training's length
-    model = DANN(**arguments, optimizers=dict.fromkeys(("features", "label_predictor", "domain_classifier"), sgd))
+    model = DomainNormDANN(**arguments, optimizers=dict.fromkeys(("features", "label_predictor", "domain_classifier"), sgd))
     (backbone, new), *heads = (list(o.param_groups) for o in model.configure_optimizers()[0])
     assert [backbone["lr"], new["lr"]] == [pytest.approx(0.001), 0.01]
     assert {len(group["params"]) for group in (backbone, new)} == {60, 2}

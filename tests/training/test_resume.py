@@ -30,7 +30,7 @@ VARIANTS = [
         ("DCGAN", {"ema_half_life": 10.0, "k": 2}),
         ("CycleGAN", {"ema_half_life": 10.0}),
         ("DANN", {"ema_half_life": 10.0}),
-        ("LAPGAN", {"ema_half_life": 10.0, "only": 1}),
+        ("LAPGAN", {"ema_half_life": 10.0, "train_level": 1}),
     )
 ]
 
