@@ -1,9 +1,51 @@
-"""Where tests are: test modules do not import each other, and what they share is in tests/support."""
+"""Where tests are: each module has its test file, test modules do not import each other, what they share is in support."""
 
 import ast
 from pathlib import Path
 
+import ganzoo
+
 TESTS = Path(__file__).parent
+PACKAGE = Path(ganzoo.__file__).parent
+# the test file of a module that has none of its own yet; to become empty
+ELSEWHERE = {
+    "callbacks/compile.py": "test_compile.py",
+    "callbacks/distributed.py": "callbacks/test_quality.py",
+    "callbacks/health.py": "test_health.py",
+    "callbacks/periodic.py": "callbacks/test_neighbours.py",
+    "callbacks/stopping.py": "test_survival.py",
+    "callbacks/summary.py": "cli/test_messages.py",
+    "cli/arguments.py": "test_evaluate.py",
+    "cli/classifier.py": "test_evaluate.py",
+    "cli/evaluate.py": "test_evaluate.py",
+    "cli/options.py": "test_evaluate.py",
+    "cli/outputs.py": "test_evaluate.py",
+    "cli/trained.py": "utils/test_trust.py",
+    "cli/trainer_options.py": "cli/test_error_messages.py",
+    "data/cache.py": "data/test_emoji.py",
+    "data/checks.py": "data/test_paired.py",
+    "data/world.py": "data/test_maps.py",
+    "evaluation/protocol.py": "cli/test_compare.py",
+    "evaluation/sources.py": "test_evaluate.py",
+    "interfaces.py": "test_contract.py",
+    "metrics/frechet.py": "test_metrics_core.py",
+    "metrics/health.py": "test_health.py",
+    "metrics/inception.py": "test_metrics_core.py",
+    "metrics/kernel.py": "test_metrics_core.py",
+    "metrics/manifold.py": "test_metrics_core.py",
+    "metrics/modes.py": "test_metrics_core.py",
+    "metrics/reservoir.py": "evaluation/test_features.py",
+    "metrics/statistics.py": "test_metrics_core.py",
+    "utils/rng.py": "test_evaluate.py",
+}
+# folders whose modules are tested together so far: all extractors alike, every model and its networks by one contract
+TOGETHER = {
+    "metrics/extractors": "metrics/test_extractors.py",
+    "models": "test_contract.py",
+    "networks": "test_networks.py",
+    "ops": "test_dann.py",
+    "training": "training/test_resume.py",
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -28,3 +70,19 @@ def test_support_has_no_tests():
     for path in (TESTS / "support").rglob("*.py"):
         names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
         assert not [name for name in names if name.startswith("test_")], path
+
+
+def test_a_module_has_its_test_file():
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE)
+        own = TESTS / name.parent / f"test_{name.stem}.py"
+        if name.stem.startswith("__") or name.parent.as_posix() in TOGETHER:
+            continue
+        assert own.is_file() or name.as_posix() in ELSEWHERE, f"{name} has no {own.relative_to(TESTS)}"
+        assert not (own.is_file() and name.as_posix() in ELSEWHERE), f"{name} has its file now: take it out of the list"
+    for name, file in ELSEWHERE.items():
+        assert (PACKAGE / name).is_file(), f"there is no {name} any more: take it out of the list"
+        assert (TESTS / file).is_file(), f"{name} is tested in {file}, which is not there"
+    for folder, file in TOGETHER.items():
+        assert (PACKAGE / folder).is_dir()
+        assert (TESTS / file).is_file()

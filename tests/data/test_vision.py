@@ -37,35 +37,6 @@ def unreachable(monkeypatch):
     monkeypatch.setattr(torchvision.datasets.STL10, "url", "http://127.0.0.1:9/stl10_binary.tar.gz")
 
 
-def test_digits_values_and_split():
-    from sklearn.datasets import load_digits
-
-    data = Digits()
-    data.setup()
-    assert (data.shape, data.classes) == ((1, 8, 8), 10)
-    assert [len(data.train_set), len(data.val_set), len(data.test_set)] == [1266, 178, 353]
-    found = torch.cat([part.samples.x for part in (data.train_set, data.val_set, data.test_set)]).flatten(1)
-    published = load_digits().data
-    wanted = torch.from_numpy(np.round(published * 255 / 16).astype(np.uint8))
-    # the split is a permutation of the whole
-    assert sorted(found.tolist()) == sorted(wanted.tolist())
-    assert found.max() == 255
-    first = data.train_set[0]
-    assert first.x.flatten().tolist() == wanted[0].tolist()
-    for part, share in ((data.train_set, 0.7), (data.val_set, 0.1), (data.test_set, 0.2)):
-        assert (part.samples.y.bincount() / torch.from_numpy(load_digits().target).bincount()).sub(share).abs().max() < 0.02
-
-
-def test_digits_of_another_size():
-    data = Digits(size=16, batch_size=5)
-    data.setup()
-    batch = next(iter(data.train_dataloader()))
-    assert type(batch) is LabelledImages
-    assert batch.x.shape == (5, *data.shape) == (5, 1, 16, 16)
-    assert batch.x.dtype == torch.uint8
-    assert batch.y.dtype == torch.int64
-
-
 @pytest.mark.parametrize("data_module", [MNIST, FashionMNIST])
 def test_mnist_from_files_in_place(tmp_path, unreachable, data_module):
     write_idx(tmp_path / data_module.__name__ / "raw")
