@@ -13,7 +13,9 @@ from support.zoo import MODELS, SMALL, build, data
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.cli import main
+from ganzoo.data import Digits
 from ganzoo.errors import InputError
+from ganzoo.losses import LeastSquares
 from ganzoo.models import CGAN, DCGAN, GAN, SimultaneousGAN
 from ganzoo.utils.ranges import Size
 
@@ -153,3 +155,21 @@ def test_what_a_model_has_no_use_for_it_does_not_take(kind, argument, capsys):
     assert main(["fit", f"--model={kind.__name__}", f"--model.{argument}=1", "--data=Digits"]) == 2
     assert f"no option '{argument}'" in capsys.readouterr().err
     assert argument not in kind(shape=(1, 8, 8)).hparams
+
+
+def test_a_checkpoint_records_what_a_subclass_chose(tmp_path):
+    """Also where its constructor does not take it, so that the hyperparameters, which build it again, cannot hold it."""
+
+    class LSGAN(DCGAN):
+        def __init__(self, **rest: Any) -> None:
+            super().__init__(shape=(1, 8, 8), width=2, loss=LeastSquares(real_target=0.9), **rest)
+
+    fit(LSGAN(latent=3), Digits(), tmp_path, max_steps=1).save_checkpoint(tmp_path / "a.ckpt")
+    saved = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert {"loss", "width", "shape"}.isdisjoint(saved["hyper_parameters"])
+    used = saved["ganzoo"]["arguments"]
+    assert used["loss"]["class_path"] == "ganzoo.losses.LeastSquares"
+    assert used["loss"]["init_args"]["real_target"] == 0.9
+    assert used["noise"]["class_path"] == "ganzoo.noises.Normal"
+    assert (used["width"], used["latent"], used["lr"], tuple(used["shape"])) == (2, 3, 2e-4, (1, 8, 8))
+    assert saved["ganzoo"]["networks"]["D"] == "ganzoo.networks.dcgan.DCGANDiscriminator"

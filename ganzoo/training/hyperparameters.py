@@ -34,6 +34,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
 
     _arguments: dict[str, Any]  # of the constructor of the object's own class, defaults included
     _defaults: dict[str, Any]  # of the nearest constructor that names the argument
+    _used: dict[str, Any]  # of all constructors; the last to be called with an argument has the value that is used
     _fixed: set[str]  # what a subclass gives to the constructors above it, whatever it is called with
     _by_place: int  # how many arguments the constructor before passes on by their place, in *args
     _open: bool  # whether other arguments go through every constructor so far
@@ -44,6 +45,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
         given = {p.name: arguments.arguments[p.name] for p in parameters if p.name in arguments.arguments}
         named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         passed_on = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+        self.__dict__.setdefault("_used", {}).update({p.name: given.get(p.name, p.default) for p in named})
         if "_arguments" not in vars(self):  # the object's own class
             values = {p.name: given.get(p.name, p.default) for p in named}
             rest: dict[str, Any] = given.get(passed_on or "", {})
@@ -60,6 +62,17 @@ class PlainHyperparameters(Checked, L.LightningModule):
             self._defaults.setdefault(p.name, p.default)
         self.__dict__["_open"] = self._open and passed_on is not None
         self.__dict__["_by_place"] = next((len(given.get(p.name, ())) for p in parameters if p.kind is p.VAR_POSITIONAL), 0)
+
+    def used_arguments(self) -> dict[str, Any]:
+        """The arguments that the constructors worked with, also where a default or a subclass chose them, as plain data."""
+        used = {}
+        for name, value in self._used.items():
+            chosen = getattr(self, name, None) if value is None else value
+            try:
+                used[name] = to_plain(chosen if _is_part(chosen) else value)
+            except InputError:  # a network: its class
+                used[name] = class_name(type(value))
+        return used
 
     @property
     def _given(self) -> dict[str, Any]:

@@ -187,7 +187,7 @@ class ResumableModule(PlainHyperparameters):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the seed, how the run was made, and what each process has of its own."""
         if self._trainer is None:  # a model that is written without having been trained
-            checkpoint["ganzoo"] = {**format_metadata(), "class": class_name(type(self))}
+            checkpoint["ganzoo"] = {**format_metadata(), **self._state_of_model()}
             return
         own: dict[str, Any] = {"image_pools": {}, **self._state_of_rank()}
         ranks = [own]
@@ -198,7 +198,7 @@ class ResumableModule(PlainHyperparameters):
         seed = torch.initial_seed() if self._seed is None else self._seed
         checkpoint["ganzoo"] = {
             **run_metadata(self, seed),
-            "class": class_name(type(self)),
+            **self._state_of_model(),
             **self._state_of_players(),
             "own": ranks,
         }
@@ -242,6 +242,11 @@ class ResumableModule(PlainHyperparameters):
         if self.trainer.global_rank < len(record["own"]):
             for name, kept in record["own"][self.trainer.global_rank]["image_pools"].items():
                 checkpoint["state_dict"][f"{name}._extra_state"] = kept
+
+    def _state_of_model(self) -> dict[str, Any]:
+        """Which class was trained, with which arguments and networks, whoever chose them."""
+        networks = {name: class_name(type(child)) for name, child in self.named_children() if name != "ema"}
+        return {"class": class_name(type(self)), "arguments": self.used_arguments(), "networks": networks}
 
     def _state_of_rank(self) -> dict[str, Any]:
         """What each process has of its own of the players, for the checkpoint."""
