@@ -9,8 +9,8 @@ HERE = Path(__file__).resolve().parent
 HEAD = """# Results
 
 Every figure that was measured here, a table to each config; made from [results.csv](results.csv) by `python docs/tables.py`.
-What they mean, what they are compared with and how the pictures look is on the [models' pages](index.md). A figure without
-its protocol is none: the split is that of the real pictures, the checkpoint the last of its run unless it says another, and
+What they mean, what they are compared with and how the images look is on the [models' pages](index.md). A figure without
+its protocol is none: the split is that of the real images, the checkpoint the last of its run unless it says another, and
 `±` behind a figure is the error of that one measurement, not the spread of trainings. Where one seed is named, how far
 another training would lie from it was not measured; behind three seeds stand mean and standard deviation. Hours are of one
 training.

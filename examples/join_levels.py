@@ -4,7 +4,7 @@ ganzoo fit --config lapgan_fashion --model.train_level 0    # and 1, and 2
 python join_levels.py runs/lapgan_fashion/version_{0,1,2}/checkpoints/last.ckpt --out lapgan.ckpt
 python sample.py LAPGAN lapgan.ckpt
 
-The picture shows the cascade: each level's output from the same noise, coarsest first.
+The image shows the cascade: each level's output from the same noise, coarsest first.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoints", nargs="+", help="one of each level, in any order")
     parser.add_argument("--out", default="lapgan.ckpt")
-    parser.add_argument("--picture", default="cascade.png")
+    parser.add_argument("--image", default="cascade.png")
     args = parser.parse_args()
 
     model = join(args.checkpoints).eval()
@@ -66,9 +66,9 @@ def main() -> None:
     keeper.save_checkpoint(args.out)
 
     levels = model.cascade(10, generator=torch.Generator().manual_seed(0))  # [10, C, size, size] in [-1, 1], coarsest first
-    picture: Image.Image = as_image(grid(torch.cat([interpolate(level, model.sizes[-1]) for level in levels]), 10))
-    picture.save(args.picture)
-    print(f"{len(levels)} levels in {args.out}, their cascade in {args.picture}")
+    image: Image.Image = as_image(grid(torch.cat([interpolate(level, model.sizes[-1]) for level in levels]), 10))
+    image.save(args.image)
+    print(f"{len(levels)} levels in {args.out}, their cascade in {args.image}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ python examples/judge_cycle.py runs/cyclegan_maps/version_0/checkpoints/last.ckp
 python examples/judge_cycle.py --a relief --b etopo runs/cyclegan_maps/version_1/checkpoints/last.ckpt
 
 The tiles are pairs, though a CycleGAN has trained without any, so each translation can be held against the truth. For each
-checkpoint and direction: the mean absolute error in [-1, 1] units, beside that of the mean colour of the training pictures;
-the energy of high frequencies on generated pictures over that on true ones; and, where the output is the relief, the
+checkpoint and direction: the mean absolute error in [-1, 1] units, beside that of the mean colour of the training images;
+the energy of high frequencies on generated images over that on true ones; and, where the output is the relief, the
 intersection over union of land on generated and true ones. It also draws the first tiles: x, G(x), F(G(x)), y, F(y),
 G(F(y)).
 """
@@ -34,7 +34,7 @@ def load(path: str) -> AdversarialModule:
 
 
 def verdict(made: Tensor, truth: Tensor, layer: str) -> str:
-    """What is printed of one direction; pictures in [-1, 1], [N, 3, H, W]."""
+    """What is printed of one direction; images in [-1, 1], [N, 3, H, W]."""
     energy = high_frequencies(made) / high_frequencies(truth)
     line = f"L1 {(made - truth).abs().mean():.4f}, high frequencies {energy:.3f}"
     if layer == "relief":  # the rule for land is for the relief alone
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--b", default="relief", choices=["photo", "relief", "etopo"], help="y")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--root", default="data")
-    parser.add_argument("--picture", type=Path, default=Path("judged_cycle.png"))
+    parser.add_argument("--image", type=Path, default=Path("judged_cycle.png"))
     args = parser.parse_args()
 
     data = Maps(root=args.root, a=args.a, b=args.b, size=args.size, batch_size=4)
@@ -78,8 +78,8 @@ def main() -> None:
             back_y = torch.cat([model.translate(batch) for batch in fake_x.split(4)])
             print(f"{path}: and back: L1 {(back_x - x).abs().mean():.4f} and {(back_y - y).abs().mean():.4f}")
             columns = [x, fake_y, back_x, y, fake_x, back_y]
-        picture = args.picture if number == 0 else args.picture.with_stem(f"{args.picture.stem}_{number}")
-        as_image(grid(torch.stack(columns, 1)[:8].flatten(0, 1), len(columns))).save(picture)
+        image = args.image if number == 0 else args.image.with_stem(f"{args.image.stem}_{number}")
+        as_image(grid(torch.stack(columns, 1)[:8].flatten(0, 1), len(columns))).save(image)
 
 
 if __name__ == "__main__":

@@ -22,15 +22,15 @@ from ganzoo.utils.image_grid import grid
 from ganzoo.utils.images import to_float, to_uint8
 
 
-def high_frequencies(pictures: Tensor) -> Tensor:
+def high_frequencies(images: Tensor) -> Tensor:
     """Mean square of what a 5 x 5 box blur takes away. [N, C, H, W] -> scalar."""
-    blurred = avg_pool2d(pictures, 5, stride=1, padding=2, count_include_pad=False)
-    return (pictures - blurred).square().mean()
+    blurred = avg_pool2d(images, 5, stride=1, padding=2, count_include_pad=False)
+    return (images - blurred).square().mean()
 
 
-def land_of(pictures: Tensor) -> Tensor:
+def land_of(images: Tensor) -> Tensor:
     """Floats in [-1, 1], [N, 3, H, W] -> bool [N, H, W]."""
-    return torch.stack([land(picture) for picture in to_uint8(pictures)])
+    return torch.stack([land(image) for image in to_uint8(images)])
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="+")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--root", default="data")
-    parser.add_argument("--picture", default="judged.png")
+    parser.add_argument("--image", default="judged.png")
     args = parser.parse_args()
 
     data = Maps(root=args.root, size=args.size, batch_size=4)
@@ -61,9 +61,7 @@ def main() -> None:
         energy = high_frequencies(made) / high_frequencies(y)
         print(f"{path}: land IoU {overlap:.4f}, high frequencies {energy:.3f}, L1 {(made - y).abs().mean():.4f}")
     columns.append(y)
-    Image.fromarray(grid(torch.stack(columns, 1)[:8].flatten(0, 1), len(columns)).permute(1, 2, 0).numpy()).save(
-        args.picture
-    )
+    Image.fromarray(grid(torch.stack(columns, 1)[:8].flatten(0, 1), len(columns)).permute(1, 2, 0).numpy()).save(args.image)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Parzen-window log-likelihood and a Frechet distance of checkpoints that make pictures from noise, and their samples.
+"""Parzen-window log-likelihood and a Frechet distance of checkpoints that make images from noise, and their samples.
 
 python examples/judge_samples.py --data FashionMNIST LAPGAN=runs/lapgan_fashion/version_0/checkpoints/last.ckpt [GAN=...]
 
-10,000 samples, the width chosen on 1,000 validation pictures, judged on the test pictures, pixels in [0, 1] (Goodfellow et
-al. 2014, section 5). Training pictures in the samples' place say what a perfect model would have.
+10,000 samples, the width chosen on 1,000 validation images, judged on the test images, pixels in [0, 1] (Goodfellow et
+al. 2014, section 5). Training images in the samples' place say what a perfect model would have.
 
-The Frechet distance to the test pictures is on 64 features of a small convolutional classifier, trained here on the training
-pictures in two epochs from a fixed seed; its accuracy is printed. It is comparable within one run of this script only.
+The Frechet distance to the test images is on 64 features of a small convolutional classifier, trained here on the training
+images in two epochs from a fixed seed; its accuracy is printed. It is comparable within one run of this script only.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from ganzoo.utils.image_grid import as_image, grid
 from ganzoo.utils.images import to_float
 
 
-def pictures(dataset: torch.utils.data.Dataset, n: int) -> Tensor:
+def images(dataset: torch.utils.data.Dataset, n: int) -> Tensor:
     """The first n in [0, 1], [n, C * H * W]."""
     found = [dataset[i].x for i in range(min(n, len(dataset)))]
     return unit(to_float(torch.stack(found)))
@@ -38,10 +38,10 @@ def unit(images: Tensor) -> Tensor:
 
 
 def parzen(*sets: Tensor) -> LogLikelihood:
-    """The protocol of 2014, with the numbers of pictures that there are."""
+    """The protocol of 2014, with the numbers of images that there are."""
     counts = tuple(map(len, sets))
     if counts != (SAMPLES, VALIDATION, TEST):
-        print(f"of {counts[0]} samples, {counts[1]} validation and {counts[2]} test pictures, which is not the protocol:")
+        print(f"of {counts[0]} samples, {counts[1]} validation and {counts[2]} test images, which is not the protocol:")
     return protocol(*sets, counts=counts)
 
 
@@ -84,9 +84,9 @@ def trained(data: ganzoo.data.MNIST) -> Small:
 
 
 @torch.no_grad()
-def features(net: Small, pictures: Tensor, shape: tuple[int, int, int]) -> np.ndarray:
-    """[N, 64] of pictures in [0, 1], [N, C * H * W]."""
-    return torch.cat([net.features(part) for part in pictures.mul(2).sub(1).view(-1, *shape).split(500)]).numpy()
+def features(net: Small, images: Tensor, shape: tuple[int, int, int]) -> np.ndarray:
+    """[N, 64] of images in [0, 1], [N, C * H * W]."""
+    return torch.cat([net.features(part) for part in images.mul(2).sub(1).view(-1, *shape).split(500)]).numpy()
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--root", default="data")
     parser.add_argument("--size", type=int, help="pixels, where the model's are not the data's own")
     parser.add_argument("--n", type=int, default=10_000)
-    parser.add_argument("--picture", type=Path, default=Path("judged_samples.png"))
+    parser.add_argument("--image", type=Path, default=Path("judged_samples.png"))
     args = parser.parse_args()
 
     given = {"root": args.root, "size": args.size}
@@ -104,13 +104,13 @@ def main() -> None:
     data = getattr(ganzoo.data, args.data)(**{k: v for k, v in given.items() if v is not None and k in known})
     data.prepare_data()
     data.setup()
-    validation, test = pictures(data.val_set, 1000), pictures(data.test_set, 10_000)
-    train = pictures(data.train_set, args.n)
+    validation, test = images(data.val_set, 1000), images(data.test_set, 10_000)
+    train = images(data.train_set, args.n)
     net = trained(data)
     told = torch.cat([net(as_float(batch).x).argmax(1) == batch.y for batch in data.test_dataloader()])
-    print(f"the classifier tells {told.float().mean():.1%} of the test pictures rightly")
+    print(f"the classifier tells {told.float().mean():.1%} of the test images rightly")
     true = features(net, test, data.shape)
-    print(f"training pictures: Frechet distance {frechet_distance(features(net, train, data.shape), true):.2f}")
+    print(f"training images: Frechet distance {frechet_distance(features(net, train, data.shape), true):.2f}")
     rows = []
     for name in args.checkpoints:
         samples = sampled(*name.split("=", 1), args.n)
@@ -120,9 +120,9 @@ def main() -> None:
         rows.append(samples[:48])
     found = parzen(train, validation, test)
     few = "" if len(train) == args.n else ": fewer than the samples above, so not their bound"
-    print(f"{len(train)} training pictures: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}{few}")
-    as_image(grid(torch.cat(rows), 16)).save(args.picture)
-    print(f"{args.picture}: 48 samples of each, in the order of the checkpoints")
+    print(f"{len(train)} training images: {found.mean:.1f} +- {found.error:.1f} nats, sigma {found.sigma:.3f}{few}")
+    as_image(grid(torch.cat(rows), 16)).save(args.image)
+    print(f"{args.image}: 48 samples of each, in the order of the checkpoints")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A GAN of one's own: ``ganzoo fit --model my_gan.MyGAN --data Digits`` in this folder.
 
-It is relativistic (Jolicoeur-Martineau 2019): the discriminator compares a real picture with a generated one, so the
+It is relativistic (Jolicoeur-Martineau 2019): the discriminator compares a real image with a generated one, so the
 generator's cost needs both logits and no loss of the form ``generator(fake)`` will do. Hence a module of its own.
 """
 
@@ -34,7 +34,7 @@ class MyGAN(AdversarialModule, Sampler):
         with self.turn("generator") as descend:
             descend({"gan": softplus(self.D(x) - self.D(fake)).mean()})
 
-    # -- that is the variant; what follows lets callbacks and scripts ask it for pictures --
+    # -- that is the variant; what follows lets callbacks and scripts ask it for images --
 
     def z(self, n, generator=None):
         return randn(n, self.latent, next(self.parameters()), generator)

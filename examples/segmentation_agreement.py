@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--root", help="folder of pairs; left out, the world's relief and photographs")
     parser.add_argument("--direction", default="AtoB", help="AtoB where A is the labels")
     parser.add_argument("--world", default="data", help="folder of the world's maps")
-    parser.add_argument("--labels", default="relief", help="the world's picture that is taken for labels: relief or etopo")
+    parser.add_argument("--labels", default="relief", help="the world's image that is taken for labels: relief or etopo")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--most", type=int, help="classes; left out, 3 of the world, at most 32 of others")
     parser.add_argument("--pairs", type=int, default=1000, help="training pairs at most")

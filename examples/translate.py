@@ -1,4 +1,4 @@
-"""A folder of pictures through a trained pix2pix: ``python translate.py last.ckpt photos maps --size 256``."""
+"""A folder of images through a trained pix2pix: ``python translate.py last.ckpt photos maps --size 256``."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from ganzoo.utils.images import to_float, to_uint8
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("checkpoint")
-parser.add_argument("source", type=Path, help="the folder of pictures")
+parser.add_argument("source", type=Path, help="the folder of images")
 parser.add_argument("target", type=Path, help="the folder for the PNG files")
 parser.add_argument("--size", type=int, default=256, help="pixels; a multiple of 2 to the power of the U-Net's depth")
 parser.add_argument("--seed", type=int, default=0, help="of the dropout, which is the generator's noise")

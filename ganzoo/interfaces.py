@@ -21,18 +21,18 @@ SLACK = 0.1  # floats may leave [-1, 1] by so much: an augmentation may
 
 
 class Sampler(ABC):
-    """A model that makes pictures from noise. ``classes`` is how many classes it can be asked for, None for no choice."""
+    """A model that makes images from noise. ``classes`` is how many classes it can be asked for, None for no choice."""
 
     classes: int | None = None
 
     @abstractmethod
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Makes pictures.
+        """Makes images.
 
         Args:
             n: how many.
             y: int64 classes [n], for a conditional model; drawn evenly if left out.
-            generator: where the noise comes from; the same seed gives the same pictures, in evaluation mode (``eval()``).
+            generator: where the noise comes from; the same seed gives the same images, in evaluation mode (``eval()``).
                 Torch's own if left out.
 
         Returns:
@@ -52,7 +52,7 @@ class CascadeSampler(Sampler):
 
 
 class Translator(ABC):
-    """A model that makes a picture from a picture.
+    """A model that makes an image from an image.
 
     Attributes:
         size_multiple: ``translate`` takes heights and widths that are multiples of this number of pixels.
@@ -79,7 +79,7 @@ class CycleTranslator(Translator):
 
 
 class Classifier(ABC):
-    """A model that says which class a picture shows."""
+    """A model that says which class an image shows."""
 
     classes: int
 
@@ -107,10 +107,10 @@ class Cycled(NamedTuple):
     """What ``validation_step`` of a two-way translation returns: images in [-1, 1].
 
     Attributes:
-        x: pictures of the first domain.
+        x: images of the first domain.
         fake_y: their translations, G(x).
         back_x: and back, F(G(x)).
-        y: pictures of the second domain; where the data are pairs, the truth of ``fake_y``.
+        y: images of the second domain; where the data are pairs, the truth of ``fake_y``.
         fake_x: F(y).
         back_y: G(F(y)).
     """
@@ -219,36 +219,36 @@ def doubt_range(images: Any, whose: str) -> None:
         log_info(f"{whose}: {IN_UNIT_RANGE.format(len(images))}")
 
 
-def expect_shape(argument: str, shape: Sequence[int], pictures: Any) -> None:
-    """Checks pictures against what a model was built for.
+def expect_shape(argument: str, shape: Sequence[int], images: Any) -> None:
+    """Checks images against what a model was built for.
 
     Args:
         argument: the model's argument that says so.
         shape: (C, H, W) that the model takes.
-        pictures: [N, C, H, W], or whatever the batch has instead.
+        images: [N, C, H, W], or whatever the batch has instead.
 
     Raises:
         InputError: they differ.
     """
-    if not isinstance(pictures, Tensor):
+    if not isinstance(images, Tensor):
         raise InputError(
-            "the model needs batches with pictures as x (and y, for pairs), by place or by name, and this data gives "
+            "the model needs batches with images as x (and y, for pairs), by place or by name, and this data gives "
             "others: docs, Your own model"
         )
-    if not pictures.is_floating_point():
+    if not images.is_floating_point():
         raise InputError(
-            f"the model needs pictures in [-1, 1], and these are {pictures.dtype}: train with the DataModule, not with its "
+            f"the model needs images in [-1, 1], and these are {images.dtype}: train with the DataModule, not with its "
             "loader alone, or convert with ganzoo.utils.images.to_float"
         )
-    found = tuple(pictures.shape[1:])
+    found = tuple(images.shape[1:])
     if found != tuple(shape):
         value = str(list(found)).replace(" ", "") if argument == "shape" else found[0]
         raise InputError(
-            f"the data's pictures are {'x'.join(map(str, found))} (channels, height, width) and the model's "
+            f"the data's images are {'x'.join(map(str, found))} (channels, height, width) and the model's "
             f"{'x'.join(map(str, shape))}: change model.{argument} (--model.{argument} {value}; in Python "
             f"{argument}={value}, or build the model with for_data(data)), or the data"
         )
-    expect_range(pictures, "the data's pictures")
+    expect_range(images, "the data's images")
 
 
 def expect_labels(labels: Any, classes: int, declared: int | None = None) -> None:
@@ -263,7 +263,7 @@ def expect_labels(labels: Any, classes: int, declared: int | None = None) -> Non
         InputError: there are none, or too many.
     """
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
-        raise InputError("the model needs labelled pictures (y: int64, [N]), and these have no labels: docs, Data")
+        raise InputError("the model needs labelled images (y: int64, [N]), and these have no labels: docs, Data")
     if declared is not None and declared != classes:
         raise InputError(f"the data has {declared} classes, and model.classes is {classes}")
     if labels.max() >= classes:

@@ -106,7 +106,7 @@ class Minimax(AdversarialLoss):
         """The Jensen-Shannon divergence in nats, from below: ``JSD >= (V + log 4) / 2``, equal at the optimal D.
 
         Goodfellow et al. 2014, eq. 4 to 6. Clamped to what a divergence can be, 0 to log 2. A bound of the expectations:
-        on a batch, and more so on pictures that D has learned by heart, it can come out too high.
+        on a batch, and more so on images that D has learned by heart, it can come out too high.
         """
         value = -Minimax.discriminator(self, real.detach(), fake.detach())
         return ((value + log(4)) / 2).clamp(0, log(2))

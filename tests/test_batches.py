@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from support.training import Rows, fit, trainer
-from support.zoo import MODELS, build, pictures
+from support.zoo import MODELS, build, random_images
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -26,7 +26,7 @@ class Plain(NamedTuple):
 
 
 class Other(NamedTuple):
-    picture: Tensor
+    image: Tensor
     kind: Tensor
 
 
@@ -54,13 +54,13 @@ def rows_of(model: Any) -> list[tuple[Tensor, ...]]:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         if isinstance(model, CycleTranslator):
-            fields = pictures(4, model.channels_x, 16, 16), pictures(4, model.channels_y, 16, 16)
+            fields = random_images(4, model.channels_x, 16, 16), random_images(4, model.channels_y, 16, 16)
         elif isinstance(model, Translator):
-            fields = pictures(4, model.inputs, 16, 16), pictures(4, model.outputs, 16, 16)
+            fields = random_images(4, model.inputs, 16, 16), random_images(4, model.outputs, 16, 16)
         else:
-            fields = pictures(4, *model.shape), torch.arange(4) % 3
+            fields = random_images(4, *model.shape), torch.arange(4) % 3
         if isinstance(model, Classifier):
-            fields = (*fields, pictures(4, *model.shape))
+            fields = (*fields, random_images(4, *model.shape))
     return list(zip(*fields, strict=True))
 
 
@@ -112,7 +112,7 @@ def test_a_tensor_alone_is_the_images(name, tmp_path):
 
 def test_what_a_batch_does_not_have_is_one_line(tmp_path):
     alone = DataLoader([x for x, _ in rows_of(build("CGAN"))], batch_size=2)
-    with pytest.raises(InputError, match="needs labelled pictures"):
+    with pytest.raises(InputError, match="needs labelled images"):
         fit(build("CGAN"), alone, tmp_path, max_epochs=1)
     with pytest.raises(InputError, match="by place or by name"):
         fit(build("GAN"), DataLoader([{"z": torch.zeros(1)}] * 4, batch_size=2), tmp_path, max_epochs=1)

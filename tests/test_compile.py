@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
 from support.games import Tug
 from support.training import loader, trainer
-from support.zoo import MODELS, Two, build, data, every_model, pictures
+from support.zoo import MODELS, Two, build, data, every_model, random_images
 from torch import nn
 from torch._dynamo.utils import counters
 
@@ -128,7 +128,7 @@ def test_two_domains_pass_through_whole_graphs(family, tmp_path):
     plain = DomainNormDANN((3, size, size), 3, family=recipe)
     compiled = copy.deepcopy(plain)
     shape = plain.hparams["shape"]
-    x, y, target = pictures(8, *shape), torch.arange(8) % 3, pictures(8, *shape)
+    x, y, target = random_images(8, *shape), torch.arange(8) % 3, random_images(8, *shape)
     batches = loader(x, y, target, batch_size=4, kind=Two)
     held_out = [loader(of, y, batch_size=4) for of in (x, target)]
     options = {"batches": batches, "held_out": held_out, "epochs": 2}

@@ -40,7 +40,7 @@ OTHERWISE: dict[str, list[str]] = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Iterator[Path]:
-    """A folder ``data`` with everything that a config asks for: random pictures, the real rasters of the world."""
+    """A folder ``data`` with everything that a config asks for: random images, the real rasters of the world."""
     root = tmp_path_factory.mktemp("configs") / "data"
     rng = np.random.default_rng(0)
     for name in ("MNIST", "FashionMNIST"):
@@ -140,9 +140,9 @@ def test_a_config_trains_draws_and_saves(name, world, monkeypatch, capsys):
     assert (run / "config.yaml").is_file()
     saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["global_step"] == (1 if name in SMALLER else 2)
-    pictures = sorted((run / "pictures").glob("*.png"))
-    assert len(pictures) >= 2
-    assert np.asarray(Image.open(pictures[-1])).std() > 0
+    images = sorted((run / "images").glob("*.png"))
+    assert len(images) >= 2
+    assert np.asarray(Image.open(images[-1])).std() > 0
 
 
 @pytest.mark.parametrize("name", ["cyclegan_maps", "dann_mnistm_normed", "lapgan_fashion", "pix2pix_maps"])

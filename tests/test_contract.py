@@ -84,7 +84,7 @@ def test_a_checkpoint_gives_the_same_model_back(name, tmp_path):
         assert torch.equal(value, again.state_dict()[key]), key
 
 
-def is_a_picture_of(images: Tensor, *shape: int) -> None:
+def is_a_image_of(images: Tensor, *shape: int) -> None:
     assert images.shape == shape
     assert images.dtype == torch.float32
     assert not images.requires_grad
@@ -97,7 +97,7 @@ def test_it_can_be_asked_for_what_it_is_for(name):
     h = model.hparams
     if isinstance(model, Sampler):
         made = model.sample(5, generator=torch.Generator().manual_seed(3))
-        is_a_picture_of(made, 5, *h["shape"])
+        is_a_image_of(made, 5, *h["shape"])
         assert torch.equal(made, model.sample(5, generator=torch.Generator().manual_seed(3)))
         assert not torch.equal(made, model.sample(5, generator=torch.Generator().manual_seed(4)))
         if isinstance(model, CascadeSampler):
@@ -105,10 +105,10 @@ def test_it_can_be_asked_for_what_it_is_for(name):
             assert torch.equal(levels[-1], made)
             assert [level.shape[-1] for level in levels] == sorted(level.shape[-1] for level in levels)
     elif isinstance(model, CycleTranslator):
-        is_a_picture_of(model.translate(torch.zeros(2, h["channels_x"], 16, 16)), 2, h["channels_y"], 16, 16)
-        is_a_picture_of(model.translate_back(torch.zeros(2, h["channels_y"], 16, 16)), 2, h["channels_x"], 16, 16)
+        is_a_image_of(model.translate(torch.zeros(2, h["channels_x"], 16, 16)), 2, h["channels_y"], 16, 16)
+        is_a_image_of(model.translate_back(torch.zeros(2, h["channels_y"], 16, 16)), 2, h["channels_x"], 16, 16)
     elif isinstance(model, Translator):
-        is_a_picture_of(model.translate(torch.zeros(2, h["inputs"], 16, 16)), 2, h["outputs"], 16, 16)
+        is_a_image_of(model.translate(torch.zeros(2, h["inputs"], 16, 16)), 2, h["outputs"], 16, 16)
     else:
         assert isinstance(model, Classifier)
         told = model.classify(torch.zeros(2, *h["shape"]))

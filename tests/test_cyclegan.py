@@ -30,7 +30,7 @@ def count(*networks: nn.Module) -> int:
     return sum(p.numel() for network in networks for p in network.parameters())
 
 
-def pictures(n: int = 8, size_x: int = 16, size_y: int = 16, batch_size: int = 2):
+def random_images(n: int = 8, size_x: int = 16, size_y: int = 16, batch_size: int = 2):
     g = torch.Generator().manual_seed(1)
     x, y = (torch.rand(n, 3, size, size, generator=g) * 2 - 1 for size in (size_x, size_y))
     return loader(x, y, batch_size=batch_size, kind=Labelled)
@@ -124,7 +124,7 @@ def test_against_a_second_writing(blocks):
     assert made.abs().max() > 0.9
 
 
-def test_a_constant_picture_has_no_border():
+def test_a_constant_image_has_no_border():
     """Zero padding would put a frame of another value around it."""
     layers = ResNet(3, 3, 2, width=4, norm=lambda maps: nn.Identity()).layers
     at_stride_1 = [m for m in layers if isinstance(m, Residual) or getattr(m, "stride", None) == (1, 1)]
@@ -150,7 +150,7 @@ def test_a_size_that_cannot_be_halved_twice_is_one_line(size):
         ResNet(width=2, blocks=0)(torch.zeros(1, 3, *size))
 
 
-def test_the_smallest_picture_trains():
+def test_the_smallest_image_trains():
     net = ResNet(1, 1, 1, width=2).train()
     assert net(torch.randn(1, 1, 8, 8)).shape == (1, 1, 8, 8)
 
@@ -272,7 +272,7 @@ def test_the_discriminators_see_the_past_without_a_graph(tmp_path):
     fit(model, loader(X, Y, batch_size=2, kind=Labelled), tmp_path, max_epochs=1)
     for name, fake, real, past in (("D_X", FAKE_X, X, 0.5), ("D_Y", FAKE_Y, Y, -0.5)):
         in_generators_turn, first, second = seen[name]
-        assert torch.allclose(in_generators_turn, fake)  # the picture of now, and the gradient flows back
+        assert torch.allclose(in_generators_turn, fake)  # the image of now, and the gradient flows back
         assert in_generators_turn.requires_grad
         assert torch.equal(first, real)
         assert torch.equal(second, torch.full_like(real, past))
@@ -288,7 +288,7 @@ def test_the_generators_play_first_and_the_discriminators_judge_what_was_made_be
     steps = []
     ritual = AdversarialModule._optimize
     monkeypatch.setattr(AdversarialModule, "_optimize", lambda self, one: (steps.append(one.name), ritual(self, one)))
-    fit(CycleGAN(**TINY), pictures(4), tmp_path, max_epochs=1)
+    fit(CycleGAN(**TINY), random_images(4), tmp_path, max_epochs=1)
     assert steps == ["generator", "discriminator"] * 2
 
 
@@ -296,7 +296,7 @@ def test_what_is_shown(tmp_path):
     model = Scales()
     played = fit(model, loader(X, Y, batch_size=2, kind=Labelled), tmp_path, max_epochs=1, log_every_n_steps=1)
     shown = played.progress_bar_metrics
-    # the generators stepped once, after these pictures were made
+    # the generators stepped once, after these images were made
     assert shown["D(real)"] == pytest.approx((4 * 0.1 + 2 * -0.3) / 2, abs=1e-5)
     assert shown["D(fake)"] == pytest.approx((4 * -0.9 + 2 * 0.2) / 2, abs=1e-5)
     assert sum(name.startswith("D(") for name in shown) == 2
@@ -319,11 +319,11 @@ def test_validation_gives_both_ways_and_back(tmp_path):
     model, records = CycleGAN(**TINY), []
     step = model.validation_step
     model.validation_step = lambda *args: records.append(step(*args)) or records[-1]
-    seen = trainer(tmp_path).validate(model, pictures(2), verbose=False)[0]
+    seen = trainer(tmp_path).validate(model, random_images(2), verbose=False)[0]
     (record,) = records
     assert isinstance(record, Cycled)
     x, y = record.x, record.y
-    assert torch.equal(x, next(iter(pictures(2))).x)
+    assert torch.equal(x, next(iter(random_images(2))).x)
     for made, wanted in (
         (record.fake_y, model.G(x)),
         (record.back_x, model.F(model.G(x))),
@@ -334,14 +334,14 @@ def test_validation_gives_both_ways_and_back(tmp_path):
         assert not made.requires_grad
     assert seen["val/cycle_x"] == pytest.approx((record.back_x - x).abs().mean().item(), rel=1e-5)
     assert seen["val/cycle_y"] == pytest.approx((record.back_y - y).abs().mean().item(), rel=1e-5)
-    assert set(trainer(tmp_path).test(model, pictures(2), verbose=False)[0]) == {"test/cycle_x", "test/cycle_y"}
-    (predicted,) = trainer(tmp_path).predict(model, pictures(2))
+    assert set(trainer(tmp_path).test(model, random_images(2), verbose=False)[0]) == {"test/cycle_x", "test/cycle_y"}
+    (predicted,) = trainer(tmp_path).predict(model, random_images(2))
     assert torch.allclose(predicted, model.G(x), atol=1e-5)  # one by one
 
 
 def test_the_two_domains_may_differ_in_size(tmp_path):
     model = CycleGAN(**TINY, pool=2)
-    fit(model, pictures(8, 16, 24), tmp_path, max_epochs=1)
+    fit(model, random_images(8, 16, 24), tmp_path, max_epochs=1)
     # F(y) is as large as y, and an x that D_X sees may be either
     assert model.past_x.kept.shape == (2, 3, 24, 24)
     assert model.past_y.kept.shape == (2, 3, 16, 16)
@@ -350,7 +350,7 @@ def test_the_two_domains_may_differ_in_size(tmp_path):
 @pytest.mark.parametrize(("domain", "channels"), [("x", (1, 3)), ("y", (3, 1))])
 def test_channels_that_do_not_fit_are_one_line(domain, channels, tmp_path):
     with pytest.raises(InputError, match=rf"change model\.channels_{domain}"):
-        fit(CycleGAN(channels_x=channels[0], channels_y=channels[1], **TINY), pictures(2), tmp_path, max_epochs=1)
+        fit(CycleGAN(channels_x=channels[0], channels_y=channels[1], **TINY), random_images(2), tmp_path, max_epochs=1)
 
 
 # -- steps --------------------------------------------------------------------------------------------
@@ -379,7 +379,7 @@ def test_the_rate_stays_and_then_falls_to_zero(tmp_path):
         step(batch, batch_idx)
 
     model.training_step = noted
-    played = fit(model, pictures(4), tmp_path, max_epochs=6)
+    played = fit(model, random_images(4), tmp_path, max_epochs=6)
     for epoch, share in enumerate([1, 1, 1, 0.75, 0.5, 0.25]):
         for rate in rates[2 * epoch : 2 * epoch + 2]:
             assert rate == [pytest.approx(2e-4 * share)] * 2
@@ -405,7 +405,7 @@ def test_twelve_steps_are_those_of_a_plain_loop(tmp_path):
     """Independent of the grammar, of ``History`` and of the losses: the paper's algorithm in plain torch."""
     model = CycleGAN(**TINY, lambda_identity=0.5, pool=2, lr=1e-3, constant=1, decay=2)
     G, F, D_X, D_Y = nets = [copy.deepcopy(net) for net in (model.G, model.F, model.D_X, model.D_Y)]
-    data = pictures(4, batch_size=1)
+    data = random_images(4, batch_size=1)
     torch.manual_seed(5)
     fit(model, data, tmp_path, max_epochs=3)
 
@@ -452,9 +452,9 @@ def test_resuming_goes_on_with_the_same_past(tmp_path):
 
     options = {"callbacks": [SeedEachEpoch()]}
     whole = model()
-    fit(whole, pictures(), tmp_path, max_epochs=4, **options)
+    fit(whole, random_images(), tmp_path, max_epochs=4, **options)
     half = model()
-    fit(half, pictures(), tmp_path, max_epochs=2, **options).save_checkpoint(tmp_path / "half.ckpt")
+    fit(half, random_images(), tmp_path, max_epochs=2, **options).save_checkpoint(tmp_path / "half.ckpt")
     saved = torch.load(tmp_path / "half.ckpt", weights_only=True)["state_dict"]
     assert saved["past_x._extra_state"].shape == saved["past_y._extra_state"].shape == (3, 3, 16, 16)
     assert torch.equal(saved["past_x._extra_state"], half.past_x.kept)
@@ -462,7 +462,7 @@ def test_resuming_goes_on_with_the_same_past(tmp_path):
     resumed = trainer(tmp_path, max_epochs=4, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        resumed.fit(again, pictures(), ckpt_path=tmp_path / "half.ckpt")
+        resumed.fit(again, random_images(), ckpt_path=tmp_path / "half.ckpt")
     for key, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
     loaded = CycleGAN.load_from_checkpoint(tmp_path / "half.ckpt")
@@ -472,7 +472,7 @@ def test_resuming_goes_on_with_the_same_past(tmp_path):
 # -- a bijection that must be found -------------------------------------------------------------------
 
 GROUND, INK = torch.tensor([0.9, 0.7, -0.3]), torch.tensor([-0.8, -0.5, 0.2])
-TRAINING = 1400  # X's digits are the first half of these, Y's the second: no picture has its pair
+TRAINING = 1400  # X's digits are the first half of these, Y's the second: no image has its pair
 
 
 def grey_and_inked() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -525,7 +525,7 @@ def found(cls, seed, steps):
     classifier = LogisticRegression(max_iter=1000).fit(known.numpy(), labels[:TRAINING].numpy())
     assert classifier.score(truth.flatten(1).numpy(), labels[TRAINING:].numpy()) > 0.9
     kept = (classifier.predict(made.flatten(1).numpy()) == labels[TRAINING:].numpy()).mean()
-    # a picture is taken for one of Y if some known one is as near to it as to 99 % of the held-out true ones
+    # an image is taken for one of Y if some known one is as near to it as to 99 % of the held-out true ones
     nearest = torch.cdist(truth.flatten(1), known).amin(1).quantile(0.99)
     taken = (torch.cdist(made.flatten(1), known).amin(1) <= nearest).float().mean()
     return {"error": error, "kept": kept, "taken_for_y": taken}

@@ -496,7 +496,7 @@ def test_probabilities(tmp_path):
 # -- bad input ----------------------------------------------------------------------------------------
 
 
-def test_one_picture_in_a_batch_cannot_be_normed(tmp_path):
+def test_one_image_in_a_batch_cannot_be_normed(tmp_path):
     one = loader(torch.zeros(4, *SHAPE), torch.zeros(4).long(), torch.ones(4, *SHAPE), batch_size=1, kind=Two)
     with pytest.raises(InputError, match=r"at least 2 images.*data\.batch_size"):
         fit(small(family=families.NormedFamily((4, 4), 6)), one, tmp_path, max_epochs=1)

@@ -65,7 +65,7 @@ class OfClasses(Seven):
     classes = 10
 
     def sample(self, n, y=None, generator=None):
-        # class c is a picture of grey c / 10, and a little noise
+        # class c is an image of grey c / 10, and a little noise
         return (y.view(n, 1, 1, 1) / 10 + torch.rand(n, 1, 8, 8, generator=generator) / 100).clamp(-1, 1)
 
 
@@ -313,7 +313,7 @@ def test_each_class_and_their_mean():
         assert result.metrics[f"fd_tiny_class_{c}"].value == pytest.approx(wanted, rel=1e-6)
     each = [result.metrics[f"fd_tiny_class_{c}"].value for c in range(10)]
     assert result.metrics["intra_fd_tiny"].value == pytest.approx(sum(each) / 10)
-    # of these figures some are too much for 35 pictures, which is said
+    # of these figures some are too much for 35 images, which is said
     for _ in range(2):
         assert (
             main(
@@ -356,7 +356,7 @@ def test_both_directions_of_a_cycle(data, paired):
     assert result.metrics["fd_tiny_to_x"].value == pytest.approx(frechet(x, y - 20), rel=1e-6)
     assert ("l1_to_y" in result.metrics) == ("psnr_to_x" in result.metrics) == paired
     again = evaluate("model.ckpt", "--data", f"test_evaluate.{data}", "--model", "Cycle", metrics=None)
-    assert again.metrics == result.metrics  # each kind of real pictures is remembered as itself
+    assert again.metrics == result.metrics  # each kind of real images is remembered as itself
     assert again.about["real_features"]
     if not paired:
         assert result.protocol["n_real"] == {"to_y": 33, "to_x": 40}
@@ -455,7 +455,7 @@ def test_small_pairs_have_no_ssim_which_is_said(monkeypatch):
     assert "13 x 13 pixels" in result.left_out["ssim"]
 
 
-def test_without_real_pictures_there_is_a_score_alone(capsys):
+def test_without_real_images_there_is_a_score_alone(capsys):
     path = saved(Seven())
     result = evaluate(path, "--model", "Seven", "--n", "60", metrics=None)
     assert set(result.metrics) == {"score_tiny"}
@@ -502,7 +502,7 @@ def test_a_folder_against_itself_is_at_no_distance():
     assert other.protocol["checkpoint"] is other.protocol["model_weights"] is None
 
 
-def test_the_name_of_a_folder_s_result_and_its_first_pictures():
+def test_the_name_of_a_folder_s_result_and_its_first_images():
     folder("a", digits())
     assert main(["evaluate", "a", "a", "--extractor", "tiny", "--n", "60", "--metrics", "distance"]) == 0
     assert Result.load(Path("a_tiny.json")).protocol["n_fake"] == 60
@@ -524,7 +524,7 @@ def test_a_folder_may_have_any_name():
     assert (result.about["path"], result.about["real"]) == ("1e3", "null")
 
 
-def test_pictures_of_many_sizes_each_resized_by_the_extractor(capsys):
+def test_images_of_many_sizes_each_resized_by_the_extractor(capsys):
     images = digits()[:30]
     large = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
     folder("one", images)
@@ -570,12 +570,12 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
     [
         (["nowhere.ckpt"], "nowhere.ckpt: there is no such checkpoint, and no such folder of images"),
         (["some/0000.png"], "some/0000.png is one image: give the folder"),
-        (["empty", "some"], "there are no pictures in empty"),
-        (["some", "empty"], "there are no pictures in empty"),
+        (["empty", "some"], "there are no images in empty"),
+        (["some", "empty"], "there are no images in empty"),
         (["some", "nowhere"], "nowhere is neither a folder of real images nor a file of statistics"),
         (["some", "--metrics", "distance"], "distance: there are no real images to compare with: give REAL or --data"),
-        (["broken", "some"], "cannot read the picture broken/bad.png"),
-        (["some", "cut"], "cannot read the picture cut/0003.png"),
+        (["broken", "some"], "cannot read the image broken/bad.png"),
+        (["some", "cut"], "cannot read the image cut/0003.png"),
         (["text.ckpt", "some"], "text.ckpt is damaged, or is no checkpoint"),
         (["model.ckpt", "--n", "5"], "model.ckpt does not say which class it is of"),
         (["model.ckpt", "--model", "Sevn"], "there is no class 'Sevn': did you mean 'Seven'?"),
@@ -668,7 +668,7 @@ class NoTest(L.LightningDataModule):
         return Digits().val_dataloader()
 
 
-def test_too_few_pictures_are_found_before_any_is_looked_at(capsys):
+def test_too_few_images_are_found_before_any_is_looked_at(capsys):
     folder("some", digits()[:30])
     error(capsys, "evaluate", "some", "some", "--extractor", "tiny", "--metrics", "distance,kernel")
     assert Tiny.calls == 0
@@ -687,7 +687,7 @@ def test_classes_that_are_too_small_are_found_before_any_sample_is_made(capsys):
     assert line.endswith("real and 1 fake")
 
 
-def test_unlabelled_pictures_have_no_classes(capsys):
+def test_unlabelled_images_have_no_classes(capsys):
     folder("some", digits()[:30])
     args = ["--data", "ImageFolder", "--data.root", "some", "--data.val_share", "0.9", "--data.size", "8"]
     path = saved(OfClasses())
@@ -695,7 +695,7 @@ def test_unlabelled_pictures_have_no_classes(capsys):
     assert "these have no labels" in line
 
 
-def test_pictures_that_change_are_said_to(capsys):
+def test_images_that_change_are_said_to(capsys):
     result = evaluate(saved(Seven()), "--model", "Seven", "--data", "test_evaluate.Moody")
     assert "the test images of Moody change whenever they are read" in capsys.readouterr().err
     assert result.protocol["real"].startswith("x of changing images of Moody")
@@ -806,7 +806,7 @@ def test_a_lock_that_is_removed_while_it_is_taken(tmp_path, monkeypatch):
     assert not (tmp_path / "work").exists()
 
 
-def test_real_pictures_are_looked_at_once(last, capsys):
+def test_real_images_are_looked_at_once(last, capsys):
     first = evaluate(last)
     assert Tiny.calls == 16
     again = evaluate(last)
@@ -837,13 +837,13 @@ def test_so_many_features_are_kept_or_all(last):
     assert evaluate(last).protocol["keep"] is None
 
 
-def test_saved_statistics_stand_for_the_pictures(last, capsys):
-    by_pictures = evaluate(last, "--save_statistics", "real.npz", metrics=None)
+def test_saved_statistics_stand_for_the_images(last, capsys):
+    by_images = evaluate(last, "--save_statistics", "real.npz", metrics=None)
     seen = Tiny.calls
     by_file = evaluate(last, "real.npz", metrics=None)
     assert Tiny.calls == seen + 8
-    assert by_file.metrics == by_pictures.metrics
-    assert by_file.protocol == by_pictures.protocol
+    assert by_file.metrics == by_images.metrics
+    assert by_file.protocol == by_images.protocol
     refused = ["evaluate", last, "real.npz", "--extractor", "tiny", "--metrics"]
     assert "real.npz: keep is 353 there and 100 here: give --keep 353" in error(
         capsys, *refused, "manifold", "--keep", "100"
@@ -888,7 +888,7 @@ def test_an_interrupted_measurement_goes_on_to_the_same_bits(last, capsys, at, b
     Tiny.calls, Tiny.interrupt_at, Tiny.by = 0, at, by
     assert main(args) == code
     assert not Path("out.json").exists()
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "the same command resumes it" in capsys.readouterr().err
     Tiny.calls, Tiny.interrupt_at = 0, None
     assert main(args) == 0
     # the batch in hand is looked at again, what was seen before is not
@@ -1064,7 +1064,7 @@ def test_the_small_classifier(capsys, last):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--data", "Digits", "--out", "there.pt"], "--out there.pt is there already"),
+        (["--data", "Digits", "--out", "there.pt"], "--out there.pt already exists"),
         (["--data", "Digits"], "out must be given"),
         (["--out", "new.pt"], "--data says what is classified"),
         (["--data", "support.evaluate.Pairs", "--out", "new.pt"], "Pairs has no classes, and a classifier needs"),

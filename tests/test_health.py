@@ -49,7 +49,7 @@ def test_diversity_with_labels_compares_within_a_class():
     pairs = [(x[i] - x[j]).square().mean().sqrt() for i, j in combinations(range(6), 2) if y[i] == y[j]]
     assert len(pairs) == 4
     assert diversity(x, y).item() == pytest.approx(float(sum(pairs) / 4), rel=1e-5)
-    # a picture a class: far apart from each other, and no diversity
+    # an image a class: far apart from each other, and no diversity
     assert diversity(10.0 * y[:, None].expand(-1, 4), y).item() == 0
     assert math.isnan(diversity(x[3:6:2], y[3:6:2]))
 
@@ -428,7 +428,7 @@ def test_every_model_is_looked_at_for_what_it_has(name, tmp_path):
     played = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1, callbacks=[Health(every_n_steps=1)])
     found = {key.removeprefix("health/") for key in played.callback_metrics if key.startswith("health/")}
     usual = {"gradient_generator", "gradient_discriminator", "accuracy", "diversity", "well"}
-    # two pictures in a batch are of two classes
+    # two images in a batch are of two classes
     assert found == LOOKED_AT.get(name, usual) - ({"diversity"} if getattr(model, "classes", None) else set())
     for player in model.players():
         if player.startswith("discriminator"):

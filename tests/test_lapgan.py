@@ -34,12 +34,12 @@ def tiny(**options) -> LAPGAN:
     return LAPGAN(**{**TINY, **options})
 
 
-def pictures(n=6, model=TINY):
+def random_images(n=6, model=TINY):
     return torch.rand(n, *model["shape"], generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 def data(n=6, **options):
-    return loader(pictures(n), torch.arange(n) % 3, batch_size=2, kind=Labelled, **options)
+    return loader(random_images(n), torch.arange(n) % 3, batch_size=2, kind=Labelled, **options)
 
 
 def weights(model):
@@ -160,7 +160,7 @@ def test_both_players_of_a_level_hear_the_class(k):
     low, y, z = torch.zeros(3, 2, size, size), torch.eye(3), model.z(k, 1)
     made = model.G[k](z.expand(3, *z.shape[1:]), low, y)
     said = model.D[k](torch.ones(3, 2, size, size), low, y)
-    assert len({tuple(picture.flatten().tolist()) for picture in made}) == 3
+    assert len({tuple(image.flatten().tolist()) for image in made}) == 3
     assert len(set(said.flatten().tolist())) == 3
 
 
@@ -181,17 +181,17 @@ class Watched(LAPGAN):
 def test_what_the_discriminators_are_shown(operators, tmp_path):
     torch.manual_seed(0)
     model = Watched(**TINY, operators=operators)
-    x = pictures(2)
+    x = random_images(2)
     fit(model, loader(x, batch_size=2, kind=Batch), tmp_path, max_epochs=1)
     images = [operators.down(operators.down(x, 6), 3), operators.down(x, 6), x]
     lows = [torch.zeros(2, 2, 3, 3), operators.up(images[0], 6), operators.up(images[1], 12)]
     coefficients = []
     for seen, image, low in zip(model.seen, images, lows, strict=True):
         (h, given, _), *fakes = seen
-        # real: h is what the low-pass lacks, and the sum is the real picture of this level
+        # real: h is what the low-pass lacks, and the sum is the real image of this level
         assert torch.allclose(h, image - low, atol=1e-6)
         assert torch.allclose(h + given, image, atol=1e-6)
-        # generated, in its own turn and in the generator's: the same low-pass of the real picture, other noise
+        # generated, in its own turn and in the generator's: the same low-pass of the real image, other noise
         assert len(fakes) == 2
         assert all(torch.allclose(given, low, atol=1e-6) for _, given, _ in fakes)
         assert not torch.allclose(fakes[0][0], fakes[1][0])
@@ -253,7 +253,7 @@ def test_sampling():
 
 def test_a_levels_costs_move_no_other_level():
     model = tiny()
-    images, lows = model.low_pass(pictures())
+    images, lows = model.low_pass(random_images())
     y = model.one_hot(None, 6)
     for k in range(3):
         model.zero_grad()
@@ -265,7 +265,7 @@ def test_a_levels_costs_move_no_other_level():
 
 
 def test_a_level_learns_the_same_whatever_the_others_are(tmp_path):
-    """Levels are conditioned on real pictures: wrecking the generators below and above changes nothing at a level."""
+    """Levels are conditioned on real images: wrecking the generators below and above changes nothing at a level."""
 
     class Seeded(LAPGAN):
         def z(self, k, n, generator=None):
@@ -297,24 +297,24 @@ def test_one_level_alone(only, tmp_path):
     moved = {name.split(".")[1] for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {str(only)}
     assert {"D(x)", "D(G(z))", f"generator_{only}/gan"} <= set(played.logged_metrics)
-    # validation is of this level, from real pictures
-    record = model.eval().validation_step(Labelled(pictures(2), torch.tensor([0, 1])), 0)
+    # validation is of this level, from real images
+    record = model.eval().validation_step(Labelled(random_images(2), torch.tensor([0, 1])), 0)
     assert isinstance(record, Generated)
     assert record.real.shape == record.fake.shape == (2, 2, model.sizes[only], model.sizes[only])
     if only:
-        low = model.low_pass(pictures(2))[1][only]
+        low = model.low_pass(random_images(2))[1][only]
         silent(model)
-        fake = model.validation_step(Batch(pictures(2)), 0).fake
+        fake = model.validation_step(Batch(random_images(2)), 0).fake
         assert torch.allclose(fake, low, atol=1e-6)
 
 
 def test_validating_samples_the_whole_cascade():
     model = tiny().eval()
-    record = model.validation_step(Batch(pictures(4)), 5)
-    assert torch.equal(record.real, pictures(4))
+    record = model.validation_step(Batch(random_images(4)), 5)
+    assert torch.equal(record.real, random_images(4))
     assert torch.allclose(record.fake, model.sample(4, generator=torch.Generator().manual_seed(5)))
-    assert model.predict_step(Batch(pictures(4)), 5).shape == record.fake.shape
-    assert model.test_step(Batch(pictures(4)), 0).fake.shape == (4, 2, 12, 12)
+    assert model.predict_step(Batch(random_images(4)), 5).shape == record.fake.shape
+    assert model.test_step(Batch(random_images(4)), 0).fake.shape == (4, 2, 12, 12)
 
 
 def test_dropout_is_for_training_alone():
@@ -445,7 +445,7 @@ def test_what_is_said_of_other_levels_is_passed_over(tmp_path):
     [(None, "no labels"), (torch.tensor([0, 1, 2, 3]), r"label 3, and model\.classes is 3"), (torch.rand(4), "no labels")],
 )
 def test_labels_that_do_not_fit(labels, says, tmp_path):
-    given = loader(pictures(4), batch_size=4) if labels is None else loader(pictures(4), labels, batch_size=4)
+    given = loader(random_images(4), batch_size=4) if labels is None else loader(random_images(4), labels, batch_size=4)
     with pytest.raises(InputError, match=says):
         fit(tiny(classes=3), given, tmp_path, max_epochs=1)
 
@@ -566,8 +566,8 @@ def digits():
     return Digits()
 
 
-class OnPictures(LAPGAN):
-    """Broken: the discriminator's real example is the picture, to which the low-pass is then added again."""
+class OnImages(LAPGAN):
+    """Broken: the discriminator's real example is the image, to which the low-pass is then added again."""
 
     def low_pass(self, x):
         images, lows = super().low_pass(x)
@@ -583,12 +583,12 @@ class Twice(LAPGAN):
 
 
 def finer(model):
-    """The distance of samples from held-out digits' true coarse pictures, over that of those pictures enlarged."""
+    """The distance of samples from held-out digits' true coarse images, over that of those images enlarged."""
     low, y = model.low_pass(digits().held_out)[1][1], model.one_hot(digits().truth, len(digits().truth))
     with torch.no_grad(), swap_weights(model, model.ema):
         sample = model.generate_levels([1], low, y, torch.Generator().manual_seed(0))[
             0
-        ]  # a clamp would hide a doubled picture
+        ]  # a clamp would hide a doubled image
     return {"left": digits().distance(sample) / digits().distance(low)}
 
 
@@ -607,13 +607,13 @@ def a_level(seed):
     return finer(learned(LAPGAN, digits(), 800, seed, train_level=1, ema_half_life=4000.0))
 
 
-def test_a_level_beats_enlarging_on_held_out_pictures():
+def test_a_level_beats_enlarging_on_held_out_images():
     a_level.check()
 
 
 @bounded(left="> 0.8")
-def a_level_of_whole_pictures(seed):
-    return finer(learned(OnPictures, digits(), 800, seed, train_level=1, ema_half_life=4000.0))
+def a_level_of_whole_images(seed):
+    return finer(learned(OnImages, digits(), 800, seed, train_level=1, ema_half_life=4000.0))
 
 
 @bounded(left="> 0.8")
@@ -622,7 +622,7 @@ def a_level_added_twice(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("broken", [a_level_of_whole_pictures, a_level_added_twice], ids=lambda training: training.name)
+@pytest.mark.parametrize("broken", [a_level_of_whole_images, a_level_added_twice], ids=lambda training: training.name)
 def test_broken_levels_do_not(broken):
     broken.check()
 
@@ -692,7 +692,7 @@ class Isles:
 
     @torch.no_grad()
     def distance(self, x):
-        """Frechet distance of the 64 features to those of held-out pictures."""
+        """Frechet distance of the 64 features to those of held-out images."""
         return frechet(self.net(x), self.net(self.held_out))
 
     def of(self, model):
@@ -723,17 +723,17 @@ def operations(**options):
 
 @bounded(median_of=3, of_one_scale="< 0.8", of_one_scale_broken="> 1")
 def a_pyramid_beside_one_scale(seed):
-    """Distances over that of one scale of the same budget, which is 50; real pictures have 0.4, enlarged ones 2.9.
+    """Distances over that of one scale of the same budget, which is 50; real images have 0.4, enlarged ones 2.9.
 
     It is of this rate and budget: at 2e-3 one scale came to 16, and the pyramid to 18 and, once, 421. The base alone,
-    enlarged, has 23: what is won is won by learning the layout in small pictures.
+    enlarged, has 23: what is won is won by learning the layout in small images.
     """
     single = {**ISLES, "sizes": ISLES["sizes"][-1:]}
     budget = sum(n * operations(train_level=k, **ISLES) for k, n in enumerate(STEPS))
     one = isles().of(learned(LAPGAN, isles(), budget // operations(**single), seed, batch=16, **single))
     return {
         "of_one_scale": isles().of(pyramid(LAPGAN, seed)) / one,
-        "of_one_scale_broken": isles().of(pyramid(OnPictures, seed)) / one,
+        "of_one_scale_broken": isles().of(pyramid(OnImages, seed)) / one,
     }
 
 

@@ -341,7 +341,7 @@ def variety(samples):
     variety_without_dropout="<= 0.1",
 )
 def the_classes_of_cgan_digits(seed):
-    """The config itself. Without the noise of its dropout it draws one picture of each class."""
+    """The config itself. Without the noise of its dropout it draws one image of each class."""
     model = configured("cgan_digits", seed)
     each, samples = right(model)
     found = {"right": mean(each), "worst_class": min(each), "variety": variety(samples)}

@@ -149,7 +149,7 @@ def test_what_parts_keep_is_what_one_pass_keeps(keep):
     assert mine.whole == (keep >= 60)
 
 
-def test_parts_of_the_same_pictures_or_of_another_choice_are_refused():
+def test_parts_of_the_same_images_or_of_another_choice_are_refused():
     a, b = (gathered(normal(10, 5, i), [10], keep=ALL, indices=torch.arange(10) + 9 * i) for i in range(2))
     with pytest.raises(InputError, match="both have an image 9"):
         a.merge(b)
@@ -318,7 +318,7 @@ def test_features_that_never_change_or_come_twice_do_no_harm(far):
     a[:, 10:15] = a[:, 15:20]
     known = far**2 * (a.mean(0).square().sum() + a.var(0).sum()).item()
     assert ways(a, a * (1 + far)) == pytest.approx([known] * 5, rel=1e-6)
-    # of six pictures, twice and ten times: one scatter S, C = S / 11 and 5 S / 59
+    # of six images, twice and ten times: one scatter S, C = S / 11 and 5 S / 59
     few = normal(6, 30, 0).repeat(2, 1)
     known = (few - few.mean(0)).square().sum().item() * (sqrt(1 / 11) - sqrt(5 / 59)) ** 2
     assert ways(few, few.repeat(5, 1)) == pytest.approx([known] * 5, rel=1e-9)
@@ -446,7 +446,7 @@ def test_inception_score_is_that_of_torch_fidelity(n):
     assert inception_score(logits, seed=None) == pytest.approx(tuple(theirs.values()), rel=1e-10)
 
 
-def test_no_picture_is_lost_between_the_splits():
+def test_no_image_is_lost_between_the_splits():
     """Seven images in three splits: 2, 2 and 3."""
     classes = one_hot([0, 1, 0, 1, 0, 1, 2], 3)
     assert inception_score_of_probabilities(classes, 3, seed=None).mean == pytest.approx((2 + 2 + 3) / 3)
@@ -786,8 +786,8 @@ def test_nearest_are_those_of_the_whole_table(k, values, monkeypatch):
 
 
 def test_a_copy_is_at_nought():
-    pictures = torch.randint(0, 256, (300, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    found = nearest(pictures[40:50], pictures)
+    images = torch.randint(0, 256, (300, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    found = nearest(images[40:50], images)
     assert found.indices[:, 0].tolist() == list(range(40, 50))
     assert (found.distances == 0).all()
     floats = normal(50, 7, 0, 1e3).float()

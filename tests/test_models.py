@@ -151,8 +151,8 @@ def test_noise_is_that_of_the_papers():
 def test_both_conditional_players_hear_the_class():
     model = small(CGAN, classes=4).eval()
     z, y = model.z(1).expand(4, -1), torch.arange(4)
-    pictures = model(z, y)
-    assert len({tuple(picture.flatten().tolist()) for picture in pictures}) == 4
+    images = model(z, y)
+    assert len({tuple(image.flatten().tolist()) for image in images}) == 4
     x = torch.zeros(4, 1, 8, 8)
     said = model.D(x, model.one_hot(y, len(y)))
     assert len(set(said.flatten().tolist())) == 4

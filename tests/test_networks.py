@@ -159,7 +159,7 @@ def test_maxout_is_the_largest_of_its_pieces():
     assert torch.allclose(layer(x), by_hand, atol=1e-6)
 
 
-def test_pictures_are_in_minus_one_to_one_and_zero_one_inside():
+def test_images_are_in_minus_one_to_one_and_zero_one_inside():
     G, D = MLPGenerator(), MaxoutDiscriminator().eval()
     assert G(10 * torch.randn(5, 100)).abs().max() <= 1
     black = D(torch.full((1, 1, 28, 28), -1.0))
@@ -193,7 +193,7 @@ def test_dcgan_has_no_batch_norm_at_its_ends():
 
 
 @pytest.mark.parametrize(("layers", "least"), [(0, 1), (1, 6), (3, 24), (5, 96)])
-def test_the_smallest_picture_of_a_patch_discriminator(layers, least):
+def test_the_smallest_image_of_a_patch_discriminator(layers, least):
     D = PatchGAN(3, layers, 2, nn.InstanceNorm2d)
     D(torch.zeros(1, 3, least, least + 8))
     if least > 1:

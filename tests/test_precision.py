@@ -113,7 +113,7 @@ def test_a_loss_that_computes_in_bfloat16_is_caught(loss, tmp_path, monkeypatch)
 
 
 @every_model
-def test_pictures_are_float32_under_bf16_mixed_too(name, tmp_path):
+def test_images_are_float32_under_bf16_mixed_too(name, tmp_path):
     model = build(name)
     kept = []
     looked = model.validation_step
@@ -121,10 +121,10 @@ def test_pictures_are_float32_under_bf16_mixed_too(name, tmp_path):
     trainer(tmp_path, precision="bf16-mixed").validate(model, data(model, 2, held_out=True), verbose=False)
     assert kept
     for record in kept:
-        for pictures in () if isinstance(record, Adapted) else record:
-            assert pictures.dtype == torch.float32
-            assert pictures.isfinite().all()
-            assert pictures.abs().max() <= 1
+        for images in () if isinstance(record, Adapted) else record:
+            assert images.dtype == torch.float32
+            assert images.isfinite().all()
+            assert images.abs().max() <= 1
     h = model.hparams
     with torch.autocast("cpu", torch.bfloat16):
         if isinstance(model, Sampler):
@@ -356,7 +356,7 @@ def test_clipping_does_not_hide_an_overflow(tmp_path):
 
 
 def test_a_step_that_was_skipped_does_not_move_the_average(tmp_path):
-    """It waits for the next, which then counts the pictures of both."""
+    """It waits for the next, which then counts the images of both."""
     one = Overflows(overflow=(3,), ema_half_life=4.0, ema_ramp=0.0)
     fit(one, rows(), tmp_path, max_epochs=1, plugins=[ScaledOnly()])
     wanted, since = one.first["G.weight"].clone(), 0

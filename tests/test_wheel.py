@@ -30,7 +30,7 @@ def test_the_wheel_trains_by_a_configs_name(tmp_path):
         assert config.stem in listed
     limits = ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "1"]
     run(sys.executable, "-m", "ganzoo", "fit", "--config", "pix2pix_maps", *limits, **alone)
-    assert list(elsewhere.glob("runs/pix2pix_maps/version_0/pictures/*.png"))
+    assert list(elsewhere.glob("runs/pix2pix_maps/version_0/images/*.png"))
     installed = {path.relative_to(tmp_path / "installed") for path in (tmp_path / "installed" / "ganzoo").rglob("*.py")}
     assert installed == {path.relative_to(CHECKOUT) for path in (CHECKOUT / "ganzoo").rglob("*.py")}
     assert (tmp_path / "installed" / "ganzoo" / "py.typed").is_file()

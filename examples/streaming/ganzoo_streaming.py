@@ -1,6 +1,6 @@
-"""Pictures from shards: files of many pictures each, local or in a bucket, for data larger than a machine.
+"""Images from shards: files of many images each, local or in a bucket, for data larger than a machine.
 
-The shards are litdata's, which reads the i-th picture of a set wherever it lies. So the order is ganzoo's own, as for all
+The shards are litdata's, which reads the i-th image of a set wherever it lies. So the order is ganzoo's own, as for all
 other data: a function of seed and epoch, which knows nothing of workers and needs no state to be resumed.
 """
 
@@ -60,17 +60,17 @@ def _litdata() -> Any:
 
 
 class ShardOrder(EpochSampler):
-    """A new order of the shards and of their pictures for each epoch, in which few shards are open at a time.
+    """A new order of the shards and of their images for each epoch, in which few shards are open at a time.
 
-    The shards come in a random order, one at each tick, and each picture follows its shard by a random time of less than
-    `mix` ticks: at any time the pictures of `mix` shards are mixed. A process has a run of neighbouring shards, as many
-    pictures as any other; what is left over when the set does not divide by the number of processes, the last pictures of
+    The shards come in a random order, one at each tick, and each image follows its shard by a random time of less than
+    `mix` ticks: at any time the images of `mix` shards are mixed. A process has a run of neighbouring shards, as many
+    images as any other; what is left over when the set does not divide by the number of processes, the last images of
     the last shard, is left out of that epoch.
 
     Args:
-        sizes: pictures in each shard.
+        sizes: images in each shard.
         seed: at least 0.
-        mix: shards whose pictures are mixed, at least 1.
+        mix: shards whose images are mixed, at least 1.
         num_replicas: processes that share the training set.
         rank: which of them this is, from 0.
     """
@@ -83,12 +83,12 @@ class ShardOrder(EpochSampler):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         left_out = self.begun[1] if self.epoch == self.begun[0] else 0
-        for pictures in self._in_order():
-            yield from ((self.epoch, index) for index in pictures[left_out:].tolist())
-            left_out = max(left_out - len(pictures), 0)
+        for images in self._in_order():
+            yield from ((self.epoch, index) for index in images[left_out:].tolist())
+            left_out = max(left_out - len(images), 0)
 
     def _in_order(self) -> Iterator[np.ndarray]:
-        """This process's pictures, in parts of about one shard."""
+        """This process's images, in parts of about one shard."""
         begin, end = self.rank * self.num_samples, (self.rank + 1) * self.num_samples
         place = 0
         when, waiting = np.empty(0), np.empty(0, np.int64)
@@ -98,7 +98,7 @@ class ShardOrder(EpochSampler):
             place += size
             if low >= high:
                 continue
-            # places 0 and 1 + index are taken, by the order of the whole and by each picture's augmentation
+            # places 0 and 1 + index are taken, by the order of the whole and by each image's augmentation
             rng = np.random.default_rng((self.seed, self.epoch, 0, 1 + shard))
             waiting = np.concatenate([waiting, self.first[shard] + rng.permutation(size)[low:high]])
             when = np.concatenate([when, tick + self.mix * rng.random(size)[low:high]])
@@ -220,14 +220,14 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 class Shards(Dataset):
-    """The pictures of a set of shards, still encoded: ``shards[i]`` is the i-th, a value for each field of its sample.
+    """The images of a set of shards, still encoded: ``shards[i]`` is the i-th, a value for each field of its sample.
 
     Args:
         place: where they are.
         mix: shards to keep open.
 
     Attributes:
-        sizes: pictures in each shard.
+        sizes: images in each shard.
         making: tells these shards from others of the same address.
 
     Raises:
@@ -266,7 +266,7 @@ class Shards(Dataset):
             raise InputError(f"the shard {self.name_of(index)} is damaged: {one_line(error)}") from error
 
     def shard_of(self, index: int) -> int:
-        """Which shard the i-th picture is in."""
+        """Which shard the i-th image is in."""
         return int(self.first.searchsorted(index, "right")) - 1
 
     def name_of(self, index: int) -> str:
@@ -275,7 +275,7 @@ class Shards(Dataset):
 
     def _open(self) -> Any:
         if self._process != os.getpid():  # a reader holds open files, which are not a worker's to share
-            # batch_decode=0: one picture at a time, and not all of its neighbours
+            # batch_decode=0: one image at a time, and not all of its neighbours
             self._reader = _litdata().streaming.StreamingDataset(
                 str(self.place.folder), max_pre_download=self.mix + 1, batch_decode=0
             )
@@ -308,50 +308,50 @@ class Decode:
         stored = zip(self.kind._fields, self.shards[index], strict=True)  # type: ignore[attr-defined]
         return self.kind(
             *(
-                self._picture(index, value, self.channels[name]) if name in self.channels else torch.tensor(value)
+                self._image(index, value, self.channels[name]) if name in self.channels else torch.tensor(value)
                 for name, value in stored
             )
         )
 
-    def _picture(self, index: int, encoded: bytes, channels: int) -> Tensor:
+    def _image(self, index: int, encoded: bytes, channels: int) -> Tensor:
         try:
             image = read_image(io.BytesIO(encoded), channels)  # type: ignore[arg-type]
         except InputError as error:
             reason = one_line(error.__cause__ or error)
-            raise InputError(f"picture {index}, in the shard {self.shards.name_of(index)}, is damaged: {reason}") from error
+            raise InputError(f"image {index}, in the shard {self.shards.name_of(index)}, is damaged: {reason}") from error
         return resize_shorter_side(image, self.size)
 
 
 class Streaming(ImageDataModule):
-    """Pictures from shards that :func:`write_shards` has written. Batches are ``Images``, ``LabelledImages`` or
+    """Images from shards that :func:`write_shards` has written. Batches are ``Images``, ``LabelledImages`` or
     ``ImagePairs``, as the shards have them.
 
     A local folder is read in place. The shards of a bucket
-    are fetched whole when a picture of theirs is needed, into `cache`, where all processes of a machine share them.
+    are fetched whole when an image of theirs is needed, into `cache`, where all processes of a machine share them.
 
-    The shards come in a new order each epoch, and the pictures of `mix` of them are mixed at any time: a function of seed,
+    The shards come in a new order each epoch, and the images of `mix` of them are mixed at any time: a function of seed,
     epoch and the number of processes, whatever `num_workers` is. Each process has its own shards, but for the two at the
     ends of its share, and equally many batches. A run that is resumed within an epoch reads nothing of what it has seen.
 
-    The shorter side is resized to `size`; training takes a random square of that, the same of both pictures of a pair,
-    validation the middle one. Pictures of that size already are left as they are.
+    The shorter side is resized to `size`; training takes a random square of that, the same of both images of a pair,
+    validation the middle one. Images of that size already are left as they are.
 
     Args:
         root: folder or address: ``shards``, ``s3://bucket/shards``; also gs, azure and r2.
-        size: height and width in pixels that come out; that of the stored pictures if left out.
+        size: height and width in pixels that come out; that of the stored images if left out.
         channels: 1 for grey, 3 for colour; as stored if left out.
-        mirror: mirror training pictures left to right half of the time.
-        mix: shards whose pictures are mixed. Each process has so many open.
+        mirror: mirror training images left to right half of the time.
+        mix: shards whose images are mixed. Each process has so many open.
         cache: folder for the shards of a bucket.
         cache_gb: gigabytes of them to keep, for each of the splits.
         storage_options: litdata's own, for a bucket: credentials, a server's address.
-        batch_size: pictures in a batch of each process.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the augmentation.
 
     Raises:
         InputError: a number out of range; `root` holds no shards, or shards of which some are missing or cut short; no
-            `size` is given and the pictures are of several. A damaged picture is refused when it is read.
+            `size` is given and the images are of several. A damaged image is refused when it is read.
     """
 
     def __init__(
@@ -379,7 +379,7 @@ class Streaming(ImageDataModule):
         self.kind, self.splits_there = KINDS[about["batch"]], about["splits"]
         self.shards: Shards | None = None  # of the training set, after setup
         self.class_names: list[str] | None = about["class_names"]
-        stored: dict[str, list[int | None]] = about["pictures"]
+        stored: dict[str, list[int | None]] = about["images"]
         self.size = self._size(size, stored)
         self.channels = {name: channels or int(shape[0] or 3) for name, shape in stored.items()}
         shapes = {name: (depth, self.size, self.size) for name, depth in self.channels.items()}
@@ -399,7 +399,7 @@ class Streaming(ImageDataModule):
         """uint8 batches in the order of (seed, epoch), all of `batch_size`; equally many in each process.
 
         Raises:
-            InputError: no training pictures, or fewer than one batch for each process.
+            InputError: no training images, or fewer than one batch for each process.
         """
         loader = super().train_dataloader()
         plain: Any = loader.sampler
@@ -417,7 +417,7 @@ class Streaming(ImageDataModule):
         shards = Shards(self._place(split), self.mix)
         if len(shards) != self.splits_there[split]:
             raise InputError(
-                f"{shards.place.name}/{INDEX} has {len(shards)} pictures and {self.root}/{ABOUT} says "
+                f"{shards.place.name}/{INDEX} has {len(shards)} images and {self.root}/{ABOUT} says "
                 f"{self.splits_there[split]}: these are not shards of one making"
             )
         return Mapped(range(len(shards)), CenterCrop(Decode(shards, self.kind, self.size, self.channels), self.size))
@@ -452,7 +452,7 @@ class Streaming(ImageDataModule):
             return size
         sides = {side for shape in stored.values() for side in shape[1:]}
         if len(sides) > 1 or None in sides:
-            raise InputError(f"the pictures in {self.root} are of several sizes, or not square: give size")
+            raise InputError(f"the images in {self.root} are of several sizes, or not square: give size")
         return int(sides.pop() or 0)
 
 
@@ -466,25 +466,25 @@ def write_shards(
     seed: int = 0,
     tick: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes a DataModule's pictures as shards that :class:`Streaming` reads.
+    """Writes a DataModule's images as shards that :class:`Streaming` reads.
 
-    Of an ``ImageFolder`` the files go in as they are. The pictures of all other data are written as PNG, without loss:
+    Of an ``ImageFolder`` the files go in as they are. The images of all other data are written as PNG, without loss:
     as they are before augmentation where the DataModule has them so, otherwise as they are drawn in epoch 0. The
-    training pictures are shuffled, so that a shard is a fair sample of them. `root` appears when all is written.
+    training images are shuffled, so that a shard is a fair sample of them. `root` appears when all is written.
 
     Args:
         data: set up already.
         root: folder to be made; there must be nothing of that name, or an empty folder.
         shard_mb: megabytes in a shard.
         seed: of the shuffling.
-        tick: called as ``tick(done, of)`` after each picture, for a progress bar.
+        tick: called as ``tick(done, of)`` after each image, for a progress bar.
 
     Raises:
-        InputError: `root` is there already, it cannot be written, or the samples are of a kind that shards do not have.
+        InputError: `root` already exists, it cannot be written, or the samples are of a kind that shards do not have.
     """
     root = Path(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"{root} is there already: give another folder, or delete it")
+        raise InputError(f"{root} already exists: give another folder, or delete it")
     sets = {"train": _stored_set(data.train_set), "val": _stored_set(data.val_set), "test": _stored_set(data.test_set)}
     there = {split: samples for split, samples in sets.items() if samples is not None and len(samples)}
     total = sum(len(samples) for samples in there.values())
@@ -531,9 +531,9 @@ class _About:
         else:
             kind, shapes = type(sample), {}
             for name, value in sample._asdict().items():
-                picture = value.dtype == torch.uint8
-                values[name] = _png(value) if picture else int(value)
-                if picture:
+                image = value.dtype == torch.uint8
+                values[name] = _png(value) if image else int(value)
+                if image:
                     shapes[name] = list(value.shape)
         if self.kind not in (None, kind):
             raise InputError(f"samples are of two kinds, {self.kind} and {kind}: shards hold one")
@@ -544,12 +544,12 @@ class _About:
     def described(self, data: ImageDataModule, splits: dict[str, int]) -> dict[str, Any]:
         """The file beside the shards."""
         if self.kind is None:
-            raise InputError(f"{type(data).__name__} has no pictures, or is not set up")
+            raise InputError(f"{type(data).__name__} has no images, or is not set up")
         shapes = {name: [shape[0] or data.shape[0], *shape[1:]] for name, shape in self.shapes.items()}
         return {
             "format": _FORMAT,
             "batch": self.kind.__name__,
-            "pictures": shapes,
+            "images": shapes,
             "classes": data.classes,
             "class_names": getattr(data, "class_names", None),
             "splits": splits,

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganzoo.callbacks.distributed import gather
-from ganzoo.callbacks.samples import log_picture
+from ganzoo.callbacks.samples import log_image
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Adapted
 from ganzoo.metrics.domains import gated, information_maximisation, mean_entropy, proxy_a_distance
@@ -66,7 +66,7 @@ class DomainAdaptation(Checked, L.Callback):
     val/select_information       the information where the source is classified well enough, else 0; choose the ``max``
     ===========================  ========================================================================================
 
-    (``test/...`` too, without the last two.) The image ``pictures/embedding_step_000400.png`` in the run's folder, and
+    (``test/...`` too, without the last two.) The image ``images/embedding_step_000400.png`` in the run's folder, and
     ``embedding.png``, always the newest, show the features of both domains, source blue and target red, projected to two
     dimensions, each panel by itself: on the right those of now, on the left those of the run's first validation. That is
     the untrained model where Lightning's sanity check runs (``num_sanity_val_steps`` batches of each domain: give it enough
@@ -81,7 +81,7 @@ class DomainAdaptation(Checked, L.Callback):
         tsne: project by t-SNE as the paper does (some seconds for 500 + 500 points), instead of the two principal
             components.
         seed: of the choice, of the distance's halves and of t-SNE.
-        folder: where the PNG files go. Left out: ``pictures`` in the run's folder.
+        folder: where the PNG files go. Left out: ``images`` in the run's folder.
 
     Raises:
         InputError: when a number is out of range.
@@ -114,7 +114,7 @@ class DomainAdaptation(Checked, L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Finds the folder; every process must ask, because the answer is broadcast."""
         home = trainer.log_dir or trainer.default_root_dir
-        self._home = Path(self.folder) if self.folder is not None else Path(home) / "pictures"
+        self._home = Path(self.folder) if self.folder is not None else Path(home) / "images"
         if stage == "fit":
             self._before = None  # of an earlier fit; a resumed one finds its own in the checkpoint
 
@@ -226,14 +226,14 @@ class DomainAdaptation(Checked, L.Callback):
             [] if first is None else [(f"{'before' if first[0] == 0 else 'first validation'} (step {first[0]})", first[1])]
         )
         panels.append((f"after step {step}" if fitting else "this checkpoint", now))
-        image = side_by_side(panels)
+        drawn = side_by_side(panels)
         self._home.mkdir(parents=True, exist_ok=True)
         name = f"step_{step:06d}" if fn is None or fitting else fn.value
-        image.save(self._home / f"embedding_{name}.png")
-        image.save(self._home / "embedding.png")
-        picture = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        drawn.save(self._home / f"embedding_{name}.png")
+        drawn.save(self._home / "embedding.png")
+        image = torch.from_numpy(np.array(drawn)).permute(2, 0, 1)
         for logger in trainer.loggers:
-            log_picture(logger, "embedding", image, picture, step)
+            log_image(logger, "embedding", drawn, image, step)
 
 
 def _of_all_processes(trainer: L.Trainer, mine: list[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], ...]]:

@@ -30,7 +30,7 @@ class Health(Checked, L.Callback):
     ===========================  ========================================================================================
     health/gradient_<player>     norm of the player's gradient, after unscaling and before clipping
     health/accuracy              the discriminator's, mean over real and generated; 1/2 where it is undecided
-    health/diversity             of a sampler's pictures of always the same noise, in units of real pictures' diversity
+    health/diversity             of a sampler's images of always the same noise, in units of real images' diversity
     health/well                  the step, where there is no sign of a failure, else 0: the monitor of a checkpoint
     ===========================  ========================================================================================
 

@@ -23,7 +23,7 @@ PART = 100  # images that an extractor is given at a time
 
 
 class NearestNeighbours(SampleGrid):
-    """Writes ``pictures/neighbours_step_000400.png``: in each row a sample, then its nearest training images.
+    """Writes ``images/neighbours_step_000400.png``: in each row a sample, then its nearest training images.
 
     As figure 2 of Goodfellow et al. 2014 has it, to show that samples are not copies. Near is meant in Euclidean distance of
     pixels, which finds copies and near copies; a copy that is shifted by some pixels is far. With an extractor it is meant
@@ -42,7 +42,7 @@ class NearestNeighbours(SampleGrid):
         seed: of the noise.
         every_n_epochs: an image at the end of each so many epochs, beside the first and the last; 0 for none.
         every_n_steps: also each so many steps within an epoch.
-        folder: where the PNG files go. Left out: ``pictures`` in the run's folder.
+        folder: where the PNG files go. Left out: ``images`` in the run's folder.
 
     Raises:
         InputError: when a number is out of range; in training, for samples of another shape than the training images.
@@ -75,7 +75,7 @@ class NearestNeighbours(SampleGrid):
     def on_validation_batch_end(self, *_: Any) -> None:
         """Keeps nothing of the validation."""
 
-    def _pictures(self, module: L.LightningModule) -> dict[str, Tensor]:
+    def _images(self, module: L.LightningModule) -> dict[str, Tensor]:
         if not isinstance(module, Sampler):
             return {}
         if self._training is None:
@@ -99,7 +99,7 @@ class NearestNeighbours(SampleGrid):
         if len(chosen) < there:
             log_info(f"NearestNeighbours looks at {len(chosen)} of {there} training images, evenly chosen (see most)")
         bar = tqdm(chosen.tolist(), "training images", leave=False, disable=None)
-        return torch.stack([_picture(dataset[i]) for i in bar])
+        return torch.stack([_image(dataset[i]) for i in bar])
 
     def _compared(self, images: Tensor, device: torch.device) -> Tensor:
         if self.extractor is None:
@@ -122,8 +122,8 @@ def _training_set(trainer: L.Trainer) -> Sequence[Any] | None:
     return dataset
 
 
-def _picture(sample: Any) -> Tensor:
+def _image(sample: Any) -> Tensor:
     """The uint8 image of a dataset's sample: its x, its first field, or itself."""
-    picture: Tensor = sample[0] if isinstance(sample, tuple | list) else sample
-    picture = getattr(sample, "x", picture)
-    return picture if picture.dtype == torch.uint8 else to_uint8(picture)
+    image: Tensor = sample[0] if isinstance(sample, tuple | list) else sample
+    image = getattr(sample, "x", image)
+    return image if image.dtype == torch.uint8 else to_uint8(image)

@@ -66,7 +66,7 @@ class PredictionWriter(BasePredictionWriter):
         self._images, self._list = images, home / LIST
         if there and not _writes_nothing(trainer):
             raise InputError(
-                f"{printable(there[0])} is there already: predictions of two times are not mixed, so give another folder"
+                f"{printable(there[0])} already exists: predictions of two times are not mixed, so give another folder"
             )
 
     def write_on_batch_end(

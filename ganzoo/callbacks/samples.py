@@ -1,4 +1,4 @@
-"""Pictures of the model at work, always from the same noise or the same inputs, as PNG files and in the logger."""
+"""Images of the model at work, always from the same noise or the same inputs, as PNG files and in the logger."""
 
 from pathlib import Path
 from typing import Any
@@ -26,29 +26,29 @@ from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.ranges import Checked, GridSize, NonNegativeInt, PositiveInt, Seed
 
 MOST_CLASSES = 16  # rows of a conditional model's grid
-MOST_CASCADES = 8  # rows of the picture of all levels
+MOST_CASCADES = 8  # rows of the image of all levels
 
 
 class SampleGrid(Checked, L.Callback):
-    """Writes ``pictures/step_000400.png`` in the run's folder, and gives the grid to W&B or TensorBoard.
+    """Writes ``images/step_000400.png`` in the run's folder, and gives the grid to W&B or TensorBoard.
 
     A ``Sampler`` is sampled from noise that is the same each time; one with classes has a row to a class (the first
-    16), and down a column the noise is the same. A ``CascadeSampler`` has a second picture, ``cascade_step_000400.png``:
+    16), and down a column the noise is the same. A ``CascadeSampler`` has a second image, ``cascade_step_000400.png``:
     a row to a sample (at most 8), from its coarsest level to its finest. A ``Translator`` translates the first validation
-    pictures: in each row stand input, output and truth; for a ``CycleTranslator`` x, there, and back, y, there, and back.
+    images: in each row stand input, output and truth; for a ``CycleTranslator`` x, there, and back, y, there, and back.
     These are taken from what ``validation_step`` returns, so the first grid is at the
     start of the training where Lightning's sanity check runs, and after the first validation where it does not.
 
-    Looking does not change the training: pictures come from a random stream of their own, without gradients, in
+    Looking does not change the training: images come from a random stream of their own, without gradients, in
     evaluation mode, on the first process only.
 
     Args:
-        n: pictures in the grid of a sampler without classes; rows of a translator.
-        columns: pictures in a row of a sampler.
+        n: images in the grid of a sampler without classes; rows of a translator.
+        columns: images in a row of a sampler.
         seed: of the noise.
         every_n_epochs: a grid at the end of each so many epochs, beside the first and the last; 0 for none.
         every_n_steps: also each so many steps within an epoch.
-        folder: where the PNG files go. Left out: ``pictures`` in the run's folder.
+        folder: where the PNG files go. Left out: ``images`` in the run's folder.
 
     Raises:
         InputError: when a number is out of range.
@@ -69,7 +69,7 @@ class SampleGrid(Checked, L.Callback):
         self.every_n_epochs = every_n_epochs
         self.every_n_steps = every_n_steps
         self.folder = folder
-        self._kept: list[tuple[Tensor, Tensor]] = []  # x and y of the first validation pictures, batch by batch
+        self._kept: list[tuple[Tensor, Tensor]] = []  # x and y of the first validation images, batch by batch
         self._drawn_at = -1
         self._home = Path()
 
@@ -102,26 +102,26 @@ class SampleGrid(Checked, L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Finds the folder; every process must ask, because the answer is broadcast."""
         home = trainer.log_dir or trainer.default_root_dir
-        self._home = Path(self.folder) if self.folder is not None else Path(home) / "pictures"
+        self._home = Path(self.folder) if self.folder is not None else Path(home) / "images"
         self._drawn_at = -1
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Keeps the first pictures of the validation."""
+        """Keeps the first images of the validation."""
         # the next batch of those that were not there yet: a later validation goes on where a short one stopped
         if batch_idx == len(self._kept) and isinstance(outputs, Translated | Cycled):
             room = self.n - sum(len(x) for x, _ in self._kept)
             both = (outputs.input, outputs.truth) if isinstance(outputs, Translated) else (outputs.x, outputs.y)
             if room > 0:
                 # a copy: a slice would keep the whole batch
-                x, y = (pictures[:room].detach().cpu().clone() for pictures in both)
+                x, y = (images[:room].detach().cpu().clone() for images in both)
                 self._kept.append((x, y))
 
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Keeps the first pictures of the test."""
+        """Keeps the first images of the test."""
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -159,32 +159,32 @@ class SampleGrid(Checked, L.Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # which Lightning sets behind the checker's back
             return
         with isolated_rng(self.seed, module.device), eval_mode(module), torch.no_grad():
-            pictures = self._pictures(module)
-        if not pictures:
+            images = self._images(module)
+        if not images:
             return
         self._drawn_at = trainer.global_step
         fn = trainer.state.fn
         name = f"step_{trainer.global_step:06d}" if fn is None or fn == "fit" else fn.value
         self._home.mkdir(parents=True, exist_ok=True)
-        for kind, picture in pictures.items():
-            image = as_image(picture)
-            image.save(self._home / (f"{name}.png" if kind == "pictures" else f"{kind}_{name}.png"))
+        for kind, image in images.items():
+            drawn = as_image(image)
+            drawn.save(self._home / (f"{name}.png" if kind == "images" else f"{kind}_{name}.png"))
             for logger in trainer.loggers:
-                log_picture(logger, kind, image, picture, trainer.global_step)
+                log_image(logger, kind, drawn, image, trainer.global_step)
 
-    def _pictures(self, module: L.LightningModule) -> dict[str, Tensor]:
+    def _images(self, module: L.LightningModule) -> dict[str, Tensor]:
         if isinstance(module, CascadeSampler):
             levels = module.cascade(min(self.n, MOST_CASCADES), generator=self._generator())
-            return {"pictures": self._samples(module), "cascade": _side_by_side(levels)}
+            return {"images": self._samples(module), "cascade": _side_by_side(levels)}
         if isinstance(module, Sampler):
-            return {"pictures": self._samples(module)}
+            return {"images": self._samples(module)}
         if isinstance(module, Translator) and self._kept:
-            x, y = (torch.cat(pictures).to(module.device) for pictures in zip(*self._kept, strict=True))
+            x, y = (torch.cat(images).to(module.device) for images in zip(*self._kept, strict=True))
             there = module.translate(x)
             if not isinstance(module, CycleTranslator):
-                return {"pictures": _side_by_side([x, there, y])}
+                return {"images": _side_by_side([x, there, y])}
             back = module.translate_back(y)
-            return {"pictures": _side_by_side([x, there, module.translate_back(there), y, back, module.translate(back)])}
+            return {"images": _side_by_side([x, there, module.translate_back(there), y, back, module.translate(back)])}
         return {}
 
     def _samples(self, module: Sampler) -> Tensor:
@@ -200,7 +200,7 @@ class SampleGrid(Checked, L.Callback):
         return torch.full((self.columns,), y, dtype=torch.int64, device=getattr(module, "device", None))
 
     def _generator(self) -> torch.Generator:
-        # on the CPU, so that every device shows the same pictures
+        # on the CPU, so that every device shows the same images
         return torch.Generator().manual_seed(self.seed)
 
 
@@ -222,9 +222,17 @@ def _side_by_side(columns: list[Tensor]) -> Tensor:
     return grid(torch.stack(alike, dim=1).flatten(0, 1), len(columns))
 
 
-def log_picture(logger: Logger, kind: str, image: Image.Image, picture: Tensor, step: int) -> None:
-    """Gives a picture (an image, and the same as uint8 [1 or 3, H, W]) to W&B or TensorBoard; other loggers take none."""
+def log_image(logger: Logger, kind: str, drawn: Image.Image, image: Tensor, step: int) -> None:
+    """Logs an image to W&B or TensorBoard; other loggers take none.
+
+    Args:
+        logger: any.
+        kind: name of the image in the logger.
+        drawn: the image for Pillow.
+        image: the same image, uint8 [1 or 3, H, W].
+        step: of the training.
+    """
     if isinstance(logger, WandbLogger):
-        logger.log_image(kind, [image], step=step)
+        logger.log_image(kind, [drawn], step=step)
     elif isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image(kind, picture, step)
+        logger.experiment.add_image(kind, image, step)

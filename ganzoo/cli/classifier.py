@@ -22,7 +22,7 @@ def run(args: Sequence[str]) -> int:
         0.
 
     Raises:
-        InputError: no data, data without labels, or a file that is there already.
+        InputError: no data, data without labels, or a file that already exists.
     """
     parser = make_parser(
         "classifier",
@@ -40,7 +40,7 @@ def run(args: Sequence[str]) -> int:
     out = Path(given.out)
     refuse_unwritable(out, "--out")
     if out.exists():
-        raise InputError(f"--out {out} is there already: give the name of a new file")
+        raise InputError(f"--out {out} already exists: give the name of a new file")
     data = read_data(parser, given)
     classes = getattr(data.module, "classes", 0)
     if not classes:
@@ -49,8 +49,8 @@ def run(args: Sequence[str]) -> int:
     seed, epochs = int(given.seed), int(given.epochs)  # plain numbers, which a file of weights can hold
     found = train_and_save(_labelled(train, data.short), _labelled(test, data.short), classes, out, data.short, seed, epochs)
     about: dict[str, Any] = found.about
-    print(f"{found.name}: {about['accuracy']:.2%} of {about['test_pictures']} test images are told rightly")
-    print(f"trained on {about['train_pictures']}, seed {about['seed']}, epochs {about['epochs']}; written to {out}")
+    print(f"{found.name}: {about['accuracy']:.2%} of {about['test_images']} test images are told rightly")
+    print(f"trained on {about['train_images']}, seed {about['seed']}, epochs {about['epochs']}; written to {out}")
     return 0
 
 

@@ -158,7 +158,7 @@ class NothingToDo(Exception):
 class ZooCLI(LightningCLI):
     """Lightning's command line with the zoo's defaults.
 
-    A run has a folder, ``runs/<config>/version_<n>``, with everything in it: config.yaml, checkpoints/, pictures/, and
+    A run has a folder, ``runs/<config>/version_<n>``, with everything in it: config.yaml, checkpoints/, images/, and
     what its logger writes.
     """
 
@@ -270,7 +270,7 @@ class ZooCLI(LightningCLI):
         if given and self.subcommand != "fit":
             raise InputError(f"--init_from is where a training begins: give `ganzoo {self.subcommand}` --ckpt_path")
         if given and config.ckpt_path is not None and config.init_from is not None:
-            raise InputError("--init_from begins a new training, and --ckpt_path goes on with one: give one of the two")
+            raise InputError("--init_from begins a new training, and --ckpt_path resumes one: give one of the two")
         # a loaded file runs no code of its own, unless the user insists
         if config.weights_only is None:
             config.weights_only = True
@@ -333,7 +333,7 @@ class ZooCLI(LightningCLI):
                 args.id, called = before
                 args.resume = args.resume or "allow"
                 args.name = args.name or f"{name}/{called}"
-                log_info(f"goes on in the W&B run {args.id}; --trainer.logger.id gives another")
+                log_info(f"continues the W&B run {args.id}; --trainer.logger.id gives another")
             args.name = args.name or f"{name}/{self.folder.name}"
             args.project = args.project or os.environ.get("WANDB_PROJECT", "ganzoo")
 
@@ -457,7 +457,7 @@ class ZooCLI(LightningCLI):
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             log_info(f"{line}; fast_dev_run writes nothing")
             return
-        names = ("checkpoints/last.ckpt", "pictures", "predictions", "predictions.csv", "metrics.csv")
+        names = ("checkpoints/last.ckpt", "images", "predictions", "predictions.csv", "metrics.csv")
         found = [str(self.folder / name) for name in names if (self.folder / name).exists()]
         log_info(f"{line}; results: {', '.join(found) or self.folder}")
 

@@ -19,9 +19,9 @@ COMMANDS = {
     "validate": "evaluate a checkpoint on the validation set",
     "test": "evaluate a checkpoint on the test set",
     "predict": "run a checkpoint's predictions",
-    "evaluate": "measure a checkpoint's pictures, or a folder's, against real ones",
+    "evaluate": "measure a checkpoint's images, or a folder's, against real ones",
     "compare": "show results of evaluate side by side",
-    "classifier": "train a small classifier of pictures, which evaluate can look with",
+    "classifier": "train a small classifier of images, which evaluate can look with",
     "list": "show the configs that come with ganzoo",
 }
 HELP = """\
@@ -36,7 +36,7 @@ usage: ganzoo <command> [options]
   ganzoo fit --help, ganzoo fit --model.help Pix2Pix     every option
 
   ganzoo evaluate runs/gan_digits/version_0/checkpoints/last.ckpt --extractor efflite0
-  ganzoo evaluate my_pictures real_pictures              two folders of PNG or JPEG
+  ganzoo evaluate my_images real_images              two folders of PNG or JPEG
   ganzoo compare a.json b.json                           if they were measured in one way
   ganzoo classifier --data MNIST --out mnist.pt          then: ganzoo evaluate ... --extractor mnist.pt
 

@@ -60,7 +60,7 @@ def compose(args: Sequence[str], tree: Tree | None = None, only: str | None = No
 
     Args:
         args: what the user wrote after the command's name.
-        tree: what is there already.
+        tree: what already exists.
         only: the section that is merged, and no configs; left out, all.
 
     Raises:

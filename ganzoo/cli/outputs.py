@@ -29,7 +29,7 @@ def output_paths(given: str | None, usual: Path, result: Result, grid: bool, jud
         given: the user's name for it.
         usual: another, to which a number is added where it is taken.
         result: to be written.
-        grid: whether there is a image.
+        grid: whether there is an image.
         judged: the folder whose images are evaluated.
 
     Raises:

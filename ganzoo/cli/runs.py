@@ -146,12 +146,12 @@ def is_finished(
     if epochs.get("started") == done and not batches.get("is_last_batch", True):
         done -= 1  # the epoch that a run was in which was stopped by its number of steps
     if max_epochs is not None and 0 <= max_epochs <= done:
-        return f"all {max_epochs} epochs are done in this checkpoint: a greater --trainer.max_epochs goes on"
+        return f"all {max_epochs} epochs are done in this checkpoint: a larger --trainer.max_epochs continues"
     if max_steps >= 0 and checkpoint.get("global_step", 0) >= max_steps:
-        return f"all {max_steps} steps are done in this checkpoint: a greater --trainer.max_steps goes on"
+        return f"all {max_steps} steps are done in this checkpoint: a larger --trainer.max_steps continues"
     elapsed = _within(checkpoint, "callbacks", "Timer", "time_elapsed").get("train")
     if seconds is not None and isinstance(elapsed, int | float) and elapsed >= seconds:
-        return f"all {seconds:.0f} seconds are used up in this checkpoint: a greater --trainer.max_time goes on"
+        return f"all {seconds:.0f} seconds are used up in this checkpoint: a larger --trainer.max_time continues"
     return None
 
 
@@ -199,7 +199,7 @@ def start_from(model: L.LightningModule, path: str, weights_only: bool) -> None:
             f"--init_from {path} has other weights than the model: {wrong[0]}{more}: give the same model options"
         )
     model.load_state_dict(there, strict=False)
-    log_info(f"the weights are those of {path}; optimizers, schedules and counts begin anew")
+    log_info(f"the weights are those of {path}; optimizers, schedules and counts start anew")
 
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:

@@ -26,7 +26,7 @@ Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
 
 class ImageDataModule(Checked, L.LightningDataModule, ABC):
-    """Pictures for adversarial networks. A subclass gives :meth:`splits`, and :meth:`prepare_data` where it fetches.
+    """Images for adversarial networks. A subclass gives :meth:`splits`, and :meth:`prepare_data` where it fetches.
 
     The loaders give NamedTuples of uint8 [B, C, H, W] (:mod:`ganzoo.data.batches`); a trainer's batches are in
     [-1, 1]. Training is in a new order each epoch, the same for the same seed, whatever the number of workers, and
@@ -34,9 +34,9 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
     is from the test set, or from all images of a folder without one; its batches are ``Inputs``.
 
     Args:
-        shape: (C, H, W) of a picture.
-        classes: number of classes, None where the pictures have no labels.
-        batch_size: pictures in a batch of each process, at least 1.
+        shape: (C, H, W) of an image.
+        classes: number of classes, None where the images have no labels.
+        batch_size: images in a batch of each process, at least 1.
         num_workers: processes that load, 0 for none beside the main one.
         seed: of the training order and of the augmentation, at least 0.
 
@@ -48,10 +48,10 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         train_set: after setup, a dataset of samples (None where there is no such split); likewise `val_set`,
             `test_set`.
         predict_set: after setup("predict"), a dataset of :class:`~ganzoo.prediction.Inputs`.
-        origin: where there should be training pictures, and why there are none; empty where that is not known.
+        origin: where there should be training images, and why there are none; empty where that is not known.
 
     Raises:
-        InputError: a number out of range; in the loaders, a split without pictures or a training set smaller than a
+        InputError: a number out of range; in the loaders, a split without images or a training set smaller than a
             batch.
     """
 
@@ -115,7 +115,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         """uint8 batches in the order of (seed, epoch), all of `batch_size`.
 
         Raises:
-            InputError: no training pictures, or fewer than one batch for each process.
+            InputError: no training images, or fewer than one batch for each process.
         """
         dataset = self._checked(self.train_set, "train")
         if not isinstance(dataset, Augmented):
@@ -130,7 +130,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         if len(sampler) < self.batch_size:
             each = f" for each of {ranks} processes" if ranks > 1 else ""
             raise InputError(
-                f"{self.title}: {len(sampler)} training pictures{each} are fewer than one batch of {self.batch_size}: "
+                f"{self.title}: {len(sampler)} training images{each} are fewer than one batch of {self.batch_size}: "
                 f"give a batch_size of at most {len(sampler)}"
             )
         return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
@@ -145,7 +145,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         """uint8 batches in a fixed order.
 
         Raises:
-            InputError: there are no test pictures.
+            InputError: there are no test images.
         """
         return self._loader(self._checked(self.test_set, "test"))
 
@@ -178,7 +178,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         return as_float(batch)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the order of the training pictures depends on, for the checkpoint."""
+        """What the order of the training images depends on, for the checkpoint."""
         within = self.trainer is not None and within_epoch(self.trainer)
         return {**self._order(), "within_epoch": within}
 
@@ -189,8 +189,8 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
             InputError: the checkpoint is from within an epoch, and the rest of this one is another; or it says nothing.
         """
         if self.trainer is not None and self.trainer.state.fn == "fit":
-            if not {"pictures", "batch_size", "seed"} <= set(state):
-                raise InputError(f"{DAMAGED}: {type(self).__qualname__} has no pictures, batch_size or seed")
+            if not {"images", "batch_size", "seed"} <= set(state):
+                raise InputError(f"{DAMAGED}: {type(self).__qualname__} has no images, batch_size or seed")
             report_changes("data", state, self._order(), state.get("within_epoch", False))
 
     def settings(self) -> dict[str, Any]:
@@ -199,8 +199,8 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         return {k: v for k, v in arguments.items() if isinstance(v, bool | int | float | str) and k not in _ANY}
 
     def _order(self) -> dict[str, Any]:
-        pictures = len(self.train_set) if self.train_set is not None else 0  # type: ignore[arg-type]
-        return {**self.settings(), "pictures": pictures, "batch_size": self.batch_size, "seed": self.seed}
+        images = len(self.train_set) if self.train_set is not None else 0  # type: ignore[arg-type]
+        return {**self.settings(), "images": images, "batch_size": self.batch_size, "seed": self.seed}
 
     @property
     def title(self) -> str:
@@ -218,7 +218,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
             raise InputError(f"{self.title} is not set up: call prepare_data() and setup() before asking for a loader")
         if dataset is None or len(dataset) == 0:  # type: ignore[arg-type]
             why = f" in {self.origin}" if self.origin and split == "train" else ""
-            raise InputError(f"{self.title} has no {split} pictures{why}")
+            raise InputError(f"{self.title} has no {split} images{why}")
         return dataset
 
     def _loader(self, dataset: Dataset, kind: type[DataLoader] = DataLoader, **options: Any) -> DataLoader:

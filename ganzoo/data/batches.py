@@ -1,6 +1,6 @@
 """What a batch is: a NamedTuple whose fields say what they hold.
 
-Pictures are uint8 in [0, 255] in the datasets and loaders, and float32 in [-1, 1] once on the device
+Images are uint8 in [0, 255] in the datasets and loaders, and float32 in [-1, 1] once on the device
 (:func:`as_float`). One sample is the same NamedTuple without the batch axis.
 """
 
@@ -15,7 +15,7 @@ Batch = TypeVar("Batch", bound=tuple)
 
 
 class Images(NamedTuple):
-    """Pictures alone.
+    """Images alone.
 
     Attributes:
         x: [B, C, H, W], uint8 in [0, 255] or float32 in [-1, 1].
@@ -25,7 +25,7 @@ class Images(NamedTuple):
 
 
 class LabelledImages(NamedTuple):
-    """Pictures and what they show.
+    """Images and what they show.
 
     Attributes:
         x: [B, C, H, W], uint8 in [0, 255] or float32 in [-1, 1].
@@ -37,10 +37,10 @@ class LabelledImages(NamedTuple):
 
 
 class ImagePairs(NamedTuple):
-    """Pictures to translate, in the letters of the pix2pix paper: a mapping from x to y.
+    """Images to translate, in the letters of the pix2pix paper: a mapping from x to y.
 
     Attributes:
-        x: [B, C, H, W], the input picture, uint8 in [0, 255] or float32 in [-1, 1].
+        x: [B, C, H, W], the input image, uint8 in [0, 255] or float32 in [-1, 1].
         y: [B, C', H, W], the wanted output, likewise.
     """
 
@@ -49,11 +49,11 @@ class ImagePairs(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """Pictures of two domains that have nothing to do with each other, in the letters of the CycleGAN paper.
+    """Images of two domains that have nothing to do with each other, in the letters of the CycleGAN paper.
 
     Attributes:
-        x: [B, C, H, W], pictures of X, uint8 in [0, 255] or float32 in [-1, 1].
-        y: [B, C', H', W'], pictures of Y, likewise.
+        x: [B, C, H, W], images of X, uint8 in [0, 255] or float32 in [-1, 1].
+        y: [B, C', H', W'], images of Y, likewise.
     """
 
     x: Tensor
@@ -61,12 +61,12 @@ class Unpaired(NamedTuple):
 
 
 class TwoDomains(NamedTuple):
-    """What a domain adaptation trains on: labelled pictures of the source, pictures alone of the target.
+    """What a domain adaptation trains on: labelled images of the source, images alone of the target.
 
     Attributes:
-        x: [B, C, H, W], pictures of the source, uint8 in [0, 255] or float32 in [-1, 1].
+        x: [B, C, H, W], images of the source, uint8 in [0, 255] or float32 in [-1, 1].
         y: [B], int64, their classes, from 0.
-        target: [B, C, H, W], pictures of the target, likewise.
+        target: [B, C, H, W], images of the target, likewise.
     """
 
     x: Tensor
@@ -75,7 +75,7 @@ class TwoDomains(NamedTuple):
 
 
 def as_float(batch: Batch) -> Batch:
-    """The same NamedTuple with its uint8 fields in [-1, 1]; labels, and pictures that are floats already, are left
+    """The same NamedTuple with its uint8 fields in [-1, 1]; labels, and images that are floats already, are left
     alone.
 
     A trainer calls this through the DataModule. Without a trainer, call it on what a loader gives:

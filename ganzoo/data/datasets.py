@@ -105,7 +105,7 @@ class UnpairedDataset(Augmented):
         seed: int,
     ) -> None:
         if not len(x) or not len(y):
-            raise InputError(f"training needs pictures of both domains, and there are {len(x)} of x and {len(y)} of y")
+            raise InputError(f"training needs images of both domains, and there are {len(x)} of x and {len(y)} of y")
         self.x = x
         self.y = y
         self.sizes = {"x": len(x), "y": len(y)}  # in its first so many places each image is there once

@@ -23,15 +23,15 @@ def _counts_within_classes(y: Tensor) -> Tensor:
 
 
 class Digits(ImageDataModule):
-    """Handwritten digits, 1,797 grey pictures of 8x8, that come with scikit-learn (UCI optdigits, its test part).
+    """Handwritten digits, 1,797 grey images of 8x8, that come with scikit-learn (UCI optdigits, its test part).
 
-    Batches are ``LabelledImages``. The split is fixed and stratified: of every ten pictures of a class, in the order
+    Batches are ``LabelledImages``. The split is fixed and stratified: of every ten images of a class, in the order
     of the file, seven train, one validates and two test, which makes 1,266 / 178 / 353. The same thirteen writers are
     in all three parts. Values 0..16 become 0..255 by round(255 v / 16).
 
     Args:
         size: height and width in pixels; other than 8 they are resized bilinearly.
-        batch_size: pictures in a batch of each process.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order.
     """
@@ -45,7 +45,7 @@ class Digits(ImageDataModule):
         self.size = size
 
     def splits(self) -> Splits:
-        # slow to import, and only these pictures need it
+        # slow to import, and only these images need it
         from sklearn.datasets import load_digits
 
         digits = load_digits()

@@ -1,4 +1,4 @@
-"""Emoji: real colour pictures that a package index carries, in two designs."""
+"""Emoji: real colour images that a package index carries, in two designs."""
 
 import base64
 import hashlib
@@ -52,7 +52,7 @@ _SKINS = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
 _SAME_PART = {"1F468": "1F9D1", "1F469": "1F9D1", "1F466": "1F9D2", "1F467": "1F9D2"}
 _ENDINGS = ("-200D-2640", "-200D-2642", "-200D-27A1")
 # and the flags that territories share with their states, the family drawn twice
-_SAME_PICTURE = {
+_SAME_IMAGE = {
     "1F1ED-1F1F2": "1F1E6-1F1FA",  # HM, AU
     "1F1E7-1F1FB": "1F1F3-1F1F4",  # BV, NO
     "1F1F8-1F1EF": "1F1F3-1F1F4",  # SJ, NO
@@ -66,7 +66,7 @@ _SAME_PICTURE = {
 }
 
 
-class Picture(NamedTuple):
+class EmojiImage(NamedTuple):
     """An emoji: its code points as in ``1F468-200D-1F692``, its class, and the name of its file."""
 
     code: str
@@ -86,7 +86,7 @@ def split_group(code: str) -> str:
     code = "-".join(_SAME_PART.get(part, part) for part in code.split("-") if part != "FE0F")
     for ending in _ENDINGS:
         code = code.replace(ending, "")
-    return _SAME_PICTURE.get(code, code)
+    return _SAME_IMAGE.get(code, code)
 
 
 def part_of(code: str) -> str:
@@ -110,7 +110,7 @@ class EmojiSet:
         self.archive = Path(root, f"{self.package}-{VERSION}.tgz")
 
     def prepare(self) -> None:
-        """Unpacks the 64-pixel pictures, after fetching the package if need be, unless their folder is there.
+        """Unpacks the 64-pixel images, after fetching the package if need be, unless their folder is there.
 
         Raises:
             InputError: no package and no way to get it, or not the known one; no room.
@@ -127,7 +127,7 @@ class EmojiSet:
             )
         unpack(self.archive, self.folder, wanted=self._wanted)
 
-    def listed(self) -> list[Picture]:
+    def listed(self) -> list[EmojiImage]:
         """All emoji of :data:`CLASSES` without variants of skin, in Unicode's order.
 
         Raises:
@@ -136,28 +136,28 @@ class EmojiSet:
         try:
             entries = json.loads((self.folder / "emoji.json").read_text(encoding="utf-8"))
             entries = sorted((entry for entry in entries if entry["category"] in CLASSES), key=lambda e: e["sort_order"])
-            return [Picture(e["unified"], CLASSES.index(e["category"]), e["image"]) for e in entries]
+            return [EmojiImage(e["unified"], CLASSES.index(e["category"]), e["image"]) for e in entries]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self.folder} is not the unpacked {self.package} {VERSION} ({one_line(error)}): "
                 "delete it, and prepare_data makes it anew"
             ) from error
 
-    def pictures(self) -> Tensor:
-        """The drawings of :meth:`listed`, on white; decoded once and kept in the folder as ``pictures.npy`` (23 MB).
+    def images(self) -> Tensor:
+        """The drawings of :meth:`listed`, on white; decoded once and kept in the folder as ``images.npy`` (23 MB).
 
         Returns:
             uint8 [N, 3, 64, 64].
 
         Raises:
-            InputError: a picture is missing or damaged; no room.
+            InputError: an image is missing or damaged; no room.
         """
-        files = [self.folder / "img" / self.name / "64" / picture.file for picture in self.listed()]
+        files = [self.folder / "img" / self.name / "64" / image.file for image in self.listed()]
 
         def make() -> np.ndarray:
             return np.stack([read_image(file, 3).numpy() for file in files])
 
-        return torch.from_numpy(np.array(cached(self.folder / "pictures.npy", (len(files), 3, NATIVE, NATIVE), make)))
+        return torch.from_numpy(np.array(cached(self.folder / "images.npy", (len(files), 3, NATIVE, NATIVE), make)))
 
     def _wanted(self, name: PurePosixPath) -> bool:
         inside = name.parts[1:]
@@ -192,26 +192,26 @@ def _said(stderr: str) -> str:
 
 
 def _mixed(where: np.ndarray) -> Tensor:
-    """Numbers of the true ones, in a fixed order: in Unicode's, the first that a picture grid shows would all be faces."""
+    """Numbers of the true ones, in a fixed order: in Unicode's, the first that an image grid shows would all be faces."""
     return torch.from_numpy(np.random.default_rng(0).permutation(np.flatnonzero(where)))
 
 
 class Emoji(ImageDataModule):
     """1,906 emoji in colour, 64x64 on white, in Google's design (Noto). Batches are ``LabelledImages``.
 
-    The class is Unicode's category, in the order of :data:`CLASSES`. There is one picture to an emoji, without variants
+    The class is Unicode's category, in the order of :data:`CLASSES`. There is one image to an emoji, without variants
     of skin. Which ones validate and which test, about a tenth each, is told by a hash of the emoji's code without sex,
     age group and direction (:func:`split_group`): man, woman and person of one kind are in the same split.
 
-    The pictures are in the npm package emoji-datasource-google 16.0.0 (74 MB; art under the Apache licence 2.0).
+    The images are in the npm package emoji-datasource-google 16.0.0 (74 MB; art under the Apache licence 2.0).
     prepare_data has npm fetch it into `root` if neither its folder nor its .tgz is there, checks it against the sha512
     that npm publishes, and unpacks what it needs (8 MB).
 
     Args:
         root: folder with ``emoji-datasource-google-16.0.0`` or ``emoji-datasource-google-16.0.0.tgz``.
         size: height and width in pixels: any other than 64 is resized bilinearly.
-        mirror: mirror training pictures left to right half of the time, letters and flags as well.
-        batch_size: pictures in a batch of each process.
+        mirror: mirror training images left to right half of the time, letters and flags as well.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the mirroring.
 
@@ -239,15 +239,15 @@ class Emoji(ImageDataModule):
         self.mirror = mirror
 
     def prepare_data(self) -> None:
-        """Fetches, checks, unpacks and decodes the pictures, unless that is done."""
+        """Fetches, checks, unpacks and decodes the images, unless that is done."""
         self.design.prepare()
-        self.design.pictures()
+        self.design.images()
 
     def splits(self) -> Splits:
         listed = self.design.listed()
-        x = resize_in_chunks(self.design.pictures(), self.size)
-        y = torch.tensor([picture.label for picture in listed])
-        parts = np.array([part_of(picture.code) for picture in listed])
+        x = resize_in_chunks(self.design.images(), self.size)
+        y = torch.tensor([image.label for image in listed])
+        parts = np.array([part_of(image.code) for image in listed])
         train, val, test = (
             InMemory(LabelledImages(x[where], y[where]))
             for where in map(_mixed, (parts == "train", parts == "val", parts == "test"))
@@ -267,8 +267,8 @@ class EmojiStyles(ImageDataModule):
     Args:
         root: folder with both packages, each unpacked or as .tgz.
         size: height and width in pixels: any other than 64 is resized bilinearly.
-        mirror: mirror training pictures left to right half of the time, x and y independently.
-        batch_size: pictures of each design in a batch of each process.
+        mirror: mirror training images left to right half of the time, x and y independently.
+        batch_size: images of each design in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the mirroring.
 
@@ -295,18 +295,18 @@ class EmojiStyles(ImageDataModule):
         self.mirror = mirror
 
     def prepare_data(self) -> None:
-        """Fetches, checks, unpacks and decodes the pictures of both designs, unless that is done."""
+        """Fetches, checks, unpacks and decodes the images of both designs, unless that is done."""
         for design in self.designs:
             design.prepare()
-            design.pictures()
+            design.images()
 
     def splits(self) -> Splits:
         listed, other = (design.listed() for design in self.designs)
         if listed != other:
             raise InputError(f"{self.designs[0].folder} and {self.designs[1].folder} list different emoji: delete both")
-        x, y = (resize_in_chunks(design.pictures(), self.size) for design in self.designs)
-        parts = np.array([part_of(picture.code) for picture in listed])
-        for_y = np.array([is_held_out(f"Y {split_group(picture.code)}", 0.5) for picture in listed])
+        x, y = (resize_in_chunks(design.images(), self.size) for design in self.designs)
+        parts = np.array([part_of(image.code) for image in listed])
+        for_y = np.array([is_held_out(f"Y {split_group(image.code)}", 0.5) for image in listed])
         train_x, train_y, val, test = (
             _mixed(where)
             for where in ((parts == "train") & ~for_y, (parts == "train") & for_y, parts == "val", parts == "test")

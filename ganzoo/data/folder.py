@@ -1,4 +1,4 @@
-"""A folder of one's own pictures."""
+"""A folder of one's own images."""
 
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -58,34 +58,34 @@ class ReadFile:
 
 
 class ImageFolder(ImageDataModule):
-    """The pictures below a folder, of any size, all turned into squares. Batches are ``Images`` or ``LabelledImages``.
+    """The images below a folder, of any size, all turned into squares. Batches are ``Images`` or ``LabelledImages``.
 
     The shorter side is resized to `size`; training takes a random square of that, validation the middle one. Where
     `root` holds folders of splits (``train``, ``val``, ``test``, ``Training``, ``valid`` and the like: see
     :func:`~ganzoo.data.splits.split_of`), those are the splits; of ``val`` and ``test`` one that is missing is the same as
     the other, and without ``train`` there is no training. Where `root` has none, or only ``train``, a share of the files
     validates, chosen by a hash of the file's name, and tests as well. Predicting is from the test folder, or else from
-    all files. See :func:`~ganzoo.data.images.read_image` for alpha, 16-bit pictures, palettes and rotation.
+    all files. See :func:`~ganzoo.data.images.read_image` for alpha, 16-bit images, palettes and rotation.
 
     Args:
         root: the folder.
         size: height and width in pixels that come out.
         channels: 1 for grey, 3 for colour; files of the other kind are converted.
         labelled: the first folder below `root` (or below ``train``, ``val``, ``test``) is the class; classes are
-            numbered in the order of their names. Folders without pictures are no classes.
-        mirror: mirror training pictures left to right half of the time.
+            numbered in the order of their names. Folders without images are no classes.
+        mirror: mirror training images left to right half of the time.
         val_share: in [0, 1), expected share of the files that validates where neither ``val`` nor ``test`` is there.
         splits: False says that no folder is a split, whatever it is called.
         damaged: "refuse" ends with the damaged files' names before training; "skip" decodes every file once, and goes on
             without them.
         max_value: the value that is white in grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
-        batch_size: pictures in a batch of each process.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the augmentation.
         predict_squares: predict from squares of `size`, as in training; otherwise a translator keeps each image's own size.
 
     Raises:
-        InputError: a number out of range; no folder, no pictures, or a file that is not the picture its name says; folders
+        InputError: a number out of range; no folder, no images, or a file that is not the image its name says; folders
             of which it is not clear whether they are splits. A file that is damaged in its middle is refused when it is
             read.
     """
@@ -154,7 +154,7 @@ class ImageFolder(ImageDataModule):
         folder = next(iter(layout.values()))
         names = class_folders(folder)
         if not names:
-            raise InputError(f"labelled pictures need a folder for each class, and {folder} has none with pictures")
+            raise InputError(f"labelled images need a folder for each class, and {folder} has none with images")
         return names
 
     def _files(self, folder: Path) -> list[ImageFile]:

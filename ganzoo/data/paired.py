@@ -1,4 +1,4 @@
-"""Pairs of pictures on disk, in the two forms that pix2pix made usual."""
+"""Pairs of images on disk, in the two forms that pix2pix made usual."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
 
 Sizes = Mapping[Path, tuple[int, int]]
-"""(height, width) of the pictures that can be read."""
+"""(height, width) of the images that can be read."""
 Direction = Literal["AtoB", "BtoA"]
 
 
@@ -80,7 +80,7 @@ class PairReader:
 
 
 def side_by_side(folder: Path) -> list[PairFile]:
-    """The pairs of a folder whose files are A and B in one picture, A its left half and B its right one."""
+    """The pairs of a folder whose files are A and B in one image, A its left half and B its right one."""
     return [PairFile(path.relative_to(folder).with_suffix("").as_posix(), path, None) for path in find_images(folder)]
 
 
@@ -95,9 +95,7 @@ def joined(folder_a: Path, folder_b: Path) -> list[PairFile]:
         alone = [path for stem, path in these.items() if stem not in those]
         if alone:
             examples = ", ".join(str(path) for path in alone[:3])
-            raise InputError(
-                f"{len(alone)} of {len(these)} pictures have no fellow of the same name in {folder}: {examples}"
-            )
+            raise InputError(f"{len(alone)} of {len(these)} images have no partner of the same name in {folder}: {examples}")
     return [PairFile(stem, a[stem], b[stem]) for stem in sorted(a)]
 
 
@@ -122,15 +120,15 @@ def check_halves(files: Sequence[PairFile], sizes: Sizes) -> None:
         height, width = sizes[file.a]
         if width <= height or width % 2:
             raise InputError(
-                f"{file.a} is {width} wide and {height} high: a file of two pictures side by side is wider than high, and "
-                "of an even width; or put the pictures into two folders A and B"
+                f"{file.a} is {width} wide and {height} high: a file of two images side by side is wider than high, and "
+                "of an even width; or put the images into two folders A and B"
             )
         if width != 2 * height:
             halves.append((file, f"{width // 2}x{height}"))
     if halves:
         file, half = halves[0]
         others = f", and {len(halves) - 1} more likewise" if len(halves) > 1 else ""
-        log_info(f"{file.a} is cut in the middle into two pictures of {half}{others}; they become square")
+        log_info(f"{file.a} is cut in the middle into two images of {half}{others}; they become square")
 
 
 def check_frames(files: Sequence[PairFile], sizes: Sizes) -> None:
@@ -151,18 +149,18 @@ def check_frames(files: Sequence[PairFile], sizes: Sizes) -> None:
             (wrong if apart > 1.1 else near).append(" and ".join(shapes))
     if wrong:
         others = f", and so do {len(wrong) - 1} more pairs" if len(wrong) > 1 else ""
-        raise InputError(f"{wrong[0]} differ in proportions{others}: the pictures of a pair must show the same frame")
+        raise InputError(f"{wrong[0]} differ in proportions{others}: the images of a pair must show the same frame")
     if near:
         log_info(f"{len(near)} of {len(files)} pairs differ a little in proportions, and are stretched to one: {near[0]}")
 
 
 def _proportions(height: int, width: int) -> tuple[float, float]:
-    """The least and the largest width / height of a picture whose sides may be a pixel off."""
+    """The least and the largest width / height of an image whose sides may be a pixel off."""
     return (width - 1) / (height + 1), (width + 1) / max(height - 1, 0.5)
 
 
 class Paired(ImageDataModule):
-    """Pairs of pictures. Batches are ``ImagePairs``: x is to be turned into y.
+    """Pairs of images. Batches are ``ImagePairs``: x is to be turned into y.
 
     The forms are known by their folders: with `root_b`, A is in `root` and B in `root_b` under the same names; with folders
     ``A`` and ``B`` in `root`, or ``trainA``, ``trainB``, ``testA`` and so on, or ``A`` and ``B`` in each of its splits, in
@@ -171,9 +169,9 @@ class Paired(ImageDataModule):
     validates, chosen by a hash of the name, and tests as well. Predicting needs the input's side alone: it is from the
     test folder, or else from all files; a `root` of single images is one of inputs.
 
-    Training has the paper's jitter (section 6.2 of its appendix): both pictures are resized to `load_size`, cropped to
+    Training has the paper's jitter (section 6.2 of its appendix): both images are resized to `load_size`, cropped to
     `size` at one random place, and mirrored together half of the time. Validation and test only resize to `size`.
-    Pictures that are not square become square. Pairs of unlike proportions are refused; a few pixels' difference is said.
+    Images that are not square become square. Pairs of unlike proportions are refused; a few pixels' difference is said.
 
     Args:
         root: folder of the pairs, or of A.
@@ -202,7 +200,7 @@ class Paired(ImageDataModule):
         shape_y: (C, H, W) of the output; `shape` is the same.
 
     Raises:
-        InputError: a number out of range; no folder, no pictures, a file that is no pair, a picture without its fellow.
+        InputError: a number out of range; no folder, no images, a file that is no pair, an image without its fellow.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Training order as a function of (seed, epoch) and augmentation as a function of (seed, epoch, index).
 
-Nothing here remembers anything but the epoch's number, so any number of workers gives the same pictures, and a run
+Nothing here remembers anything but the epoch's number, so any number of workers gives the same images, and a run
 that is taken up again needs no saved random state.
 """
 
@@ -26,11 +26,11 @@ class EpochSampler(DistributedSampler):
     """A new order of the training set for each epoch, dealt out to the processes without overlap.
 
     It yields ``(epoch, index)``, which is what :class:`Augmented` takes. A DistributedSampler, because Lightning
-    wraps any other sampler in one that shuffles again. The pictures left over when the set does not divide by the
+    wraps any other sampler in one that shuffles again. The images left over when the set does not divide by the
     number of processes are left out of that epoch.
 
     Args:
-        length: pictures in the training set.
+        length: images in the training set.
         seed: at least 0.
         num_replicas: processes that share the training set.
         rank: which of them this is, from 0.
@@ -43,7 +43,7 @@ class EpochSampler(DistributedSampler):
         self.begun = (0, 0)
 
     def begin_at(self, epoch: int, done: int) -> None:
-        """Leaves out the first ``done`` pictures of this process in this epoch, which a resumed run has seen."""
+        """Leaves out the first ``done`` images of this process in this epoch, which a resumed run has seen."""
         self.set_epoch(epoch)
         self.begun = (epoch, done)
 

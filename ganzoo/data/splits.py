@@ -26,7 +26,7 @@ _NAMES = {
     split: re.compile(rf"({'|'.join(words)})(?:[-_ ]?(?:set|data|images|imgs))?[-_ ]?\d*", re.IGNORECASE)
     for split, words in WORDS.items()
 }
-_ADVICE = "or give splits: false if there are no splits and all pictures train"
+_ADVICE = "or give splits: false if there are no splits and all images train"
 
 
 def split_of(name: str) -> str | None:
@@ -70,7 +70,7 @@ def sub_folders(folder: Path) -> list[str]:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the folders in a folder that have pictures, sorted: its classes. Those that have none are said."""
+    """Names of the folders in a folder that have images, sorted: its classes. Those that have none are said."""
     names = sub_folders(folder)
     classes = [name for name in names if has_images(folder / name)]
     _say_empty(folder, [name for name in names if name not in classes])
@@ -80,16 +80,16 @@ def class_folders(folder: Path) -> list[str]:
 def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> Layout:
     """The folders of a folder's splits, or {"": folder} where it has none.
 
-    A folder without pictures is no split. A lone ``train`` beside other folders, without folders inside, is a class
-    where pictures have classes: its pictures would have none if it were a split.
+    A folder without images is no split. A lone ``train`` beside other folders, without folders inside, is a class
+    where images have classes: its images would have none if it were a split.
 
     Args:
         folder: where they are looked for.
         splits: False says that there are none, whatever folders are called.
-        labelled: whether the pictures have classes.
+        labelled: whether the images have classes.
 
     Raises:
-        InputError: no such folder; two folders of one split, or two splits in one folder; folders of pictures beside
+        InputError: no such folder; two folders of one split, or two splits in one folder; folders of images beside
             splits; folders called ``trainA`` and the like.
     """
     names = sub_folders(folder)
@@ -114,14 +114,14 @@ def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> 
         if split in layout:
             raise InputError(f"{folder} has {layout[split].name} and {name}, both to {_TO[split]}: keep one, {_ADVICE}")
         layout[split] = folder / name
-    beside = [*others, "pictures"] if "train" not in layout and _has_loose(folder) else others
+    beside = [*others, "images"] if "train" not in layout and _has_loose(folder) else others
     if beside:
         raise InputError(
             f"{folder} has {_listed(named)} beside {_listed(beside)}: splits are called train, val and test; rename or move "
             f"the others, {_ADVICE}"
         )
     if _has_loose(folder):
-        log_info(f"{folder}: the pictures beside {_listed(named)} are passed over")
+        log_info(f"{folder}: the images beside {_listed(named)} are passed over")
     return layout
 
 
@@ -129,14 +129,14 @@ _TO = {"train": "train on", "val": "validate on", "test": "test on"}
 
 
 def described(folder: Path, layout: Layout) -> str:
-    """A folder and why it has no training pictures, for an error message."""
+    """A folder and why it has no training images, for an error message."""
     if "" in layout or "train" in layout:
         return f"{printable(folder)}: all of them are held out, so give a smaller val_share"
     return f"{printable(folder)} (its splits: {', '.join(printable(path.name) for path in layout.values())})"
 
 
 def refuse_splits(folder: Path) -> None:
-    """Nothing for a folder of pictures to measure; one that has splits is several.
+    """Nothing for a folder of images to measure; one that has splits is several.
 
     Raises:
         InputError: it has splits, and which.
@@ -257,7 +257,7 @@ def split_files(
         splits: False if no folder's name is taken for a split.
 
     Raises:
-        InputError: a folder called like another split deeper down: its pictures would be trained on.
+        InputError: a folder called like another split deeper down: its images would be trained on.
     """
     parts = {split: files_of(split) for split in layout}
     if splits:
@@ -278,7 +278,7 @@ def _refuse_deeper_splits(folder: Path, split: str, below: set[str]) -> None:
             if split in ("", "train") and split_of(name) in ("val", "test"):
                 inner = folder.joinpath(*names[: depth + 1])
                 raise InputError(
-                    f"{inner} is called like a split, and its pictures would train: move it to {folder / name}, "
+                    f"{inner} is called like a split, and its images would train: move it to {folder / name}, "
                     f"or give {inner.parent} if that is the data's folder, {_ADVICE}"
                 )
 
@@ -321,7 +321,7 @@ class _RealPaths:
 
 def _say_empty(folder: Path, names: list[str]) -> None:
     if names:
-        log_info(f"{folder}: there are no pictures in {_listed(names)}")
+        log_info(f"{folder}: there are no images in {_listed(names)}")
 
 
 def _has_loose(folder: Path) -> bool:

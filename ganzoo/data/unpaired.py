@@ -1,4 +1,4 @@
-"""Pictures of two domains without pairs."""
+"""Images of two domains without pairs."""
 
 from functools import partial
 from pathlib import Path
@@ -57,25 +57,25 @@ class SquareReader:
 
 
 class UnpairedFolders(ImageDataModule):
-    """Two folders of pictures that have nothing to do with each other. Batches are ``Unpaired``.
+    """Two folders of images that have nothing to do with each other. Batches are ``Unpaired``.
 
     The forms are known by their folders: with `root_b`, A is in `root` and B in `root_b`; with folders ``trainA`` and
-    ``trainB`` in `root`, as CycleGAN's authors publish them, those are the training pictures, and ``valA``, ``testA`` and
+    ``trainB`` in `root`, as CycleGAN's authors publish them, those are the training images, and ``valA``, ``testA`` and
     so on the others; with folders ``A`` and ``B`` in `root`, or in each of its splits, A and B are in those. Folders of
     splits are known as by :class:`~ganzoo.data.ImageFolder`: of ``val`` and ``test`` one that is missing is the same as the
-    other; without both, a share of the pictures validates, chosen by a hash of the file's name, and tests as well; without
+    other; without both, a share of the images validates, chosen by a hash of the file's name, and tests as well; without
     ``train`` there is no training. Predicting needs x alone: A, or B in the direction "BtoA". It is from that side's test
     folder, or else from all its files; a `root` with none of these folders is one of inputs.
 
-    An epoch of training has as many samples as the larger of A and B has pictures. Each of them serves once and those
+    An epoch of training has as many samples as the larger of A and B has images. Each of them serves once and those
     of the other equally often, give or take one; A and B are in new orders each epoch, which are independent of each
     other. Training has the jitter of the authors' code: x and y are resized to `load_size`, cropped to `size` and
     mirrored, each at random on its own. Validation and test only resize to `size`, and go through both in the order of
-    their names, the shorter one from the beginning again. Pictures that are not square become square.
+    their names, the shorter one from the beginning again. Images that are not square become square.
 
     With `archive`, prepare_data downloads that set of the paper's authors unless `root` has ``trainA``: the .zip
     stands beside `root` and is unpacked into it. Nobody has published checksums; what is checked is the length,
-    for horse2zebra the number of pictures in each folder, and `sha256` if you have one.
+    for horse2zebra the number of images in each folder, and `sha256` if you have one.
 
     Source: the code and the archives that go with Zhu et al. 2017.
 
@@ -84,18 +84,18 @@ class UnpairedFolders(ImageDataModule):
         root_b: folder of B; None where both are in `root`.
         archive: None, or a name of :data:`ARCHIVES`; `root` is then where it is unpacked, ``data/horse2zebra``, say.
         sha256: of the archive, in hexadecimal; None to check no sum.
-        direction: "AtoB" makes A the pictures x and B the pictures y, "BtoA" the reverse.
+        direction: "AtoB" makes A the images x and B the images y, "BtoA" the reverse.
         size: height and width in pixels that come out.
         load_size: height and width before the random crop, at least `size`; equal to it for no jitter.
-        mirror: mirror training pictures left to right half of the time.
+        mirror: mirror training images left to right half of the time.
         channels_x: of x, 1 or 3.
         channels_y: of y, 1 or 3.
-        val_share: in [0, 1), expected share of the pictures that validates where neither ``val`` nor ``test`` is there.
+        val_share: in [0, 1), expected share of the images that validates where neither ``val`` nor ``test`` is there.
         splits: False says that no folder is a split, whatever it is called.
         damaged: "refuse" ends with the damaged files' names before training; "skip" decodes every file once, and goes on
             without them.
         max_value: the value that is white in grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
-        batch_size: pictures of each domain in a batch of each process.
+        batch_size: images of each domain in a batch of each process.
         num_workers: processes that load.
         seed: of the training orders and of the augmentation.
         predict_squares: predict from squares of `size`, as in training; otherwise a translator keeps each image's own size.
@@ -105,7 +105,7 @@ class UnpairedFolders(ImageDataModule):
         shape_y: (C, H, W) of y; `shape` is the same.
 
     Raises:
-        InputError: a number out of range; no folder, no pictures, a file that is not the picture its name says; an
+        InputError: a number out of range; no folder, no images, a file that is not the image its name says; an
             archive that is unreachable, damaged or not the known one.
     """
 
@@ -214,4 +214,4 @@ def _check_folders(folder: Path, archive: Path) -> None:
     for name, count in COUNTS.get(archive.stem, {}).items():
         found = len(find_images(folder / name)) if (folder / name).is_dir() else 0
         if found != count:
-            raise InputError(f"the published {archive.name} has {count} pictures in {name}, and {archive} {found}: {again}")
+            raise InputError(f"the published {archive.name} has {count} images in {name}, and {archive} {found}: {again}")

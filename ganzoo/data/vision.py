@@ -34,7 +34,7 @@ class _Torchvision(ImageDataModule):
     Args:
         root: folder that holds the sets of this kind; :meth:`prepare_data` downloads into it what is not there.
         size: height and width in pixels.
-        batch_size: pictures in a batch of each process.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order.
     """
@@ -43,7 +43,7 @@ class _Torchvision(ImageDataModule):
     folder: str
     files: tuple[str, ...]
     channels: int
-    # one in so many of the published training pictures, from the end, validates
+    # one in so many of the published training images, from the end, validates
     held_out: int
 
     def __init__(self, root: str, size: Pixels, batch_size: PositiveInt, num_workers: Workers, seed: Seed) -> None:
@@ -96,14 +96,14 @@ class _Torchvision(ImageDataModule):
 class MNIST(_Torchvision):
     """Handwritten digits, grey, 28x28. Batches are ``LabelledImages``.
 
-    Split as in Goodfellow et al. 2014: of the 60,000 training pictures the first 50,000 train and the last 10,000
-    validate; the 10,000 test pictures test.
+    Split as in Goodfellow et al. 2014: of the 60,000 training images the first 50,000 train and the last 10,000
+    validate; the 10,000 test images test.
 
     Args:
         root: folder with ``MNIST/raw/train-images-idx3-ubyte`` and its three siblings, which are downloaded
             if they are not there.
         size: height and width in pixels: 32 is a border of zeros round the 28, any other size is resized bilinearly.
-        batch_size: pictures in a batch of each process.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order.
         binarise: make each pixel of a digit that is not 0 white.
@@ -140,7 +140,7 @@ class FashionMNIST(_Torchvision):
         root: folder with ``FashionMNIST/raw/train-images-idx3-ubyte`` and its three siblings, which are downloaded
             if they are not there.
         size: height and width in pixels: 32 is a border of zeros round the 28, any other size is resized bilinearly.
-        batch_size: pictures in a batch of each process.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order.
 
@@ -160,13 +160,13 @@ class FashionMNIST(_Torchvision):
 class CIFAR10(_Torchvision):
     """Small photographs of ten kinds of thing, colour, 32x32. Batches are ``LabelledImages``.
 
-    Of the 50,000 training pictures the first 45,000 train and the last 5,000 validate; the 10,000 test pictures test.
+    Of the 50,000 training images the first 45,000 train and the last 5,000 validate; the 10,000 test images test.
 
     Args:
         root: folder with ``cifar-10-batches-py``, which is downloaded if it is not there.
         size: height and width in pixels: any other than 32 is resized bilinearly.
-        mirror: mirror training pictures left to right half of the time.
-        batch_size: pictures in a batch of each process.
+        mirror: mirror training images left to right half of the time.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the mirroring.
 
@@ -200,16 +200,16 @@ class CIFAR10(_Torchvision):
 class STL10(_Torchvision):
     """Photographs of ten kinds of thing, colour, 96x96. Batches are ``LabelledImages``, or ``Images``.
 
-    Of the 5,000 labelled training pictures the first 4,500 train and the last 500 validate; the 8,000 test pictures
-    test. With `unlabelled` the set's 100,000 pictures of these and other things train, all 5,000 validate and the 8,000
+    Of the 5,000 labelled training images the first 4,500 train and the last 500 validate; the 8,000 test images
+    test. With `unlabelled` the set's 100,000 images of these and other things train, all 5,000 validate and the 8,000
     test, each without its label. They take 2.8 GB of memory.
 
     Args:
         root: folder with ``stl10_binary``, which is downloaded (2.6 GB) if it is not there.
-        unlabelled: train on the unlabelled pictures.
+        unlabelled: train on the unlabelled images.
         size: height and width in pixels: any other than 96 is resized bilinearly.
-        mirror: mirror training pictures left to right half of the time.
-        batch_size: pictures in a batch of each process.
+        mirror: mirror training images left to right half of the time.
+        batch_size: images in a batch of each process.
         num_workers: processes that load.
         seed: of the training order and of the mirroring.
 

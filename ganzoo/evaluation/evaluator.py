@@ -629,7 +629,7 @@ class Evaluation:
                 extract(tables, side.batches(begin), wanted, self.batch_size, side.what, progress.update, stops.held)
         except KeyboardInterrupt:
             done = sum(int(table.done.sum()) for table in tables.values())
-            log_info(f"stopped after {done} of {total} images ({side.what}); the same command goes on from here")
+            log_info(f"stopped after {done} of {total} images ({side.what}); the same command resumes it")
             raise
 
     def _per_class(self, real: FeatureSet) -> list[str]:
@@ -670,7 +670,7 @@ class Evaluation:
                 self.left_out[name] = str(error)
                 continue
             except KeyboardInterrupt:
-                log_info(f"stopped while computing {name}; the same command goes on with it")
+                log_info(f"stopped while computing {name}; the same command resumes it")
                 raise
             found |= {kind: MetricValue(**each) for kind, each in json.loads(kept.read_text()).items()}
         if not found and self.pixels and self.extractor is None:

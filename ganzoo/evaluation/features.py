@@ -77,7 +77,7 @@ class FeatureTable:
             try:
                 self._resume(folder)
             except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-                log_info(f"what an interrupted evaluation left cannot be used, and it begins anew ({one_line(error)})")
+                log_info(f"what an interrupted evaluation left cannot be used, and it starts again ({one_line(error)})")
                 self._begin(folder)
 
     def _resume(self, folder: Path) -> None:

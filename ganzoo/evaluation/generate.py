@@ -357,7 +357,7 @@ def output_kinds(
     kinds: dict[type, dict[str, str]] = {Generated: {"": "x"}, Translated: {"": "y"}, Cycled: {"to_y": "y", "to_x": "x"}}
     if type(record) not in kinds:
         raise InputError(
-            f"{type(module).__name__} makes no images that can be judged: it is no Sampler or Translator, and its "
+            f"{type(module).__name__} makes no images that can be evaluated: it is no Sampler or Translator, and its "
             "validation_step returns no Generated, Translated or Cycled (docs: your_own.md)"
         )
     return kinds[type(record)]

@@ -67,7 +67,7 @@ def small_classifier(classes: int, epochs: int = 5, progress: bool = True, devic
 
     def train(images: Tensor, y: Tensor, seed: int) -> Classifier:
         found = train_classifier(images, y, classes, seed=seed, epochs=epochs, progress=progress, device=device)
-        return lambda pictures: found(pictures).logits
+        return lambda images: found(images).logits
 
     return train
 
@@ -81,7 +81,7 @@ class Agreement(NamedTuple):
             above, they are easier than the data, for lack of variety or because they repeat the training set.
         gan_train: trained on samples, tested on real images. Below `real`, something of the data is not in the samples.
         variety: within each class, relative to the data (:func:`variety`).
-        one_picture: the classes whose variety is below `least`: they are one image, more or less.
+        one_image: the classes whose variety is below `least`: they are one image, more or less.
         n_train: real images that were trained on.
         n_samples: samples; with fewer than `n_train`, GAN-train is low for that reason alone.
     """
@@ -90,7 +90,7 @@ class Agreement(NamedTuple):
     gan_test: Accuracy
     gan_train: Accuracy
     variety: tuple[float, ...]
-    one_picture: tuple[int, ...]
+    one_image: tuple[int, ...]
     n_train: int
     n_samples: int
 
@@ -129,14 +129,14 @@ def agreement(
         gan_test=accuracy(of_real, samples),
         gan_train=accuracy(of_samples, test),
         variety=spread,
-        one_picture=tuple(y for y, ratio in enumerate(spread) if ratio < least),
+        one_image=tuple(y for y, ratio in enumerate(spread) if ratio < least),
         n_train=len(train.y),
         n_samples=len(samples.y),
     )
 
 
 @torch.no_grad()
-def accuracy(classifier: Classifier, pictures: Labelled) -> Accuracy:
+def accuracy(classifier: Classifier, images: Labelled) -> Accuracy:
     """How many images a classifier calls what they are called; of samples of a conditional model, their label agreement.
 
     Args:
@@ -146,9 +146,9 @@ def accuracy(classifier: Classifier, pictures: Labelled) -> Accuracy:
     Raises:
         InputError: no images, or labels that do not fit.
     """
-    _check("images", pictures)
-    said = torch.cat([classifier(part).argmax(1).to("cpu", torch.int64) for part in pictures.images.split(PART)])
-    y = pictures.y.cpu()
+    _check("images", images)
+    said = torch.cat([classifier(part).argmax(1).to("cpu", torch.int64) for part in images.images.split(PART)])
+    y = images.y.cpu()
     right = (said == y).double()
     counts = y.bincount()
     share = right.mean().item()

@@ -70,7 +70,7 @@ class Failure(NamedTuple):
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def diversity(pictures: Tensor, labels: Tensor | None = None) -> Tensor:
+def diversity(images: Tensor, labels: Tensor | None = None) -> Tensor:
     """How different images are from each other: the mean over all pairs of the root mean square difference of values.
 
     Compared with that of real images this is 0 for a generator with one image, and 1 for one like the data. It sees that
@@ -84,7 +84,7 @@ def diversity(pictures: Tensor, labels: Tensor | None = None) -> Tensor:
     Returns:
         A scalar, in the units of the images; nan where there is no pair.
     """
-    flat = pictures.detach().float().flatten(1)
+    flat = images.detach().float().flatten(1)
     distances = torch.cdist(flat, flat) / prod(flat.shape[1:]) ** 0.5
     paired = torch.ones_like(distances, dtype=torch.bool).triu(1)
     if labels is not None:
@@ -92,7 +92,7 @@ def diversity(pictures: Tensor, labels: Tensor | None = None) -> Tensor:
     return (distances * paired).sum() / paired.sum()
 
 
-def centre_and_spread(pictures: Tensor) -> tuple[Tensor, Tensor]:
+def centre_and_spread(images: Tensor) -> tuple[Tensor, Tensor]:
     """Where images are and how far they reach, images being averaged to at most 4 x 4 places first.
 
     Args:
@@ -101,11 +101,11 @@ def centre_and_spread(pictures: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The mean [d], and the root mean square distance from it, a scalar.
     """
-    pictures = pictures.detach().float()
-    if pictures.ndim == 4:
-        height, width = pictures.shape[2:]
-        pictures = adaptive_avg_pool2d(pictures, (min(height, PLACES), min(width, PLACES)))
-    flat = pictures.flatten(1)
+    images = images.detach().float()
+    if images.ndim == 4:
+        height, width = images.shape[2:]
+        images = adaptive_avg_pool2d(images, (min(height, PLACES), min(width, PLACES)))
+    flat = images.flatten(1)
     centre = flat.mean(0)
     return centre, (flat - centre).square().sum(1).mean().sqrt()
 

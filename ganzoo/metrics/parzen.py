@@ -117,14 +117,14 @@ def protocol(samples: Tensor, validation: Tensor, test: Tensor, counts: Sequence
         InputError: other counts, pixels outside [0, 1], and as :func:`log_density`.
     """
     given = {"samples": samples, "validation images": validation, "test images": test}
-    for (name, pictures), wanted in zip(given.items(), counts or (SAMPLES, VALIDATION, TEST), strict=True):
-        if len(pictures) != wanted:
+    for (name, images), wanted in zip(given.items(), counts or (SAMPLES, VALIDATION, TEST), strict=True):
+        if len(images) != wanted:
             raise InputError(
-                f"{len(pictures)} {name}: the protocol has {wanted}. Take as many, or say with counts that it is another one"
+                f"{len(images)} {name}: the protocol has {wanted}. Take as many, or say with counts that it is another one"
             )
-        if pictures.dtype == torch.uint8 or not (pictures.min() >= 0 and pictures.max() <= 1):
+        if images.dtype == torch.uint8 or not (images.min() >= 0 and images.max() <= 1):
             raise InputError(
-                f"{name} are {pictures.dtype} from {float(pictures.min()):g} to {float(pictures.max()):g}: the protocol's "
+                f"{name} are {images.dtype} from {float(images.min()):g} to {float(images.max()):g}: the protocol's "
                 "pixels are in [0, 1], which are (x + 1) / 2 of images in [-1, 1]"
             )
     return log_likelihood(samples.flatten(1), validation.flatten(1), test.flatten(1))

@@ -25,10 +25,10 @@ class DomainNetworks(Checked, ABC):
 
     @abstractmethod
     def networks(self, shape: Sequence[int], classes: int) -> Networks:
-        """G_f, G_y and G_d for pictures of ``shape`` (C, H, W) and so many classes.
+        """G_f, G_y and G_d for images of ``shape`` (C, H, W) and so many classes.
 
         Raises:
-            InputError: the pictures are too small for the network.
+            InputError: the images are too small for the network.
         """
 
     def begin(self, G_f: nn.Module) -> None:
@@ -46,14 +46,14 @@ def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
 
 
 def features_of(network: nn.Module, shape: Sequence[int]) -> int:
-    """How many features a network makes of a picture of this shape (C, H, W); tried out on a black one."""
+    """How many features a network makes of an image of this shape (C, H, W); tried out on a black one."""
     training = network.training
     try:
         with torch.no_grad():
             return network.eval()(torch.zeros(1, *shape)).shape[1]
     except RuntimeError:
         raise InputError(
-            f"pictures of {'x'.join(map(str, shape))} are too small for this network: set a larger data.size and "
+            f"images of {'x'.join(map(str, shape))} are too small for this network: set a larger data.size and "
             "model.shape, or another model.family"
         ) from None
     finally:
@@ -86,7 +86,7 @@ class MNISTFamily(DomainNetworks):
     [0, 1] less their mean m, which is ``input_scale=0.5`` and ``input_shift=(0.5 - m, ...)``.
 
     Args:
-        same: pad the convolutions so that a picture keeps its size, as some ports do; the features grow from 768 to 2,352
+        same: pad the convolutions so that an image keeps its size, as some ports do; the features grow from 768 to 2,352
             for 28 pixels.
         std: initial weights of all three networks from a normal of this deviation, cut off at twice it; None for PyTorch's.
         bias: initial bias of every layer, where ``std`` is given.
@@ -241,7 +241,7 @@ class TorchvisionFamily(DomainNetworks):
 
     def networks(self, shape: Sequence[int], classes: int) -> Networks:
         if shape[0] != 3:
-            raise InputError(f"torchvision's backbones see colour pictures: model.shape starts with 3, not {shape[0]}")
+            raise InputError(f"torchvision's backbones see colour images: model.shape starts with 3, not {shape[0]}")
         backbone = self._backbone(None)
         models = import_module("torchvision.models")
         if not isinstance(backbone, models.ResNet | models.RegNet):

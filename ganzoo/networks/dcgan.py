@@ -11,7 +11,7 @@ from ganzoo.networks.init import normal_002
 def _doublings(size: int) -> int:
     steps = log2(size / 4) if size > 0 else 0.0
     if steps < 1 or steps != int(steps):
-        raise InputError(f"a DCGAN picture is 8, 16, 32, 64 ... pixels wide (4 doubled), not {size}: set the data's size")
+        raise InputError(f"a DCGAN image is 8, 16, 32, 64 ... pixels wide (4 doubled), not {size}: set the data's size")
     return int(steps)
 
 
@@ -20,8 +20,8 @@ class DCGANGenerator(nn.Module):
 
     Args:
         latent: length of z.
-        channels: of a picture.
-        size: width and height of a picture, a power of two from 8.
+        channels: of an image.
+        size: width and height of an image, a power of two from 8.
         width: maps before the last layer; each layer before has twice as many. 64 as released, 128 in the paper.
     """
 

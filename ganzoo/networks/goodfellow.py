@@ -38,11 +38,11 @@ class Maxout(nn.Module):
 
 
 class MLPGenerator(nn.Module):
-    """z -> ReLU -> ReLU -> sigmoid picture. [N, latent] -> [N, C, H, W] in [-1, 1].
+    """z -> ReLU -> ReLU -> sigmoid image. [N, latent] -> [N, C, H, W] in [-1, 1].
 
     Args:
         latent: length of z.
-        shape: (C, H, W) of a picture.
+        shape: (C, H, W) of an image.
         hidden: units of each of the two hidden layers.
     """
 
@@ -55,14 +55,14 @@ class MLPGenerator(nn.Module):
         self.pixels = uniform_linear(hidden, prod(shape), 0.05)
 
     def forward(self, z: Tensor) -> Tensor:
-        return _picture(self.pixels(self.hidden(z)), self.shape)
+        return _image(self.pixels(self.hidden(z)), self.shape)
 
 
 class MaxoutDiscriminator(nn.Module):
-    """Picture -> maxout -> maxout -> one logit, with dropout before each layer. [N, C, H, W] -> [N, 1].
+    """Image -> maxout -> maxout -> one logit, with dropout before each layer. [N, C, H, W] -> [N, 1].
 
     Args:
-        shape: (C, H, W) of a picture.
+        shape: (C, H, W) of an image.
         units: maxout units of each of the two hidden layers.
         pieces: linear pieces of each unit.
         input_dropout: share of pixels dropped.
@@ -151,24 +151,24 @@ class ConvMaxoutDiscriminator(nn.Module):
         return self.layers(x)
 
 
-# A one-hot code has one input at work where a picture has hundreds: at the pictures' 0.05 and 0.005 the class would be
+# A one-hot code has one input at work where an image has hundreds: at the images' 0.05 and 0.005 the class would be
 # drowned, and on MNIST neither player hears it in the first 5 epochs.
 ONE_HOT_SPREAD = 0.5
 
 
 class ConditionalGenerator(nn.Module):
-    """z and y each to a hidden layer, both to a joint one, then a sigmoid picture (Mirza and Osindero 2014, section 4.1).
+    """z and y each to a hidden layer, both to a joint one, then a sigmoid image (Mirza and Osindero 2014, section 4.1).
 
     z [N, latent], y one-hot [N, classes] -> [N, C, H, W] in [-1, 1].
 
     Args:
         latent: length of z.
         classes: length of y.
-        shape: (C, H, W) of a picture.
+        shape: (C, H, W) of an image.
         z_units, y_units, joint_units: widths of the three hidden layers. The text may also be read as if the 200 + 1000
             units side by side were the joint layer; we take the joint layer as a layer of its own.
-        dropout: share of hidden units dropped, in training and when sampling: it varies the picture far more than z does,
-            and a generator without it draws one picture of each class.
+        dropout: share of hidden units dropped, in training and when sampling: it varies the image far more than z does,
+            and a generator without it draws one image of each class.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class ConditionalGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         joint = self.joint(torch.cat([self.from_z(z), self.from_y(y)], 1))
-        return _picture(self.pixels(joint), self.shape)
+        return _image(self.pixels(joint), self.shape)
 
 
 class ConditionalDiscriminator(nn.Module):
@@ -224,5 +224,5 @@ def _zero_one(x: Tensor) -> Tensor:
     return (x + 1) / 2
 
 
-def _picture(activation: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _image(activation: Tensor, shape: tuple[int, ...]) -> Tensor:
     return (2 * torch.sigmoid(activation) - 1).unflatten(1, shape)

@@ -1,6 +1,6 @@
 """The networks of LAPGAN: the layers of the authors' released CIFAR-10 scripts in the paper's sizes.
 
-All levels are played alike, so each network takes three things: noise z or a residual h, the low-pass picture ``low`` (the
+All levels are played alike, so each network takes three things: noise z or a residual h, the low-pass image ``low`` (the
 paper's l; zeros at the coarsest level) and the class y as one-hot floats ([N, 0] where there are no classes).
 Weights start as PyTorch has them, which for these layers is also the default of Torch, that the scripts leave in place.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class BaseGenerator(nn.Module):
-    """z and y -> ReLU -> ReLU -> picture, linear. z [N, latent], y [N, classes] -> [N, C, H, W].
+    """z and y -> ReLU -> ReLU -> image, linear. z [N, latent], y [N, classes] -> [N, C, H, W].
 
     Args:
         shape: (C, H, W) of the coarsest level.
@@ -37,7 +37,7 @@ class BaseGenerator(nn.Module):
 
 
 class BaseDiscriminator(nn.Module):
-    """Picture and y -> ReLU -> ReLU -> one logit, with dropout after each hidden layer. [N, C, H, W] -> [N, 1]."""
+    """Image and y -> ReLU -> ReLU -> one logit, with dropout after each hidden layer. [N, C, H, W] -> [N, 1]."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int = 0, hidden: int = 600, dropout: float = 0.5) -> None:
         super().__init__()
@@ -82,12 +82,12 @@ def _class_plane(classes: int, size: int) -> nn.Module:
 
 
 class ResidualGenerator(nn.Module):
-    """Noise as one more colour plane of the low-pass picture, three convolutions, the residual h, linear.
+    """Noise as one more colour plane of the low-pass image, three convolutions, the residual h, linear.
 
     z [N, 1, size, size], low [N, channels, size, size], y [N, classes] -> h [N, channels, size, size].
 
     Args:
-        channels: of a picture.
+        channels: of an image.
         size: its height and width; only the class plane depends on it.
         width: maps of the two hidden layers.
         classes: length of y.
@@ -109,14 +109,14 @@ class ResidualGenerator(nn.Module):
 
 
 class ResidualDiscriminator(nn.Module):
-    """Adds h and the low-pass picture and looks at the sum: two convolutions, dropout, one logit.
+    """Adds h and the low-pass image and looks at the sum: two convolutions, dropout, one logit.
 
     h and low [N, channels, size, size], y [N, classes] -> [N, 1].
 
     The convolutions are not padded, except below 9 pixels, where they would have nothing left to look at.
 
     Args:
-        channels: of a picture.
+        channels: of an image.
         size: its height and width.
         width: maps of the two hidden layers.
         classes: length of y.

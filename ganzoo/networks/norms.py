@@ -15,7 +15,7 @@ class DomainNorm(nn.Module):
     """Batch norm with one scale and shift, and running averages of each domain.
 
     In training a batch is normalised by its own statistics, which go into the averages of the domain that :func:`of_domain`
-    says; in evaluation by that domain's averages. Outside of :func:`of_domain` pictures are the target's.
+    says; in evaluation by that domain's averages. Outside of :func:`of_domain` images are the target's.
 
     Args:
         norm: the batch norm that it takes the place of, with its parameters, epsilon and momentum.

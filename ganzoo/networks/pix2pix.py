@@ -16,7 +16,7 @@ STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> Patc
 def batch_statistics(maps: int) -> nn.Module:
     """Batch norm that uses the batch's own statistics in training and at test alike (Isola et al., section 3.3).
 
-    With one picture in a batch this is instance norm with a learned scale and shift.
+    With one image in a batch this is instance norm with a learned scale and shift.
     """
     return nn.BatchNorm2d(maps, track_running_stats=False)
 
@@ -46,9 +46,9 @@ class UNet(nn.Module):
     norm on the first layer, nor on the bottleneck (the authors' erratum: at one pixel batch norm zeroes it).
 
     Args:
-        inputs: channels of the input picture.
-        outputs: channels of the output picture.
-        depth: times that the picture is halved; 8 takes 256 pixels to one.
+        inputs: channels of the input image.
+        outputs: channels of the output image.
+        depth: times that the image is halved; 8 takes 256 pixels to one.
         width: maps of the first layer.
         skips: False for the paper's plain encoder-decoder (figure 3).
         dropout: in the first three layers of the decoder, as the paper writes it.
@@ -67,7 +67,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 2:
-            raise InputError(f"a U-Net halves its picture at least twice: depth {depth} is too small")
+            raise InputError(f"a U-Net halves its image at least twice: depth {depth} is too small")
         self.depth = depth
         maps = [min(width * 2**level, width * 8) for level in range(depth)]
         bias = not any(True for _ in norm(1).parameters())  # a norm with its own shift makes the convolution's idle
@@ -76,7 +76,7 @@ class UNet(nn.Module):
             outer = maps[level - 1] if level else inputs
             inner = maps[level] * (2 if skips and block is not None else 1)
             first, last = level == 0, block is None
-            # the slope acts on what came from outside; the picture itself is taken as it is
+            # the slope acts on what came from outside; the image itself is taken as it is
             down: list[nn.Module] = [] if first else [nn.LeakyReLU(0.2)]
             down += [nn.Conv2d(outer, maps[level], 4, 2, 1, bias=bias)]
             if not first and not last:
@@ -97,7 +97,7 @@ class UNet(nn.Module):
         height, width = x.shape[-2:]
         if height % step or width % step:
             raise InputError(
-                f"a U-Net of depth {self.depth} halves its picture {self.depth} times: height and width must be multiples "
+                f"a U-Net of depth {self.depth} halves its image {self.depth} times: height and width must be multiples "
                 f"of {step}, not {height}x{width}; set data.size, or a smaller model.depth"
             )
         return self.block(x)
@@ -107,7 +107,7 @@ class PatchGAN(nn.Module):
     """Judges patches, one logit each. [N, channels, H, W] -> [N, 1, h, w].
 
     Args:
-        channels: of everything that it sees, stacked (input and output picture: 6).
+        channels: of everything that it sees, stacked (input and output image: 6).
         layers: convolutions at stride 2: 1, 2, 3, 4, 5 see 16, 34, 70, 142, 286 pixels; 0 is the 1 x 1 PixelGAN.
         width: maps of the first layer.
         norm: from a number of maps to a norm layer; none on the first layer.
@@ -142,7 +142,7 @@ class PatchGAN(nn.Module):
         least = 3 * 2**self.strided if self.strided else 1
         if min(x.shape[-2:]) < least:
             raise InputError(
-                f"a patch discriminator with {self.strided} layers at stride 2 needs pictures of at least {least} pixels, "
+                f"a patch discriminator with {self.strided} layers at stride 2 needs images of at least {least} pixels, "
                 f"not {x.shape[-2]}x{x.shape[-1]}: set a larger data.size, or a smaller model.patch"
             )
         return self.layers(x)

@@ -8,7 +8,7 @@ from ganzoo.networks.pix2pix import Norm
 
 
 def instance_norm(maps: int) -> nn.Module:
-    """Each map of each picture to mean 0 and variance 1; nothing is learned, and training and test are alike."""
+    """Each map of each image to mean 0 and variance 1; nothing is learned, and training and test are alike."""
     return nn.InstanceNorm2d(maps)
 
 
@@ -36,8 +36,8 @@ class ResNet(nn.Module):
     on the last layer.
 
     Args:
-        inputs: channels of the input picture.
-        outputs: channels of the output picture.
+        inputs: channels of the input image.
+        outputs: channels of the output image.
         blocks: residual blocks; the paper has 9 from 256 pixels on, 6 for 128.
         width: maps of the first layer.
         norm: from a number of maps to a norm layer.
@@ -68,7 +68,7 @@ class ResNet(nn.Module):
         # at 4 pixels the middle would be a single one, which can be neither reflected nor normed
         if height % 4 or width % 4 or min(height, width) < 8:
             raise InputError(
-                "a ResNet translator halves its picture twice: height and width must be multiples of 4, at least 8, not "
+                "a ResNet translator halves its image twice: height and width must be multiples of 4, at least 8, not "
                 f"{height}x{width}; set data.size"
             )
         return self.layers(x)

@@ -1,4 +1,4 @@
-"""A history of generated pictures, so that a discriminator does not forget what it has seen through.
+"""A history of generated images, so that a discriminator does not forget what it has seen through.
 
 Shrivastava et al. 2017, section 2.3 (arXiv 1612.07828), in the form that CycleGAN's code has (Zhu et al. 2017, section 4).
 """
@@ -10,18 +10,18 @@ from ganzoo.errors import InputError
 
 
 class ImagePool(nn.Module):
-    """Swaps some of the pictures that pass through for older ones. [N, C, H, W] -> the same shape, without a graph.
+    """Swaps some of the images that pass through for older ones. [N, C, H, W] -> the same shape, without a graph.
 
-    The first ``size`` pictures are kept and returned as they are. From then on each picture, with probability one half,
+    The first ``size`` images are kept and returned as they are. From then on each image, with probability one half,
     takes the place of a random one of those kept, which is returned in its stead; otherwise it is returned and not kept.
     Random numbers come from torch's generator on the CPU, so nothing waits for a GPU.
 
-    What is kept goes into the checkpoint as one tensor [count, C, H, W], and follows the pictures to their device. It is no
+    What is kept goes into the checkpoint as one tensor [count, C, H, W], and follows the images to their device. It is no
     buffer: several processes are given the first one's buffers at each step, and each has a history of its own
-    (``AdversarialModule`` saves them all). Pictures of another size than those kept start it anew.
+    (``AdversarialModule`` saves them all). Images of another size than those kept start it anew.
 
     Args:
-        size: most pictures kept; 0 returns every picture as it is. The paper has 50.
+        size: most images kept; 0 returns every image as it is. The paper has 50.
 
     Raises:
         InputError: a size below 0.
@@ -32,12 +32,12 @@ class ImagePool(nn.Module):
     def __init__(self, size: int = 50) -> None:
         super().__init__()
         if size < 0:
-            raise InputError(f"a history keeps at least 0 pictures, not {size}")
+            raise InputError(f"a history keeps at least 0 images, not {size}")
         self.size = size
         self.kept = torch.empty(0)
 
     def __len__(self) -> int:
-        """Pictures kept now."""
+        """Images kept now."""
         return len(self.kept)
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class ImagePool(nn.Module):
         self.kept = torch.cat([kept, images[:room]]) if room else kept
         mixed = images.clone()
         swap, places = torch.rand(len(images)) < 0.5, torch.randint(self.size, (len(images),))
-        # one after the other, as two pictures of a batch may draw the same place
+        # one after the other, as two images of a batch may draw the same place
         for i, (swapped, place) in enumerate(zip(swap.tolist(), places.tolist(), strict=True)):
             if i >= room and swapped:
                 mixed[i] = self.kept[place]

@@ -1,9 +1,9 @@
 """The Laplacian pyramid (Burt and Adelson 1983), exact for any pair of operators.
 
-With ``d`` to shrink and ``u`` to enlarge, a picture I becomes ever smaller ones and what each loses to the next::
+With ``d`` to shrink and ``u`` to enlarge, an image I becomes ever smaller ones and what each loses to the next::
 
     I_fine,  I_next = d(I_fine),  ...,  I_coarse        the Gaussian pyramid
-    h = I - u(I_next)                                   the Laplacian one; the coarsest level keeps its picture
+    h = I - u(I_next)                                   the Laplacian one; the coarsest level keeps its image
 
 ``h + u(I_next)`` is I again whatever d and u are, because it is the same ``u(I_next)`` that was taken away. So the two
 operators are one object, and whoever builds with it also collapses with it.
@@ -26,7 +26,7 @@ Weights = Callable[[int, int], list[list[float]]]
 
 
 class Operators(Checked, ABC):
-    """A pair of operators on pictures [N, C, H, H]. Neither need be linear, nor undo the other."""
+    """A pair of operators on images [N, C, H, H]. Neither need be linear, nor undo the other."""
 
     @abstractmethod
     def down(self, x: Tensor, size: int) -> Tensor:
@@ -55,7 +55,7 @@ class BurtAdelson(Operators):
     """Halves and doubles with the five taps 1 4 6 4 1 (Burt and Adelson 1983, a = 3/8), mirrored at the border.
 
     Raises:
-        InputError: a size that is not half (rounded up) or twice (or one less) the picture's.
+        InputError: a size that is not half (rounded up) or twice (or one less) the image's.
     """
 
     def down(self, x: Tensor, size: int) -> Tensor:
@@ -70,7 +70,7 @@ class BurtAdelson(Operators):
 
 
 def gaussian(images: Tensor, sizes: Sequence[int], operators: Operators) -> list[Tensor]:
-    """Each level's picture, made from the next finer one.
+    """Each level's image, made from the next finer one.
 
     Args:
         images: [N, C, H, H].
@@ -78,14 +78,14 @@ def gaussian(images: Tensor, sizes: Sequence[int], operators: Operators) -> list
         operators: how to shrink.
 
     Returns:
-        The pictures [N, C, size, size], coarsest first; the last are ``images`` themselves.
+        The images [N, C, size, size], coarsest first; the last are ``images`` themselves.
 
     Raises:
-        InputError: the pictures are not square, or not of the last size.
+        InputError: the images are not square, or not of the last size.
     """
     if tuple(images.shape[-2:]) != (sizes[-1], sizes[-1]):
         found = "x".join(map(str, images.shape[-2:]))
-        raise InputError(f"a pyramid of {', '.join(map(str, sizes))} pixels needs pictures of {sizes[-1]}, not {found}")
+        raise InputError(f"a pyramid of {', '.join(map(str, sizes))} pixels needs images of {sizes[-1]}, not {found}")
     levels = [images]
     for size in reversed(sizes[:-1]):
         levels.insert(0, operators.down(levels[0], size))
@@ -93,14 +93,14 @@ def gaussian(images: Tensor, sizes: Sequence[int], operators: Operators) -> list
 
 
 def build(images: Tensor, sizes: Sequence[int], operators: Operators) -> list[Tensor]:
-    """The coefficients h: arguments, shapes, order and errors as in :func:`gaussian`; the first is the coarsest picture."""
+    """The coefficients h: arguments, shapes, order and errors as in :func:`gaussian`; the first is the coarsest image."""
     levels = gaussian(images, sizes, operators)
     finer = zip(levels[1:], levels, sizes[1:], strict=False)
     return [levels[0], *(level - operators.up(coarse, size) for level, coarse, size in finer)]
 
 
 def collapse(coefficients: Sequence[Tensor], operators: Operators) -> Tensor:
-    """The pictures that :func:`build` took apart with the same operators, [N, C, H, H]."""
+    """The images that :func:`build` took apart with the same operators, [N, C, H, H]."""
     images = coefficients[0]
     for h in coefficients[1:]:
         images = operators.up(images, h.shape[-1]) + h
@@ -111,7 +111,7 @@ def _separable(weights: Weights, x: Tensor, size: int) -> Tensor:
     if x.shape[-1] == size:
         return x
     matrix = _matrix(weights, x.shape[-1], size, x.dtype, x.device)
-    with torch.autocast(x.device.type, enabled=False):  # half precision would be seen in the picture
+    with torch.autocast(x.device.type, enabled=False):  # half precision would be seen in the image
         return matrix @ x @ matrix.mT
 
 

@@ -1,7 +1,7 @@
 """An exponential moving average of networks: parameters averaged, buffers copied.
 
-Averaged weights make steadier pictures than the last ones (Yazici et al. 2019, "The Unusual Effectiveness of Averaging in
-GAN Training"). The half-life is told in pictures and not in steps, so that it means the same for any batch size, and
+Averaged weights make steadier images than the last ones (Yazici et al. 2019, "The Unusual Effectiveness of Averaging in
+GAN Training"). The half-life is told in images and not in steps, so that it means the same for any batch size, and
 rises with the training at first, as in the released code of StyleGAN2 with ADA (Karras et al. 2020).
 """
 
@@ -21,13 +21,13 @@ R = TypeVar("R")
 
 
 def decay(images: float, half_life: float, ramp: float, seen: float) -> float:
-    """What is left of the average after ``images`` more pictures: ``0.5 ^ (images / min(half_life, ramp seen))``.
+    """What is left of the average after ``images`` more images: ``0.5 ^ (images / min(half_life, ramp seen))``.
 
     Args:
-        images: pictures since the last update.
-        half_life: pictures after which an old weight counts half.
-        ramp: the half-life is at most this share of all pictures seen; 0 for no such bound.
-        seen: pictures seen in all.
+        images: images since the last update.
+        half_life: images after which an old weight counts half.
+        ramp: the half-life is at most this share of all images seen; 0 for no such bound.
+        seen: images seen in all.
     """
     bound = min(half_life, ramp * seen) if ramp else half_life
     return 0.5 ** (images / bound) if bound > 0 else 0.0
@@ -38,7 +38,7 @@ class EMA(nn.ModuleDict):
 
     Args:
         networks: the networks to average, by the names of the attributes that hold them.
-        half_life: in pictures, above 0.
+        half_life: in images, above 0.
         ramp: see :func:`decay`; at least 0.
 
     Raises:
@@ -47,7 +47,7 @@ class EMA(nn.ModuleDict):
 
     def __init__(self, networks: Mapping[str, nn.Module], half_life: float, ramp: float) -> None:
         if half_life <= 0 or ramp < 0:
-            raise InputError(f"average is a half-life in pictures above 0, ema_ramp at least 0, not {half_life}, {ramp}")
+            raise InputError(f"average is a half-life in images above 0, ema_ramp at least 0, not {half_life}, {ramp}")
         try:
             copies = {name: deepcopy(network).requires_grad_(False) for name, network in networks.items()}
         except RuntimeError as error:  # of weights that are computed from others by a hook
@@ -57,7 +57,7 @@ class EMA(nn.ModuleDict):
             ) from error
         super().__init__(copies)
         self.half_life, self.ramp = half_life, ramp
-        self.seen = 0  # pictures, in all processes
+        self.seen = 0  # images, in all processes
         self.updated: dict[str, int] = {}  # how many were seen when this player was averaged last
 
     @torch.no_grad()

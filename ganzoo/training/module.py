@@ -220,9 +220,9 @@ class ResumableModule(PlainHyperparameters):
         if not fitting:
             return
         if "optimizer_states" not in checkpoint:
-            raise InputError("the checkpoint holds weights only (save_weights_only): a run cannot go on from it")
+            raise InputError("the checkpoint holds weights only (save_weights_only): a run cannot be resumed from it")
         if getattr(self.trainer, "overfit_batches", 0) and record.get("within_epoch"):
-            raise InputError("with trainer.overfit_batches a run goes on from an epoch's end only, not from within one")
+            raise InputError("with trainer.overfit_batches a run can be resumed from the end of an epoch only")
         fix_loop_state(
             checkpoint.get("loops", {}),
             self.trainer,
@@ -231,7 +231,7 @@ class ResumableModule(PlainHyperparameters):
         )
         self._resume_players(checkpoint, record)
         if "seed" not in record:
-            log_info("the checkpoint does not say how it was trained: weights and optimizers go on, noise begins anew")
+            log_info("the checkpoint does not say how it was trained: weights and optimizers are resumed, noise starts anew")
             return
         self._seed = record["seed"]
         here, within = run_metadata(self, self._seed), record["within_epoch"]
@@ -277,7 +277,7 @@ class ResumableModule(PlainHyperparameters):
         if averaged and self.ema is None and not fitting:
             self.ema = self._new_ema()
         elif averaged and self.ema is None:
-            log_info("the checkpoint has averaged weights, and model.ema_half_life is not given: the run goes on without")
+            log_info("the checkpoint has averaged weights, and model.ema_half_life is not given: the run continues without")
             for name in averaged:
                 del weights[name]
         elif self.ema is not None and not averaged:

@@ -115,8 +115,8 @@ class PlayersModule(ResumableModule):
         resumed, kinds = self._resumed, {name: type(each).__qualname__ for name, each in optimizers.items()}
         if resumed.optimizer_kinds and resumed.optimizer_kinds != kinds:
             raise InputError(
-                f"the checkpoint was trained by {resumed.optimizer_kinds}, and the players have {kinds}: a run goes on with "
-                "the optimizers that it began with"
+                f"the checkpoint was trained by {resumed.optimizer_kinds}, and the players have {kinds}: a resumed run "
+                "keeps the optimizers that it began with"
             )
         if resumed.settings is not None:
             assert self._settings is not None
@@ -268,7 +268,7 @@ class PlayersModule(ResumableModule):
         schedulers = [each.scheduler for each in self.trainer.lr_scheduler_configs]
         changes = follow_changes(optimizers, schedulers, before, self._settings)  # type: ignore[arg-type]
         if changes:
-            log_info(f"goes on with other numbers: {', '.join(changes)}")
+            log_info(f"resumes with other numbers: {', '.join(changes)}")
 
     def _state_of_rank(self) -> dict[str, Any]:
         if self.accumulate == 1:
@@ -290,12 +290,12 @@ class PlayersModule(ResumableModule):
         if before != now:
             raise InputError(
                 f"the checkpoint was trained with optimizers {before or 'of the paper'}, and model.optimizers says "
-                f"{now or 'the paper'}: a run goes on with the optimizers that it began with"
+                f"{now or 'the paper'}: a resumed run keeps the optimizers that it began with"
             )
         if (trained.get("rates") or {}) != rates:
             raise InputError(
-                f"the checkpoint was trained with rates {trained.get('rates') or {}}, and model.rates says {rates}: a run "
-                "goes on with the rates that it began with"
+                f"the checkpoint was trained with rates {trained.get('rates') or {}}, and model.rates says {rates}: a "
+                "resumed run keeps the rates that it began with"
             )
         resumed = self._resumed
         resumed.optimizer_kinds, resumed.settings = record.get("optimizers", {}), record.get("built")

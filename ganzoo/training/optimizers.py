@@ -126,7 +126,7 @@ def check_kinds(before: Settings, now: Settings) -> None:
     there, here = ([(each["player"], each["kind"]) for each in s["schedulers"]] for s in (before, now))
     if there != here:
         raise InputError(
-            f"the checkpoint was trained with schedules {_told(there)}, and this run has {_told(here)}: a run goes on with "
+            f"the checkpoint was trained with schedules {_told(there)}, and this run has {_told(here)}: a resumed run keeps "
             "the kinds of schedules that it began with"
         )
 

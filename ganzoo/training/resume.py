@@ -271,7 +271,7 @@ def report_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any],
     if order and within:
         raise InputError(
             f"the checkpoint is from within an epoch, and {', '.join(changed)}: the rest of the epoch is another one. "
-            "Go on as before, or from a checkpoint of an epoch's end"
+            "Resume as before, or from a checkpoint at the end of an epoch"
         )
     log_info(f"not as in the checkpoint: {', '.join(changed)}")
 

@@ -152,7 +152,7 @@ def unpack(
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
-        raise InputError(f"{folder} is there already: move it away before unpacking {archive}")
+        raise InputError(f"{folder} already exists: move it away before unpacking {archive}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=folder.name + ".", dir=folder.parent) as temporary:

@@ -9,17 +9,17 @@ from torch import Tensor
 
 from ganzoo.utils.images import to_uint8
 
-SMALLEST_TILE = 32  # pixels; smaller pictures are enlarged by a whole factor
+SMALLEST_TILE = 32  # pixels; smaller images are enlarged by a whole factor
 GAP = 2  # pixels between tiles
 
 
-def as_image(picture: Tensor) -> Image.Image:
+def as_image(image: Tensor) -> Image.Image:
     """uint8 [1 or 3, H, W] on the CPU -> a grey or colour image; of two, or more than three channels, the first."""
-    return Image.fromarray(picture.permute(1, 2, 0).numpy() if len(picture) == 3 else picture[0].numpy())
+    return Image.fromarray(image.permute(1, 2, 0).numpy() if len(image) == 3 else image[0].numpy())
 
 
 def grid(images: Tensor, columns: int) -> Tensor:
-    """Tiles pictures, row by row, with white between them; small ones are enlarged to at least 32 pixels.
+    """Tiles images, row by row, with white between them; small ones are enlarged to at least 32 pixels.
 
     Args:
         images: floats in [-1, 1], [N, C, H, W]; with two, or more than three channels, the first is shown in grey.

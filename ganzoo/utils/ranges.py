@@ -83,7 +83,7 @@ else:
     Pixels = number(int, "[1, 2**14]")  # of a side of an image
     Workers = number(int, "[0, 2**10]")  # processes that load
     Depth = number(int, "[0, 2**10]")  # layers
-    Halvings = number(int, "[2, 20]")  # of a picture of at most 2**20 pixels
+    Halvings = number(int, "[2, 20]")  # of an image of at most 2**20 pixels
     GridSize = number(int, "[1, 10000]")  # images that someone looks at
     SampleCount = number(int, "[2, 2**31)")  # that a statistic needs
     Seed = number(int, "[0, 2**32)")

@@ -1,7 +1,7 @@
 """The random numbers of a training step, as a function of (seed, process, batch).
 
 Nothing has to be saved of them: a run that is taken up again draws what the straight run would have drawn, processes
-draw differently, and what happens between two steps (a validation, a picture, a metric) cannot change the training.
+draw differently, and what happens between two steps (a validation, an image, a metric) cannot change the training.
 """
 
 import random

@@ -93,8 +93,8 @@ def torchmetrics(real: Path, fake: Path, weights: Path, out: Path) -> dict[str, 
     for metric in (fid, kid, score):
         metric.to(on)
     for folder, is_real in ((real, True), (fake, False)):
-        pictures = torch.stack([torch.from_numpy(np.array(Image.open(path))) for path in sorted(folder.iterdir())])
-        for batch in pictures.permute(0, 3, 1, 2).to(on).split(BATCH):
+        images = torch.stack([torch.from_numpy(np.array(Image.open(path))) for path in sorted(folder.iterdir())])
+        for batch in images.permute(0, 3, 1, 2).to(on).split(BATCH):
             fid.update(batch, real=is_real)
             kid.update(batch, real=is_real)
             if not is_real:
@@ -115,7 +115,7 @@ def test_from_folders_to_figures(folders, weights, tmp_path, capfd):
         print(f"\n{N} + {N} PNGs, FID, KID and IS, {WHERE}, {ROUNDS} rounds")
         for name, mine in took.items():
             ratio = statistics.median(a / b for a, b in zip(mine, took["ganzoo"], strict=True))
-            print(f"  {name:16} {2 * N / statistics.median(mine):6.2f} pictures/s  x {ratio:.2f}   {found[name]}")
+            print(f"  {name:16} {2 * N / statistics.median(mine):6.2f} images/s  x {ratio:.2f}   {found[name]}")
     for name in ("torch-fidelity", "torchmetrics"):
         assert found[name]["fd"] == pytest.approx(found["ganzoo"]["fd"], rel=1e-2 if GPU else 1e-5)  # TF32
 

@@ -104,8 +104,8 @@ def built(hide: bool = False) -> Adapts:
     return module
 
 
-def pictures(tmp_path) -> list[str]:
-    return sorted(path.name for path in (tmp_path / "pictures").iterdir())
+def image_files(tmp_path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "images").iterdir())
 
 
 # -- what is logged ----------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_the_numbers_are_those_of_the_whole_validation(tmp_path):
     logits = module.last(1, "logits")
     assert logged["val/target_entropy"] == pytest.approx(mean_entropy(logits), abs=1e-5)
     assert logged["val/target_information"] == pytest.approx(information_maximisation(logits), abs=1e-5)
-    # which halves are drawn depends on the order of the pictures; over many draws the distances agree
+    # which halves are drawn depends on the order of the images; over many draws the distances agree
     found = np.mean([proxy_a_distance(source, target, seed) for seed in range(20)])
     assert logged["val/proxy_a_distance"] == pytest.approx(found, abs=0.5)
     assert set(logged) == {
@@ -164,8 +164,8 @@ def test_the_targets_labels_are_never_read(tmp_path):
     runs = []
     for name, rows, hide in (("right", target, False), ("wrong", wrong, False), ("unknown", target, True)):
         played = fit(built(hide), tmp_path / name, DomainAdaptation(least_source_accuracy=0), target=rows)
-        picture = (tmp_path / name / "pictures" / "embedding.png").read_bytes()
-        runs.append(({k: float(v) for k, v in played.callback_metrics.items() if k.startswith("val/")}, picture))
+        image = (tmp_path / name / "images" / "embedding.png").read_bytes()
+        runs.append(({k: float(v) for k, v in played.callback_metrics.items() if k.startswith("val/")}, image))
     assert runs[0] == runs[1] == runs[2]
 
 
@@ -190,7 +190,7 @@ def test_testing_logs_too(tmp_path):
         "test/target_entropy",
         "test/target_information",
     }
-    assert pictures(tmp_path) == ["embedding.png", "embedding_test.png"]
+    assert image_files(tmp_path) == ["embedding.png", "embedding_test.png"]
 
 
 def test_the_features_that_are_kept_are_a_random_choice_of_all(tmp_path):
@@ -221,7 +221,7 @@ def test_the_features_that_are_kept_are_a_random_choice_of_all(tmp_path):
     assert len(number.unique()) > 35
 
 
-def test_few_pictures_and_broken_features_do_not_end_the_training(tmp_path):
+def test_few_images_and_broken_features_do_not_end_the_training(tmp_path):
     class Breaks(Adapts):
         def validation_step(self, batch, batch_idx, dataloader_idx=0):
             record = super().validation_step(batch, batch_idx, dataloader_idx)
@@ -234,7 +234,7 @@ def test_few_pictures_and_broken_features_do_not_end_the_training(tmp_path):
     assert logged["val/proxy_a_distance"].isnan()
     assert float(logged["val/select_information"]) == 0
     assert float(logged["val/select_entropy"]) == pytest.approx(log(K))
-    assert not (tmp_path / "nan" / "pictures").exists()
+    assert not (tmp_path / "nan" / "images").exists()
 
 
 class Plain(Adapts):
@@ -245,7 +245,7 @@ class Plain(Adapts):
 def test_a_module_that_adapts_nothing_is_left_alone(tmp_path):
     played = fit(Plain(), tmp_path, DomainAdaptation())
     assert not any(name.startswith("val/") for name in played.callback_metrics)
-    assert not (tmp_path / "pictures").exists()
+    assert not (tmp_path / "images").exists()
 
 
 def test_looking_does_not_change_the_training(tmp_path):
@@ -261,26 +261,26 @@ def test_looking_does_not_change_the_training(tmp_path):
         assert torch.equal(looked[0][name], value), name
     assert torch.equal(looked[1], unseen[1])
     assert looked[2:] == unseen[2:]
-    assert len(pictures(tmp_path / "with")) == 3
+    assert len(image_files(tmp_path / "with")) == 3
 
 
-# -- the picture -------------------------------------------------------------------------------------------------------
+# -- the image -------------------------------------------------------------------------------------------------------
 
 
 def panels(tmp_path, name: str) -> int:
-    with Image.open(tmp_path / "pictures" / name) as picture:
-        assert picture.height == PANEL + 44
-        return picture.width // PANEL
+    with Image.open(tmp_path / "images" / name) as image:
+        assert image.height == PANEL + 44
+        return image.width // PANEL
 
 
 def test_before_and_after_stand_side_by_side(tmp_path):
     callback = DomainAdaptation()
     fit(built(), tmp_path, callback, num_sanity_val_steps=4)
-    assert pictures(tmp_path) == ["embedding.png", "embedding_step_000004.png", "embedding_step_000008.png"]
+    assert image_files(tmp_path) == ["embedding.png", "embedding_step_000004.png", "embedding_step_000008.png"]
     assert callback.state_dict()["step"] == 0
-    assert [panels(tmp_path, name) for name in pictures(tmp_path)] == [2, 2, 2]
-    newest = (tmp_path / "pictures" / "embedding.png").read_bytes()
-    assert newest == (tmp_path / "pictures" / "embedding_step_000008.png").read_bytes()
+    assert [panels(tmp_path, name) for name in image_files(tmp_path)] == [2, 2, 2]
+    newest = (tmp_path / "images" / "embedding.png").read_bytes()
+    assert newest == (tmp_path / "images" / "embedding_step_000008.png").read_bytes()
 
 
 def test_without_a_sanity_check_the_first_validation_stands_alone(tmp_path):
@@ -307,10 +307,10 @@ def test_the_left_panel_survives_resuming(tmp_path):
 
 def test_fast_dev_run_writes_nothing(tmp_path):
     fit(built(), tmp_path, DomainAdaptation(), fast_dev_run=True)
-    assert not (tmp_path / "pictures").exists()
+    assert not (tmp_path / "images").exists()
 
 
-def test_the_logger_gets_the_picture(tmp_path):
+def test_the_logger_gets_the_image(tmp_path):
     logger = TensorBoardLogger(tmp_path)
     fit(built(), tmp_path, DomainAdaptation(), logger=logger)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -318,7 +318,7 @@ def test_the_logger_gets_the_picture(tmp_path):
     events = EventAccumulator(logger.log_dir)
     events.Reload()
     assert [event.step for event in events.Images("embedding")] == [4, 8]
-    assert (tmp_path / "lightning_logs" / "version_0" / "pictures" / "embedding.png").is_file()
+    assert (tmp_path / "lightning_logs" / "version_0" / "images" / "embedding.png").is_file()
 
 
 def test_two_components_keep_the_plane_that_holds_the_points():
@@ -363,7 +363,7 @@ def test_numbers_out_of_range(wrong):
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path):
-    """38 pictures of the source and 26 of the target, whose features and logits the two processes hold by halves."""
+    """38 images of the source and 26 of the target, whose features and logits the two processes hold by halves."""
     module, data = built(), TwoLoaders(domain(0, 38), domain(0.5, 26, seed=1))
     alone = trainer(tmp_path, callbacks=[DomainAdaptation(least_source_accuracy=0.2)])
     alone.validate(module, data, verbose=False)
@@ -376,4 +376,4 @@ def test_two_processes_measure_what_one_does(tmp_path):
     for name in ("target_entropy", "target_information", "select_entropy", "select_information"):
         assert float(theirs[f"val/{name}"]) == pytest.approx(float(ours[f"val/{name}"]), abs=1e-5), name
     assert float(theirs["val/proxy_a_distance"]) == pytest.approx(float(ours["val/proxy_a_distance"]), abs=0.8)
-    assert pictures(tmp_path) == ["embedding.png", "embedding_validate.png"]
+    assert image_files(tmp_path) == ["embedding.png", "embedding_validate.png"]

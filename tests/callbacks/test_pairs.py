@@ -1,4 +1,4 @@
-"""PairedQuality: the values are those of the whole set, each picture once; looking changes nothing."""
+"""PairedQuality: the values are those of the whole set, each image once; looking changes nothing."""
 
 from math import inf, isnan
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ class Pair(NamedTuple):
 def rows(n: int = 7, side: int = SIDE, seed: int = 0) -> list[Pair]:
     g = torch.Generator().manual_seed(seed)
     x = torch.rand(n, 1, side, side, generator=g) * 2 - 1
-    # each pair another distance, so that a picture too many or too few shows
+    # each pair another distance, so that an image too many or too few shows
     y = (x + torch.linspace(0.05, 0.9, n).view(-1, 1, 1, 1) * torch.randn(x.shape, generator=g)).clamp(-1, 1)
     return [Pair(*row) for row in zip(x, y, strict=True)]
 
@@ -97,7 +97,7 @@ def validated(module: L.LightningModule, tmp_path, loader: Any, callback: Paired
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7])
-def test_the_values_are_those_of_all_pictures(tmp_path, batch_size):
+def test_the_values_are_those_of_all_images(tmp_path, batch_size):
     found = validated(Translates(), tmp_path, data(batch_size=batch_size))
     assert set(found) == {"val/l1", "val/psnr", "val/ssim"}
     for name, score in expected().scores().items():
@@ -113,7 +113,7 @@ def test_testing_adds_standard_errors(tmp_path):
 
 
 def test_each_validation_begins_anew(tmp_path):
-    """Also on the second of two processes, whose pictures are told from repetitions by how many it was shown."""
+    """Also on the second of two processes, whose images are told from repetitions by how many it was shown."""
     loader = DataLoader(Rows(rows()), 2, sampler=DistributedSampler(range(7), 2, 1, shuffle=False))
     played = trainer(tmp_path, callbacks=[PairedQuality()], use_distributed_sampler=False)
     mine = Paired()
@@ -160,20 +160,20 @@ def test_several_loaders_have_a_value_each(tmp_path):
     assert len(found) == 6
 
 
-def test_small_pictures_have_no_ssim_and_that_is_said(tmp_path, capsys):
+def test_small_images_have_no_ssim_and_that_is_said(tmp_path, capsys):
     found = validated(Translates(), tmp_path, data(side=8))
     assert set(found) == {"val/l1", "val/psnr"}
     assert found["val/psnr"] == pytest.approx(expected(side=8).scores()["psnr"].mean)
     assert capsys.readouterr().err.count("have no SSIM") == 1
 
 
-def test_broken_pictures_are_nan_and_do_not_end_the_training(tmp_path):
+def test_broken_images_are_nan_and_do_not_end_the_training(tmp_path):
     found = validated(Broken(), tmp_path, data())
     assert len(found) == 3
     assert all(isnan(value) for value in found.values())
 
 
-def test_a_picture_that_is_its_truth_has_an_infinite_psnr(tmp_path):
+def test_a_image_that_is_its_truth_has_an_infinite_psnr(tmp_path):
     x = torch.zeros(2, 1, SIDE, SIDE)
     loader = DataLoader(Rows([Pair(x[0], x[0]), Pair(x[1], x[1] + 0.5)]), 2)
     assert validated(Translates(), tmp_path, loader)["val/psnr"] == inf
@@ -187,7 +187,7 @@ def test_a_module_that_translates_nothing_is_left_alone(tmp_path):
     assert validated(Other(), tmp_path, data()) == {}
 
 
-def test_unpaired_pictures_are_refused_in_a_line(tmp_path):
+def test_unpaired_images_are_refused_in_a_line(tmp_path):
     class Unlike(Cycles):
         def validation_step(self, batch, batch_idx, dataloader_idx=0):
             return super().validation_step(batch, batch_idx)._replace(y=batch.y[:1])
@@ -258,7 +258,7 @@ def test_the_sanity_check_logs_nothing(tmp_path):
 
 @pytest.mark.parametrize(("n", "processes"), [(7, 2), (8, 2), (7, 3), (1, 4), (10, 4)])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_each_picture_is_shown_once(n, processes, shuffle):
+def test_each_image_is_shown_once(n, processes, shuffle):
     class Wrapped(BatchSampler):
         pass
 
@@ -283,7 +283,7 @@ def test_one_process_shows_all():
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path):
-    """Seven pictures on two processes: Lightning shows the first one twice. Of one, the second process has no other."""
+    """Seven images on two processes: Lightning shows the first one twice. Of one, the second process has no other."""
     two = {"strategy": "ddp_spawn", "devices": 2}
     found = validated(There(), tmp_path, data(1, 2), **two)
     for name, score in expected(1).scores().items():

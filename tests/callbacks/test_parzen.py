@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logsumexp
-from support.known_metrics import Data, Improves, Picture, Pictures, Same, Samples, noise, run
+from support.known_metrics import Data, ImagesOf, Improves, OneImage, Same, Samples, noise, run
 
 from ganzoo.callbacks import Checkpoints, ParzenLikelihood
 from ganzoo.errors import InputError
@@ -17,7 +17,7 @@ from ganzoo.models import GAN
 
 def data(n=30, side=4, channels=1):
     shape = {"channels": channels, "side": side}
-    return Data(Pictures(Picture, noise(8, 1, **shape)), Pictures(Picture, noise(n, 0, **shape)))
+    return Data(ImagesOf(OneImage, noise(8, 1, **shape)), ImagesOf(OneImage, noise(n, 0, **shape)))
 
 
 def by_hand(samples, points):
@@ -110,7 +110,7 @@ def test_what_cannot_be_measured_is_refused_before_the_training(tmp_path):
     with pytest.raises(InputError, match="Same does not"):
         run(Same(), data(), tmp_path, ParzenLikelihood())
     with pytest.raises(InputError, match="no val images"):
-        run(Samples(), Data(Pictures(Picture, noise(8, 1))), tmp_path, ParzenLikelihood())
+        run(Samples(), Data(ImagesOf(OneImage, noise(8, 1))), tmp_path, ParzenLikelihood())
     with pytest.raises(InputError, match="16 values and validation images 64"):
         run(Samples(), data(side=8), tmp_path, ParzenLikelihood(n=4))
 

@@ -64,7 +64,7 @@ def test_predict_writes_a_sample_for_each_of_the_test_set(tmp_path, monkeypatch,
         assert [path.name for path in made] == [f"{i:06d}.png" for i in range(353)]
         pixels = np.stack([np.asarray(Image.open(path)) for path in made[:5]])
         assert pixels.shape == (5, 8, 8)
-        assert len({picture.tobytes() for picture in pixels}) == 5
+        assert len({image.tobytes() for image in pixels}) == 5
         rows = listed(run)
         assert [(int(row["number"]), row["input"], row["output"]) for row in rows] == [
             (i, "", f"{i:06d}.png") for i in range(353)
@@ -134,10 +134,10 @@ def test_damaged_files_are_told_of_and_the_others_written(tmp_path, monkeypatch,
 def test_predictions_of_two_times_are_not_mixed(tmp_path):
     root, model = photos(tmp_path / "photos", "sub/a.png"), cyclegan()
     run = written(tmp_path / "run", model, root)
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         written(tmp_path / "run", model, root)
     (run / "predictions.csv").unlink()
-    with pytest.raises(InputError, match="predictions is there already"):
+    with pytest.raises(InputError, match="predictions already exists"):
         written(tmp_path / "run", model, root)
     assert files(run / "predictions") == ["sub/a.png"]
 
@@ -186,7 +186,7 @@ def test_class_probabilities_become_rows(tmp_path):
         assert [int(row["class"]) for row in rows] == p.argmax(1).tolist()
         assert [float(row["probability"]) for row in rows] == [round(value, 6) for value in p.amax(1).tolist()]
         assert {row["input"] for row in rows} == {""}
-        with pytest.raises(InputError, match="is there already"):
+        with pytest.raises(InputError, match="already exists"):
             played.predict(Tells(), loader(p, batch_size=3))
     assert not (tmp_path / "predictions").exists()
 

@@ -15,13 +15,13 @@ from lightning.pytorch.loggers import CSVLogger
 from support.known_metrics import (
     Careless,
     Data,
+    ImagesOf,
     Improves,
     Jittered,
     Labelled,
+    OneImage,
     OnlyRecords,
     Pair,
-    Picture,
-    Pictures,
     Pixels,
     Play,
     Same,
@@ -51,7 +51,7 @@ from ganzoo.metrics.frechet import frechet_distance
 from ganzoo.metrics.manifold import manifold
 from ganzoo.utils.images import to_float, to_uint8
 
-N = 24  # real pictures and samples, unless a test needs more
+N = 24  # real images and samples, unless a test needs more
 LEAN = {"metrics": ["distance"], "n": N, "batch_size": 5}
 EVERY = ["distance", "kernel", "score", "manifold"]
 
@@ -70,12 +70,12 @@ def found(monkeypatch, tmp_path) -> list:
     return made
 
 
-def pictures(n: int = N, seed: int = 0) -> Pictures:
-    return Pictures(Picture, noise(n, seed))
+def random_images(n: int = N, seed: int = 0) -> ImagesOf:
+    return ImagesOf(OneImage, noise(n, seed))
 
 
 def data(n: int = N, **options) -> Data:
-    return Data(pictures(8, 1), pictures(n), pictures(n, 2), **options)
+    return Data(random_images(8, 1), random_images(n), random_images(n, 2), **options)
 
 
 def quality(**options) -> Quality:
@@ -104,11 +104,11 @@ class When(L.Callback):
 # -- known answers ------------------------------------------------------------------------------------------------------
 
 
-def test_the_distance_is_that_of_the_pictures(tmp_path):
+def test_the_distance_is_that_of_the_images(tmp_path):
     """By another road: the model's images by hand, and the root of a matrix."""
     module, callback = Samples(), quality()
     played = run(module, data(), tmp_path, callback)
-    split = EvalSplit(DataLoader(pictures(), 3), "val")
+    split = EvalSplit(DataLoader(random_images(), 3), "val")
     tiny = Tiny().eval()
     fake = torch.cat([tiny(part.images).pool for part in generated_batches(module, split, N, 5)]).double().numpy()
     real = tiny(noise(N, 0)).pool.double().numpy()
@@ -130,15 +130,15 @@ def test_shifted_normals_have_their_closed_form(tmp_path):
 
     real = to_uint8(normal(8000, -0.2, 0.1, torch.Generator().manual_seed(5)))
     callback = Quality("pixels", **{**LEAN, "n": 8000, "batch_size": 1000})
-    run(Normal(), Data(pictures(8, 1), Pictures(Picture, real)), tmp_path, callback, max_epochs=1)
+    run(Normal(), Data(random_images(8, 1), ImagesOf(OneImage, real)), tmp_path, callback, max_epochs=1)
     assert callback.metrics["val/fd_pixels"] == pytest.approx(4 * (51**2 + 12.75**2), rel=0.02)
 
 
-def test_the_pictures_themselves_are_perfect(tmp_path):
+def test_the_images_themselves_are_perfect(tmp_path):
     """A translator that gives back what is true: nothing is missing, and nothing is too much."""
     x = noise(N, 0)
     callback = quality(metrics=["distance", "kernel", "manifold"], subset_size=N, subsets=2)
-    run(Same(), Data(Pictures(Pair, x, x), Pictures(Pair, x, x)), tmp_path, callback)
+    run(Same(), Data(ImagesOf(Pair, x, x), ImagesOf(Pair, x, x)), tmp_path, callback)
     assert callback.metrics["val/fd_tiny"] == pytest.approx(0, abs=1e-6)
     assert callback.metrics["val/precision_tiny"] == callback.metrics["val/recall_tiny"] == 1
     assert callback.metrics["val/coverage_tiny"] == 1
@@ -178,9 +178,9 @@ def test_sisters_are_parts_of_the_whole(tmp_path):
     assert alone == pytest.approx(whole.metrics, rel=1e-12)
 
 
-def test_the_score_alone_needs_no_real_pictures(tmp_path):
+def test_the_score_alone_needs_no_real_images(tmp_path):
     callback = InceptionScore("tiny", n=N, batch_size=5, splits=2)
-    run(Samples(), Data(pictures(8, 1)), tmp_path, callback)
+    run(Samples(), Data(random_images(8, 1)), tmp_path, callback)
     assert set(callback.metrics) == {"val/score_tiny", "val/score_tiny_std"}
     assert 1 <= callback.metrics["val/score_tiny"] <= 3
 
@@ -241,7 +241,7 @@ def test_a_run_that_is_too_short_is_told(tmp_path, capsys):
 
 
 def test_where_there_is_no_validation_the_epochs_ends(tmp_path):
-    alone = Data(pictures(8, 1))
+    alone = Data(random_images(8, 1))
     assert steps(tmp_path, alone, split="train", epochs=3) == [2, 4, 6]
     assert steps(tmp_path, split="train", epochs=3, limit_val_batches=0) == [2, 4, 6]
     callback = quality(split="train")
@@ -282,7 +282,7 @@ def test_a_split_that_the_trainer_has_no_use_for_is_set_up_once(tmp_path):
             stages.append(stage)
 
     stages: list[str] = []
-    held = Counted(pictures(8, 1), pictures(), pictures(N, 2))
+    held = Counted(random_images(8, 1), random_images(), random_images(N, 2))
     run(Samples(), held, tmp_path, quality(split="test"), max_epochs=3)
     assert stages == ["fit", "test"]
     del stages[:]
@@ -311,7 +311,7 @@ def held_bright() -> Data:
     """Real images that samples off by 0 are like."""
     g = torch.Generator().manual_seed(3)
     real = to_uint8((torch.rand(200, 1, 4, 4, generator=g) * 2 - 1) * 0.4)
-    return Data(pictures(8, 1), Pictures(Picture, real))
+    return Data(random_images(8, 1), ImagesOf(OneImage, real))
 
 
 def test_the_best_checkpoint_is_of_the_best_epoch_and_the_last_is_kept(tmp_path):
@@ -394,7 +394,7 @@ def test_looking_does_not_change_the_training(tmp_path, kind):
     x, y = noise(N, 0), noise(N, 1)
     labels = torch.arange(N) % 3
     kinds = {
-        "samples": (Samples, Careless(Picture, noise(8, 1)), Careless(Picture, x)),
+        "samples": (Samples, Careless(OneImage, noise(8, 1)), Careless(OneImage, x)),
         "classes": (lambda: Samples(3), Careless(Labelled, noise(8, 1), labels), Careless(Labelled, x, labels)),
         "translates": (Same, Careless(Pair, x, y), Careless(Pair, x, y)),
         "own": (OnlyRecords, Careless(Pair, x, y), Careless(Pair, x, y)),
@@ -484,13 +484,13 @@ def test_with_the_trainers_precision_and_the_extractors_own(tmp_path):
     assert set(seen) == {True}
 
 
-# -- whose pictures -----------------------------------------------------------------------------------------------------
+# -- whose images -----------------------------------------------------------------------------------------------------
 
 
-def test_a_translators_pictures_are_compared_with_what_is_true(tmp_path):
+def test_a_translators_images_are_compared_with_what_is_true(tmp_path):
     x, y = noise(N, 0), noise(N, 1)
     callback = quality(n=20)
-    run(Same(), Data(Pictures(Pair, x, y), Pictures(Pair, x, y)), tmp_path, callback)
+    run(Same(), Data(ImagesOf(Pair, x, y), ImagesOf(Pair, x, y)), tmp_path, callback)
     tiny = Tiny().eval()
     assert callback.metrics == {"val/fd_tiny": pytest.approx(frechet_distance(tiny(y).pool, tiny(x[:20]).pool), rel=1e-9)}
 
@@ -499,14 +499,14 @@ def test_both_ways_of_a_cycle_and_none_twice_where_a_list_begins_anew(tmp_path):
     """Ten of x beside twenty-four of y: of x each counts once."""
     x, y = noise(10, 0), noise(N, 1)
 
-    class Alongside(Pictures):
+    class Alongside(ImagesOf):
         sizes = {"x": 10, "y": N}
 
     held = Alongside(Pair, x.repeat(3, 1, 1, 1)[:N], y)
     callback = quality()
-    run(Turns(), Data(Pictures(Pair, y, y), held), tmp_path, callback)
+    run(Turns(), Data(ImagesOf(Pair, y, y), held), tmp_path, callback)
     tiny = Tiny().eval()
-    to_y, to_x = (tiny(to_uint8(-to_float(pictures))).pool for pictures in (x, y))
+    to_y, to_x = (tiny(to_uint8(-to_float(images))).pool for images in (x, y))
     assert callback.metrics == {
         "val/fd_tiny_to_y": pytest.approx(frechet_distance(tiny(y).pool, to_y), rel=1e-9),
         "val/fd_tiny_to_x": pytest.approx(frechet_distance(tiny(x).pool, to_x), rel=1e-9),
@@ -546,7 +546,7 @@ def test_what_a_data_module_does_to_its_batches_is_done(tmp_path):
             return type(batch)(batch.x * 2 - 1)
 
     x = noise(N, 0)
-    unit = Pictures(Picture, x.float() / 255)
+    unit = ImagesOf(OneImage, x.float() / 255)
     plain, callback = quality(), quality()
     first, second = Samples(), Samples()
     second.load_state_dict(first.state_dict())
@@ -561,7 +561,7 @@ def test_class_by_class(tmp_path):
     x, y = noise(30, 0), torch.arange(30) % 3
     module = Samples(classes=3)
     callback = quality(n=20, per_class=True, metrics=["distance", "manifold"])
-    held = Data(Pictures(Labelled, noise(8, 1), torch.arange(8) % 3), Pictures(Labelled, x, y))
+    held = Data(ImagesOf(Labelled, noise(8, 1), torch.arange(8) % 3), ImagesOf(Labelled, x, y))
     run(module, held, tmp_path, callback)
     tiny = Tiny().eval()
     made = torch.cat([part.images for part in generated_batches(module, None, 20, 5)])
@@ -597,7 +597,7 @@ def test_classes_as_plain_tuples(tmp_path):
 
 
 def looked(found) -> int:
-    """Pictures that the newest extractor has seen."""
+    """Images that the newest extractor has seen."""
     return sum(found[-1].looks)
 
 
@@ -608,7 +608,7 @@ def once(tmp_path, held=None, callback=None, module=None) -> Quality:
     return callback
 
 
-def test_real_pictures_are_looked_at_once_for_all_runs(tmp_path, found):
+def test_real_images_are_looked_at_once_for_all_runs(tmp_path, found):
     first = once(tmp_path)
     assert looked(found) == 2 * N
     assert len(files(tmp_path)) == 1
@@ -624,11 +624,11 @@ def test_whatever_matters_is_another_file(tmp_path, found, monkeypatch):
         return looked(found)
 
     assert seen() == 2 * N
-    assert seen(held=Data(pictures(8, 1), pictures(N, 7))) == 2 * N  # other pictures
-    assert seen(held=Data(pictures(8, 1), pictures(N - 1))) == 2 * N - 1  # another number
+    assert seen(held=Data(random_images(8, 1), random_images(N, 7))) == 2 * N  # other images
+    assert seen(held=Data(random_images(8, 1), random_images(N - 1))) == 2 * N - 1  # another number
     assert (
-        seen(held=Data(pictures(), pictures()), callback=quality(split="train")) == 2 * N
-    )  # the same pictures, of another split
+        seen(held=Data(random_images(), random_images()), callback=quality(split="train")) == 2 * N
+    )  # the same images, of another split
     for name, value in {"resize": "crop", "weights": "other", "preprocessing": "x", "name": "tinier"}.items():
         with monkeypatch.context() as patch:
             patch.setattr(Tiny, name, value)
@@ -661,8 +661,8 @@ def test_a_damaged_file_is_made_anew_with_a_word(tmp_path, found, capsys):
     assert looked(found) == N
 
 
-def test_pictures_that_change_are_kept_for_the_run_only(tmp_path, found):
-    held = Data(pictures(8, 1), Jittered(Picture, noise(N, 0)))
+def test_images_that_change_are_kept_for_the_run_only(tmp_path, found):
+    held = Data(random_images(8, 1), Jittered(OneImage, noise(N, 0)))
     run(Samples(), held, tmp_path, quality(), max_epochs=3)
     assert looked(found) == N + 3 * N
     assert files(tmp_path) == []
@@ -734,8 +734,8 @@ class Broken(Samples):
     [
         (lambda: Broken(float("nan")), {}, "Broken's images: 1 of 5 images have NaN or infinite pixels"),
         (lambda: Broken(2.0), {}, r"Broken's images: float images are in \[-1, 1\]"),
-        (Play, {}, "Play makes no images that can be judged"),
-        (lambda: OnlyRecords("none"), {}, "OnlyRecords makes no images that can be judged"),
+        (Play, {}, "Play makes no images that can be evaluated"),
+        (lambda: OnlyRecords("none"), {}, "OnlyRecords makes no images that can be evaluated"),
         (Samples, {"per_class": True}, "per_class needs a model that is sampled by class, and Samples is none"),
         (lambda: Samples(3), {"per_class": True}, "metrics per class need labelled images"),
         (lambda: Samples(20), {"per_class": True}, "of 24 samples each of 20 classes has 1: a Frechet distance needs 2"),
@@ -757,21 +757,21 @@ def test_most_of_it_is_known_before_the_training(tmp_path):
 
     for options, held, said in [
         ({"metrics": ["manifold"], "n": 5}, data(), "neighbours"),
-        ({}, Data(pictures(8, 1)), "there are no val images to compare with"),
-        ({"split": "test"}, Data(pictures(8, 1), pictures(1)), "there are no test images"),
+        ({}, Data(random_images(8, 1)), "there are no val images to compare with"),
+        ({"split": "test"}, Data(random_images(8, 1), random_images(1)), "there are no test images"),
         ({"per_class": True}, data(), "per_class"),
     ]:
         with pytest.raises(InputError, match=said):
             run(Trained(), held, tmp_path, quality(**options))
 
 
-def test_a_domain_adaptation_makes_no_pictures(tmp_path):
+def test_a_domain_adaptation_makes_no_images(tmp_path):
     model = zoo.DANN(**SMALL["DANN"])
-    with pytest.raises(InputError, match="DANN makes no images that can be judged"):
+    with pytest.raises(InputError, match="DANN makes no images that can be evaluated"):
         run(model, Few(model, held_out=True), tmp_path, quality())
 
 
-def test_grey_pictures_in_a_colour_network_are_said_once(tmp_path, monkeypatch, capsys):
+def test_grey_images_in_a_colour_network_are_said_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Tiny, "channels", 3)
     monkeypatch.setattr(Tiny, "features", lambda self, images: Features(images.float().mean((2, 3)) @ self.turn[:3], None))
     monkeypatch.setattr(Tiny, "has_logits", False)
@@ -878,7 +878,7 @@ def test_two_processes_measure_what_one_does(tmp_path, found):
                 logged = here[name + again]["logged"]
                 assert {k: logged[k] for k in alone.metrics} == pytest.approx(alone.metrics, rel=1e-5, abs=1e-5)
             assert both[0][name + again]["metrics"] == both[1][name + again]["metrics"]
-            # of the run before; and two cases have the same real pictures
+            # of the run before; and two cases have the same real images
             kept = name != "own" and (again or name == "one part")
             remembered = (10 + 23 if name == "turns" else 23) if kept else 0
             assert sum(here[name + again]["looks"] for here in both) == looks - remembered, name
@@ -902,7 +902,7 @@ def test_hooks_that_augment_in_training_do_not_augment_what_is_measured(tmp_path
 
     plain, watched = quality(), quality(every_n_steps=every_n_steps)
     run(Samples(), data(), tmp_path / "plain", plain)
-    played = run(Samples(), Augments(pictures(8, 1), pictures()), tmp_path / "watched", watched)
+    played = run(Samples(), Augments(random_images(8, 1), random_images()), tmp_path / "watched", watched)
     real = Tiny().eval()(noise(N, 0)).pool.double()
     assert torch.allclose(watched._real["val", ""].statistics.mean, real.mean(0))
     assert torch.allclose(plain._real["val", ""].statistics.mean, real.mean(0))
@@ -959,7 +959,7 @@ def test_what_is_translated_comes_in_the_loaders_batches_and_samples_in_fifties(
             return None
 
     x = noise(10, 0)
-    pairs = Pictures(Pair, x, x)
+    pairs = ImagesOf(Pair, x, x)
     run(Watches(), Data(pairs, pairs), tmp_path / "pairs", quality(batch_size=None, n=100), max_epochs=1)
     assert sizes == [4, 4, 2]
 

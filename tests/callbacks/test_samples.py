@@ -79,8 +79,8 @@ def train(module: L.LightningModule, tmp_path, *callbacks, **options) -> L.Train
     return fit(module, data, tmp_path, callbacks=list(callbacks), max_epochs=2, **options)
 
 
-def pictures(tmp_path) -> list[str]:
-    return sorted(path.name for path in (tmp_path / "pictures").iterdir())
+def image_files(tmp_path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "images").iterdir())
 
 
 @pytest.mark.parametrize("make", [Samples, lambda: Samples(classes=3), Translates])
@@ -93,7 +93,7 @@ def test_looking_does_not_change_the_training(tmp_path, make):
         train(module, tmp_path / name, *callbacks, num_sanity_val_steps=2)
         runs[name] = module, torch.get_rng_state()
     looked, unseen = runs["with"][0], runs["without"][0]
-    assert len(pictures(tmp_path / "with")) == 2 * BATCHES + 1
+    assert len(image_files(tmp_path / "with")) == 2 * BATCHES + 1
     assert looked.modes == unseen.modes
     for name, value in unseen.state_dict().items():
         assert torch.equal(looked.state_dict()[name], value), name
@@ -103,7 +103,7 @@ def test_looking_does_not_change_the_training(tmp_path, make):
 def test_when(tmp_path):
     def drawn(name: str, **options) -> list[int]:
         train(Samples(), tmp_path / name, SampleGrid(**options))
-        return [int(file.removeprefix("step_").removesuffix(".png")) for file in pictures(tmp_path / name)]
+        return [int(file.removeprefix("step_").removesuffix(".png")) for file in image_files(tmp_path / name)]
 
     assert drawn("epochs") == [0, 4, 8]
     assert drawn("second", every_n_epochs=2) == [0, 8]
@@ -127,8 +127,8 @@ def test_a_row_to_a_class_and_the_same_noise_down_a_column(tmp_path):
     first = module.asked[:3]
     assert [(n, y) for n, y, *_ in first] == [(5, [c] * 5) for c in range(3)]
     assert len({noise for *_, noise, _ in first}) == 1
-    with Image.open(tmp_path / "pictures" / "step_000000.png") as picture:
-        assert picture.size == (5 * (32 + GAP) + GAP, 3 * (32 + GAP) + GAP)
+    with Image.open(tmp_path / "images" / "step_000000.png") as image:
+        assert image.size == (5 * (32 + GAP) + GAP, 3 * (32 + GAP) + GAP)
 
 
 def test_many_classes_are_cut_at_sixteen(tmp_path):
@@ -139,9 +139,9 @@ def test_many_classes_are_cut_at_sixteen(tmp_path):
 
 def test_a_translator_s_rows_are_input_output_and_truth(tmp_path):
     train(Translates(), tmp_path, SampleGrid(n=2, every_n_epochs=0), num_sanity_val_steps=1)
-    assert pictures(tmp_path) == ["step_000000.png", "step_000008.png"]
-    with Image.open(tmp_path / "pictures" / "step_000000.png") as picture:
-        board = np.asarray(picture).astype(int)
+    assert image_files(tmp_path) == ["step_000000.png", "step_000008.png"]
+    with Image.open(tmp_path / "images" / "step_000000.png") as image:
+        board = np.asarray(image).astype(int)
     tile, top = 32, GAP + 1
     assert board.shape == (2 * (tile + GAP) + GAP, 3 * (tile + GAP) + GAP, 3)
     x, out, truth = (board[top, GAP + 1 + column * (tile + GAP)] for column in range(3))
@@ -167,8 +167,8 @@ class Cycles(Play, CycleTranslator):
 
 def test_a_cycle_s_rows_go_there_and_back_both_ways(tmp_path):
     train(Cycles(), tmp_path, SampleGrid(n=2, every_n_epochs=0), num_sanity_val_steps=1)
-    with Image.open(tmp_path / "pictures" / "step_000008.png") as picture:
-        board = np.asarray(picture).astype(int)
+    with Image.open(tmp_path / "images" / "step_000008.png") as image:
+        board = np.asarray(image).astype(int)
     tile, top = 32, GAP + 1
     assert board.shape == (2 * (tile + GAP) + GAP, 6 * (tile + GAP) + GAP, 3)
     row = [board[top, GAP + 1 + column * (tile + GAP)].tolist() for column in range(6)]
@@ -183,11 +183,11 @@ class Cascade(Samples, CascadeSampler):
 
 
 @pytest.mark.parametrize("classes", [None, 3])
-def test_a_cascade_has_a_picture_of_every_level(tmp_path, classes):
+def test_a_cascade_has_a_image_of_every_level(tmp_path, classes):
     train(Cascade(classes), tmp_path, SampleGrid(n=20, every_n_epochs=0))
-    assert pictures(tmp_path) == [f"{kind}step_{step:06d}.png" for kind in ("cascade_", "") for step in (0, 8)]
-    with Image.open(tmp_path / "pictures" / "cascade_step_000008.png") as picture:
-        board = np.asarray(picture).astype(int)
+    assert image_files(tmp_path) == [f"{kind}step_{step:06d}.png" for kind in ("cascade_", "") for step in (0, 8)]
+    with Image.open(tmp_path / "images" / "cascade_step_000008.png") as image:
+        board = np.asarray(image).astype(int)
     assert board.shape == (8 * (32 + GAP) + GAP, 2 * (32 + GAP) + GAP)  # eight rows at most, a column to a level
     coarse = board[GAP : GAP + 32, GAP : GAP + 32]
     assert len(np.unique(coarse)) == 1  # the coarsest is brought to the finest one's size
@@ -197,12 +197,12 @@ def test_a_cascade_has_a_picture_of_every_level(tmp_path, classes):
 
 def test_without_a_sanity_check_a_translator_is_seen_from_the_first_validation_on(tmp_path):
     train(Translates(), tmp_path, SampleGrid())
-    assert pictures(tmp_path) == ["step_000004.png", "step_000008.png"]
+    assert image_files(tmp_path) == ["step_000004.png", "step_000008.png"]
 
 
-def test_a_module_that_makes_no_pictures_is_left_alone(tmp_path):
+def test_a_module_that_makes_no_images_is_left_alone(tmp_path):
     train(Play(), tmp_path, SampleGrid())
-    assert not (tmp_path / "pictures").exists()
+    assert not (tmp_path / "images").exists()
 
 
 def test_the_grid_by_hand():
@@ -216,7 +216,7 @@ def test_the_grid_by_hand():
 
 
 @pytest.mark.parametrize(("side", "tile"), [(8, 32), (20, 40), (31, 62), (32, 32), (256, 256)])
-def test_small_pictures_are_enlarged_by_a_whole_factor(side, tile):
+def test_small_images_are_enlarged_by_a_whole_factor(side, tile):
     assert grid(torch.zeros(1, 3, side, side), 8).shape == (3, tile + 2 * GAP, tile + 2 * GAP)
 
 
@@ -228,11 +228,11 @@ def test_numbers_out_of_range(wrong):
 
 @pytest.mark.parametrize(("n", "sanity", "rows"), [(5, 3, [5, 5]), (5, 1, [2, 5]), (50, 1, [2, 8])])
 def test_a_translator_s_rows_are_gathered_over_batches(tmp_path, n, sanity, rows):
-    """Two pictures in a batch, eight in the set: what a short first look has not seen comes with the next validation."""
+    """Two images in a batch, eight in the set: what a short first look has not seen comes with the next validation."""
     train(Translates(), tmp_path, SampleGrid(n=n, every_n_epochs=0), num_sanity_val_steps=sanity)
     for step, expected in zip((0, 8), rows, strict=True):
-        with Image.open(tmp_path / "pictures" / f"step_{step:06d}.png") as picture:
-            assert picture.height == expected * (32 + GAP) + GAP
-            board = np.asarray(picture).astype(int)
+        with Image.open(tmp_path / "images" / f"step_{step:06d}.png") as image:
+            assert image.height == expected * (32 + GAP) + GAP
+            board = np.asarray(image).astype(int)
         firsts = [board[GAP + 1 + row * (32 + GAP), GAP + 1, 0] for row in range(expected)]
-        assert firsts == sorted(set(firsts))  # x rises from picture to picture: none is there twice
+        assert firsts == sorted(set(firsts))  # x rises from image to image: none is there twice

@@ -49,7 +49,7 @@ pytestmark = pytest.mark.usefixtures("toy_folder")
         (["--model.clip_norm", "{critic: 1.0}"], "clip_norm names a player 'critic'"),
         (["--ckpt_path", "nope.ckpt"], "--ckpt_path nope.ckpt: there is no such file"),
         (["--ckpt_path", "last"], "no run in runs/toy_noise has left a checkpoint"),
-        (["--data", "support.command.BrokenData"], "photo_7.jpg is no picture: delete it"),
+        (["--data", "support.command.BrokenData"], "photo_7.jpg is no image: delete it"),
         (["--trainer.callbacks", "support.command.FullDisk"], "metrics.csv: No space left on device"),
         (["--trainer.strategy", "fsdp"], "fsdp cannot train several players (FSDP takes no turns"),
         (["--trainer.strategy", "deepspeed_stage_2"], "each player has its own): use --trainer.strategy ddp"),
@@ -75,7 +75,7 @@ def test_too_little_memory_is_one_line():
 
 def test_the_line_of_a_worker_s_error_is_the_error_s_alone(capsys):
     line = error(capsys, "fit", "--config", "toy_noise", "--data", "support.command.BrokenData")
-    assert line == "photo_7.jpg is no picture: delete it"
+    assert line == "photo_7.jpg is no image: delete it"
 
 
 EARLY = [

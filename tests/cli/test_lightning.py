@@ -260,8 +260,8 @@ def test_a_run_has_everything_in_its_folder():
         "metrics.csv",
         f"checkpoints/epoch=0-step={BATCHES}.ckpt",
         "checkpoints/last.ckpt",
-        "pictures/step_000000.png",
-        f"pictures/step_{BATCHES:06d}.png",
+        "images/step_000000.png",
+        f"images/step_{BATCHES:06d}.png",
     }
     assert os.listdir() == ["runs"]  # nothing beside it
 
@@ -307,7 +307,7 @@ def test_tensorboard_writes_into_the_run():
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
     assert [event.step for event in events.Scalars("generator/loss")] == [0, 1, 2]
-    assert [event.step for event in events.Images("pictures")] == [0, BATCHES]
+    assert [event.step for event in events.Images("images")] == [0, BATCHES]
 
 
 def wandb_records(run: Path) -> list:
@@ -345,7 +345,7 @@ def test_wandb_offline_twice(monkeypatch):
         assert fit(*args, "--trainer.log_every_n_steps", "1", "--trainer.callbacks", "SampleGrid") == 0
     ids = set()
     for run in (Path("runs/toy_noise/version_0"), Path("runs/toy_noise/version_1")):
-        assert {"config.yaml", "checkpoints", "pictures", "wandb"} <= set(os.listdir(run))
+        assert {"config.yaml", "checkpoints", "images", "wandb"} <= set(os.listdir(run))
         records = wandb_records(run)
         described = next(record.run for record in records if record.HasField("run"))
         assert (described.project, described.display_name) == ("ganzoo", f"toy_noise/{run.name}")
@@ -357,13 +357,13 @@ def test_wandb_offline_twice(monkeypatch):
         ]
         steps = [int(row["trainer/global_step"]) for row in history if "generator/loss" in row]
         assert steps == [0, 1, 2]
-        pictures = [row for row in history if any(key.startswith("pictures") for key in row)]
-        assert [int(row["trainer/global_step"]) for row in pictures] == [0, BATCHES]
+        images = [row for row in history if any(key.startswith("images") for key in row)]
+        assert [int(row["trainer/global_step"]) for row in images] == [0, BATCHES]
         config = {
             u.key or "/".join(u.nested_key): u.value_json for r in records if r.HasField("config") for u in r.config.update
         }
         assert '"batch_size":4' in config["config"].replace(" ", "")
-        wait_for(lambda run=run: list(run.glob("wandb/offline-run-*/files/media/images/*.png")), f"pictures of {run}")
+        wait_for(lambda run=run: list(run.glob("wandb/offline-run-*/files/media/images/*.png")), f"images of {run}")
     assert len(ids) == 2
     assert os.listdir() == ["runs"]
 
@@ -398,7 +398,7 @@ def test_evaluating_a_checkpoint(command, capsys):
     assert "untrained" not in capsys.readouterr().err
     if command != "predict":
         assert "weight_l1" in (run / "metrics.csv").read_text()
-        assert (run / "pictures" / f"{command}.png").is_file()
+        assert (run / "images" / f"{command}.png").is_file()
 
 
 def test_evaluating_without_a_checkpoint_says_so(capsys):

@@ -23,7 +23,7 @@ def test_a_run_ends_with_where_its_results_are(capsys):
     out, (first, last) = told(capsys, *args)
     run = "runs/toy_noise/version_0"
     assert first == f"this run is in {run}"
-    assert last.startswith(f"trained to epoch 1 of 1, step {BATCHES}; results: {run}/checkpoints/last.ckpt, {run}/pictures")
+    assert last.startswith(f"trained to epoch 1 of 1, step {BATCHES}; results: {run}/checkpoints/last.ckpt, {run}/images")
     assert f"epoch 1/1  step {BATCHES}" in out
     assert told(capsys, *args, "--trainer.fast_dev_run", "true")[1] == [
         "trained to epoch 1 of 1, step 1; fast_dev_run writes nothing"

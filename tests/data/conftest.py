@@ -1,4 +1,4 @@
-"""Small pictures on disk."""
+"""Small images on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ Save = Callable[..., Path]
 
 @pytest.fixture
 def save() -> Save:
-    """Writes a picture of random pixels, the same ones for the same seed, and returns its path."""
+    """Writes an image of random pixels, the same ones for the same seed, and returns its path."""
 
     def save(path: Path, height: int = 12, width: int = 16, channels: int = 3, seed: int = 0) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

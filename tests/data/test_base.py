@@ -24,7 +24,7 @@ def noisy(sample: LabelledImages, rng: np.random.Generator) -> LabelledImages:
 
 
 class Numbered(ImageDataModule):
-    """`length` training pictures whose label is their number, augmented with noise; 7 to validate and 5 to test."""
+    """`length` training images whose label is their number, augmented with noise; 7 to validate and 5 to test."""
 
     def __init__(self, length: int = 20, batch_size: int = 3, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__((1, 2, 2), None, batch_size=batch_size, num_workers=num_workers, seed=seed)
@@ -93,14 +93,14 @@ def test_each_epoch_has_its_own_order_and_its_own_augmentation():
         for epoch, order in zip((first, second), labels, strict=True)
     ]
     assert (noise[0] != noise[1]).flatten(1).any(1).all()
-    assert len(noise[0].flatten(1).unique(dim=0)) == 21  # no two pictures share their random numbers
+    assert len(noise[0].flatten(1).unique(dim=0)) == 21  # no two images share their random numbers
 
 
 def test_the_seed_decides_order_and_augmentation():
     a, again, other = (epochs_of(Numbered(seed=seed), 1)[0] for seed in (1, 1, 2))
     assert all(same(x, y) for x, y in zip(a, again, strict=True))
     assert not torch.equal(torch.cat([b.y for b in a]), torch.cat([b.y for b in other]))
-    # the first picture of epoch 1 of one seed is not that of epoch 0 of the next, as seed + epoch would have it
+    # the first image of epoch 1 of one seed is not that of epoch 0 of the next, as seed + epoch would have it
     assert list(EpochSampler(20, 2)) != [(0, index) for _, index in epoch_order(EpochSampler(20, 1), 1)]
 
 
@@ -113,10 +113,10 @@ def test_the_last_incomplete_batch_is_left_out_of_training_only():
     assert torch.cat([batch.y for batch in data.predict_dataloader()]).tolist() == list(range(5))
 
 
-def test_too_few_pictures_for_one_batch_are_refused():
+def test_too_few_images_for_one_batch_are_refused():
     data = Numbered(length=20, batch_size=21)
     data.setup()
-    with pytest.raises(InputError, match="20 training pictures are fewer than one batch of 21"):
+    with pytest.raises(InputError, match="20 training images are fewer than one batch of 21"):
         data.train_dataloader()
 
 
@@ -183,7 +183,7 @@ def test_data_without_validation_trains_and_says_that_it_cannot_be_tested(tmp_pa
     trainer(tmp_path, max_epochs=1).fit(module, data)
     assert len(module.seen["train"]) == 6
     assert module.seen["val"] == []
-    with pytest.raises(InputError, match="no test pictures"):
+    with pytest.raises(InputError, match="no test images"):
         trainer(tmp_path).test(module, data)
 
 

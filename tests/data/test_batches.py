@@ -7,7 +7,7 @@ from support.batches import same
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages, as_float
 
 
-def test_as_float_turns_pictures_only_and_keeps_the_type():
+def test_as_float_turns_images_only_and_keeps_the_type():
     x = torch.tensor([0, 51, 255], dtype=torch.uint8)
     labelled = as_float(LabelledImages(x, torch.tensor([0, 255])))
     assert type(labelled) is LabelledImages

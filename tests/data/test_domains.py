@@ -28,7 +28,7 @@ TRAIN, TEST = RNG.integers(0, 256, (120, 28, 28), np.uint8), RNG.integers(0, 256
 
 
 def write_mnist(root: Path, labels: int | None = None) -> Path:
-    """The four idx files, of 120 and 10 pictures, labelled by their number modulo 10, or all alike."""
+    """The four idx files, of 120 and 10 images, labelled by their number modulo 10, or all alike."""
     folder = root / "MNIST" / "raw"
     folder.mkdir(parents=True)
     for name, images in (("train", TRAIN), ("t10k", TEST)):
@@ -98,7 +98,7 @@ def trainer(folder: Path, **options) -> L.Trainer:
 
 
 def write_usps(folder: Path, monkeypatch) -> None:
-    """USPS's two files: a line to a picture, label from 1, values in [-1, 1]."""
+    """USPS's two files: a line to an image, label from 1, values in [-1, 1]."""
     folder.mkdir(parents=True)
     for name, n in (("usps.bz2", 20), ("usps.t.bz2", 5)):
         lines = [f"{i % 10 + 1} " + " ".join(f"{j + 1}:{i / 10 - 1}" for j in range(256)) for i in range(n)]
@@ -153,7 +153,7 @@ def test_every_pair_of_digits_has_one_form(root, monkeypatch, source, target, sh
 
 
 @pytest.mark.parametrize("options", [{}, {"channels": 3, "size": 20}, {"size": 32}])
-def test_a_picture_is_the_same_floats_as_source_as_target_and_in_validation(root, tmp_path, options):
+def test_a_image_is_the_same_floats_as_source_as_target_and_in_validation(root, tmp_path, options):
     """Two domains normalised differently, the defect of the peers, is one that this cannot have."""
     module = Seen()
     data = two_digits("mnist", "mnist", root, batch_size=10, **options)
@@ -222,9 +222,9 @@ def test_other_labels_of_the_target_change_no_training_batch(tmp_path):
     assert [whole(list(data.test_dataloader()[1]), "y").unique().tolist() for data in runs] == [[3], [7]]
 
 
-def test_a_pictures_own_label_stays_with_it(root):
+def test_a_images_own_label_stays_with_it(root):
     data = ready(source="mnist", target="optdigits", root=root, batch_size=9)
-    number = {picture.tobytes(): i for i, picture in enumerate(TRAIN)}
+    number = {image.tobytes(): i for i, image in enumerate(TRAIN)}
     for batch in epoch_of(data):
         assert [number[row] % 10 for row in rows(batch.x)] == batch.y.tolist()
 
@@ -274,7 +274,7 @@ def test_batches_are_the_same_again_and_with_workers_and_others_with_another_epo
 
 
 def test_source_and_target_are_not_the_same_digits_in_a_batch(root):
-    """MNIST-M's i-th picture is MNIST's i-th digit: in one order the batches would be pairs."""
+    """MNIST-M's i-th image is MNIST's i-th digit: in one order the batches would be pairs."""
     data = ready(source="mnist", target="mnist", root=root, batch_size=100)
     (batch,) = epoch_of(data)
     assert sum(a == b for a, b in zip(rows(batch.x), rows(batch.target), strict=True)) < 10
@@ -311,12 +311,12 @@ def test_validation_and_test_are_the_source_and_then_the_target_whole_and_in_ord
     assert torch.equal(whole(module.seen["predict"], "x"), target)
 
 
-def test_training_on_the_target_has_its_labels_and_the_same_picture_twice(root):
+def test_training_on_the_target_has_its_labels_and_the_same_image_twice(root):
     options = {"source": "optdigits", "target": "mnist", "root": root, "batch_size": 20}
     data, adapting = ready(train_on_target=True, **options), ready(**options)
     batches = epoch_of(data)
     assert len(batches) == len(epoch_of(adapting))  # as many steps of the same config
-    number = {picture.tobytes(): i for i, picture in enumerate(TRAIN[:100])}
+    number = {image.tobytes(): i for i, image in enumerate(TRAIN[:100])}
     for batch in batches:
         assert torch.equal(batch.x, batch.target)
         assert [number[row] % 10 for row in rows(batch.x)] == batch.y.tolist()
@@ -402,7 +402,7 @@ def test_an_unreachable_download_says_what_to_put_where(tmp_path, monkeypatch, s
 
 @pytest.fixture
 def office(tmp_path, save) -> Path:
-    """Two cameras' pictures of two things, 20 of each, and the second camera's without folders."""
+    """Two cameras' images of two things, 20 of each, and the second camera's without folders."""
     for i in range(40):
         thing = ("bike", "mug")[i % 2]
         save(tmp_path / "amazon" / thing / f"{i}.png", 20, 30, seed=i)
@@ -450,7 +450,7 @@ def test_a_target_may_have_labels_in_its_test_folder_only(office, save):
     assert sorted(whole(list(data.test_dataloader()[1]), "y").tolist()) == [0, 1, 1]
 
 
-def test_without_a_share_all_pictures_train_and_the_same_are_evaluated(office):
+def test_without_a_share_all_images_train_and_the_same_are_evaluated(office):
     data = folders(office, val_share=0)
     for domain, train in enumerate((data.train_set.source, data.train_set.target)):
         assert len(train) == 40
@@ -463,7 +463,7 @@ def test_without_a_share_all_pictures_train_and_the_same_are_evaluated(office):
 
 
 def test_a_file_is_the_same_pixels_in_either_domain(office, save):
-    """Square pictures of the wanted size, so that nothing is cropped."""
+    """Square images of the wanted size, so that nothing is cropped."""
     for i in range(6):
         for where in ("one", "two"):
             save(office / where / f"{i % 2}" / f"{i}.png", 8, 8, seed=i)
@@ -480,7 +480,7 @@ def test_folder_crops_follow_seed_epoch_and_place(office):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
     crops, others = (set(rows(whole(batches, "target"))) for batches in (first, other))
     assert len(crops & others) < len(crops) / 2  # 8 places and 2 directions: some meet
-    # a picture that an epoch shows many times is cropped anew each time
+    # an image that an epoch shows many times is cropped anew each time
     small = folders(office, epoch_length=400)
     assert len(set(rows(whole(epoch_of(small), "x")))) > 5 * len(small.train_set.source)
     both = folders(office, train_on_target=True)
@@ -511,7 +511,7 @@ def test_classes_that_differ_are_named(office, save):
     assert f"only {office / 'webcam'} has bicycle, lamp" in line
 
 
-def test_a_source_without_classes_and_a_loose_picture_are_refused(office, save):
+def test_a_source_without_classes_and_a_loose_image_are_refused(office, save):
     with pytest.raises(InputError, match=r"the source needs labels, and .*loose has none"):
         two_folders(office / "loose", office / "webcam")
     save(office / "webcam/x.png")
@@ -548,7 +548,7 @@ def test_data_of_other_classes_are_refused(office):
 
 
 def test_a_batch_larger_than_an_epoch_is_refused(root):
-    with pytest.raises(InputError, match="100 training pictures are fewer than one batch of 101"):
+    with pytest.raises(InputError, match="100 training images are fewer than one batch of 101"):
         ready(source="mnist", target="mnist_m", root=root, batch_size=101).train_dataloader()
 
 

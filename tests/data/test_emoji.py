@@ -95,7 +95,7 @@ def test_only_what_is_needed_is_unpacked_and_decoded_once(root):
     data = Emoji(root=str(root))
     data.prepare_data()
     folder = root / GOOGLE
-    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "README.md", "emoji.json", "img", "pictures.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "README.md", "emoji.json", "img", "images.npy"]
     found = {path.relative_to(folder / "img").as_posix() for path in (folder / "img").rglob("*") if path.is_file()}
     assert found == {f"google/64/{code.lower()}.png" for code in CODES}
     assert sorted(path.name for path in root.iterdir() if "google" in path.name) == [GOOGLE, f"{GOOGLE}.tgz"]
@@ -104,29 +104,29 @@ def test_only_what_is_needed_is_unpacked_and_decoded_once(root):
     for path in (folder / "img").rglob("*.png"):
         path.write_bytes(b"")
     Emoji(root=str(root)).prepare_data()
-    (folder / "pictures.npy").unlink()
-    with pytest.raises(InputError, match=r"cannot read the picture .*google/64/.*\.png"):
+    (folder / "images.npy").unlink()
+    with pytest.raises(InputError, match=r"cannot read the image .*google/64/.*\.png"):
         Emoji(root=str(root)).prepare_data()
 
 
 def test_a_cache_of_another_form_is_made_again(root):
     data = Emoji(root=str(root))
     data.prepare_data()
-    wanted = data.design.pictures()
-    path = root / GOOGLE / "pictures.npy"
+    wanted = data.design.images()
+    path = root / GOOGLE / "images.npy"
     for other in (np.zeros((2, 3, 64, 64), np.uint8), np.zeros(wanted.shape, np.float32)):
         np.save(path, other)
-        assert torch.equal(data.design.pictures(), wanted)
+        assert torch.equal(data.design.images(), wanted)
     path.write_bytes(path.read_bytes()[:-1])
-    assert torch.equal(data.design.pictures(), wanted)
+    assert torch.equal(data.design.images(), wanted)
 
 
-def test_pictures_are_on_white_and_labelled_by_category(root):
+def test_images_are_on_white_and_labelled_by_category(root):
     data = Emoji(root=str(root), batch_size=5)
     data.prepare_data()
     data.setup()
     assert (data.shape, data.classes, data.class_names) == ((3, 64, 64), 9, CLASSES)
-    assert [picture.code for picture in data.design.listed()] == CODES
+    assert [image.code for image in data.design.listed()] == CODES
     parts = {"train": data.train_set, "val": data.val_set, "test": data.test_set}
     seen = []
     for name, part in parts.items():
@@ -145,7 +145,7 @@ def test_pictures_are_on_white_and_labelled_by_category(root):
     batch = next(iter(data.train_dataloader()))
     assert batch.x.shape == (5, 3, 64, 64)
     assert (batch.x.dtype, batch.y.dtype) == (torch.uint8, torch.int64)
-    # the first that a picture grid shows are of several kinds
+    # the first that an image grid shows are of several kinds
     assert numbers(data.val_set.samples.x) != sorted(numbers(data.val_set.samples.x))
     again = Emoji(root=str(root), seed=9)
     again.setup()
@@ -186,7 +186,7 @@ def test_kin(code, wanted):
 
 
 def test_the_split_is_told_by_the_code():
-    # written down, because a change would move pictures between the splits of people's finished runs
+    # written down, because a change would move images between the splits of people's finished runs
     assert [code for code in CODES if part_of(code) == "val"] == VAL
     assert [code for code in CODES if part_of(code) == "test"] == TEST
     assert len({part_of(code) for code in OFFICE_WORKERS}) == 1

@@ -16,7 +16,7 @@ def names(dataset) -> list[str]:
     return [file.name for file in dataset.items]
 
 
-def test_batches_of_any_pictures_have_one_shape(tmp_path, save):
+def test_batches_of_any_images_have_one_shape(tmp_path, save):
     for i, (height, width, channels) in enumerate([(20, 30, 3), (50, 10, 1), (8, 8, 4), (3, 5, 3)] * 3):
         save(tmp_path / f"{i}.png", height, width, channels, seed=i)
     data = ImageFolder(str(tmp_path), size=8, batch_size=4, val_share=0.2)
@@ -46,7 +46,7 @@ def test_the_share_that_validates_is_chosen_by_name_alone(tmp_path, save):
     again = ImageFolder(str(tmp_path), size=2, val_share=0.3, seed=7)
     again.setup()
     assert set(names(again.val_set)) == set(val) - {f"some/{i}.png" for i in range(30)}
-    # written down, because a change would move pictures between the splits of people's finished runs
+    # written down, because a change would move images between the splits of people's finished runs
     assert [i for i in range(40) if is_held_out(f"{i}.png", 0.1)] == [0, 6, 8, 33]
     assert sum(is_held_out(str(i), 0.25) for i in range(4000)) == pytest.approx(1000, abs=100)
     assert is_held_out("e\u0301.png", 0.5) == is_held_out("\u00e9.png", 0.5)
@@ -59,7 +59,7 @@ def test_no_share_means_no_validation(tmp_path, save):
     data.setup()
     assert len(data.train_set) == 20
     assert data.val_dataloader() == []
-    with pytest.raises(InputError, match="no test pictures"):
+    with pytest.raises(InputError, match="no test images"):
         data.test_dataloader()
 
 
@@ -129,7 +129,7 @@ def test_training_crops_at_random_and_mirrors_and_validation_takes_the_middle(tm
     assert tall.train_set[0].x.shape == (3, 4, 4)
 
 
-def test_a_file_that_is_no_picture_is_found_at_setup(tmp_path, save):
+def test_a_file_that_is_no_image_is_found_at_setup(tmp_path, save):
     for i in range(5):
         save(tmp_path / f"{i}.png")
     (tmp_path / "3.png").write_bytes(b"<html>not found</html>")
@@ -146,5 +146,5 @@ def test_arguments_out_of_range_are_refused(tmp_path, wrong):
 def test_no_folder_and_an_empty_folder(tmp_path):
     with pytest.raises(InputError, match="no folder"):
         ImageFolder(str(tmp_path / "nowhere")).setup()
-    with pytest.raises(InputError, match="no pictures"):
+    with pytest.raises(InputError, match="no images"):
         ImageFolder(str(tmp_path)).setup()

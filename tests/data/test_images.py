@@ -104,8 +104,8 @@ def test_a_file_cut_short_is_refused(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_picture_is_refused(tmp_path):
-    (tmp_path / "text.png").write_text("this is not a picture\n" * 10)
+def test_what_is_no_image_is_refused(tmp_path):
+    (tmp_path / "text.png").write_text("this is not an image\n" * 10)
     for read in (lambda path: read_image(path, 3), image_size):
         with pytest.raises(InputError, match=r"text\.png") as caught:
             read(tmp_path / "text.png")
@@ -122,10 +122,10 @@ def test_thirty_two_bits_have_no_known_range(tmp_path):
             read_image(tmp_path / name, 1)
 
 
-def test_pictures_are_found_below_and_sorted(tmp_path, save):
+def test_images_are_found_below_and_sorted(tmp_path, save):
     for name in ("b/2.PNG", "b/10.png", "a.jpg", ".hidden/x.png", "b/._2.png", "__MACOSX/a.jpg"):
         save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "far").mkdir()
     (tmp_path / "c").symlink_to(save(tmp_path.parent / f"{tmp_path.name}-other/z.png").parent)
     assert [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)] == [
@@ -134,7 +134,7 @@ def test_pictures_are_found_below_and_sorted(tmp_path, save):
         "b/2.PNG",
         "c/z.png",
     ]
-    with pytest.raises(InputError, match="no pictures in"):
+    with pytest.raises(InputError, match="no images in"):
         find_images(tmp_path / "far")
     with pytest.raises(InputError, match="no folder"):
         find_images(tmp_path / "nowhere")
@@ -166,7 +166,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 
 
 def written(path: Path) -> bytes:
-    """A picture of noise in the kind that the name says; pbm has one bit."""
+    """An image of noise in the kind that the name says; pbm has one bit."""
     image = Image.fromarray(NOISE)
     (image.convert("1") if path.suffix == ".pbm" else image).save(path)
     return path.read_bytes()
@@ -187,7 +187,7 @@ def test_what_cannot_be_read_is_found_beforehand_in_every_kind_of_file(tmp_path,
                 read_image(path, 3)
             except InputError:
                 refused += 1
-                with pytest.raises(InputError, match=rf"x\{extension}: .*mend or delete it"):
+                with pytest.raises(InputError, match=rf"x\{extension}: .*repair or delete it"):
                     readable_images([path], check)
             else:
                 assert readable_images([path], check) == {path: (64, 64)}
@@ -215,13 +215,13 @@ def one_cut_short(tmp_path) -> Path:
 
 def test_a_damaged_file_is_refused_or_passed_over(one_cut_short, capsys):
     for data in modules(one_cut_short):
-        with pytest.raises(InputError, match=r"2\.jpg: .*; mend or delete it, or give damaged: skip"):
+        with pytest.raises(InputError, match=r"2\.jpg: .*; repair or delete it, or give damaged: skip"):
             data.setup()
     capsys.readouterr()
     for data in modules(one_cut_short, damaged="skip"):
         data.setup()
         said = capsys.readouterr().err
-        assert "pictures are damaged and passed over: " in said
+        assert "images are damaged and skipped: " in said
         assert "2.jpg" in said
         lengths = {"Domains": 3, "ImageFolder": 3, "Paired": 3, "UnpairedFolders": 4}
         assert len(data.train_set) == lengths[type(data).__name__]
@@ -237,7 +237,7 @@ def test_a_file_damaged_in_its_middle_is_passed_over_if_that_is_wanted(tmp_path)
     assert list(readable_images(paths, "skip")) == [tmp_path / "whole.png"]
     # its end is there: found when it is read, and named
     assert list(readable_images(paths)) == paths
-    with pytest.raises(InputError, match=r"wrong\.png: .*mend or delete it"):
+    with pytest.raises(InputError, match=r"wrong\.png: .*repair or delete it"):
         read_image(paths[1], 3)
 
 
@@ -299,10 +299,10 @@ def test_what_is_passed_over_is_counted(tmp_path, save, capsys):
         (tmp_path / name).write_text("x")
     assert len(find_images(tmp_path)) == 1
     assert (
-        "1 pictures; files of other kinds are passed over: 2 .heic, 1 .mp4, 1 without extension\n" in capsys.readouterr().err
+        "1 images; files of other kinds are passed over: 2 .heic, 1 .mp4, 1 without extension\n" in capsys.readouterr().err
     )
     (tmp_path / "a.png").unlink()
-    with pytest.raises(InputError, match=r"no pictures in .*; there are 2 \.heic"):
+    with pytest.raises(InputError, match=r"no images in .*; there are 2 \.heic"):
         find_images(tmp_path)
 
 
@@ -330,7 +330,7 @@ def test_links_to_nothing_and_pipes(tmp_path, save):
 
 
 def test_a_line_break_in_a_name_leaves_one_line(tmp_path):
-    (tmp_path / "a\nb.png").write_text("no picture")
+    (tmp_path / "a\nb.png").write_text("no image")
     with pytest.raises(InputError, match=r"a\\nb\.png") as caught:
         readable_images(find_images(tmp_path))
     assert "\n" not in str(caught.value)
@@ -379,7 +379,7 @@ def test_all_data_know_the_value_that_is_white(tmp_path):
         assert {int(image.max()) for image in data.val_set[0]} == {255}
 
 
-def test_nearly_black_pictures_are_said_and_what_to_give(tmp_path, capsys):
+def test_nearly_black_images_are_said_and_what_to_give(tmp_path, capsys):
     for i in range(10):
         values = np.random.default_rng(i).integers(0, 4096, (8, 8)).astype(np.uint16)
         Image.fromarray(values).save(tmp_path / f"{i}.png")

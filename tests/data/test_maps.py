@@ -211,7 +211,7 @@ def test_layers_and_editions_that_do_not_go_together_are_refused():
 
 
 def test_so_much_land_is_nowhere(root, monkeypatch):
-    monkeypatch.setattr(maps, "land", lambda pictures: torch.zeros(world.HEIGHT, world.WIDTH, dtype=torch.bool))
+    monkeypatch.setattr(maps, "land", lambda images: torch.zeros(world.HEIGHT, world.WIDTH, dtype=torch.bool))
     with pytest.raises(InputError, match="no square of 256 pixels has 30% land"):
         Maps(root=root).setup()
 
@@ -329,7 +329,7 @@ def test_unpaired_batches_are_the_same_for_any_workers_and_new_each_epoch(root):
     assert len(everything.flatten(1).unique(dim=0)) == 12
 
 
-def test_etopo_is_the_packages_picture(root):
+def test_etopo_is_the_packages_image(root):
     with Image.open(world.basemap_folder() / "etopo1.jpg") as image:
         source = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     data = Maps(root=root, size=128, a="relief", b="etopo")

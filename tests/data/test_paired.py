@@ -51,7 +51,7 @@ def test_each_side_has_its_channels(side_by_side):
     assert torch.equal(data.val_set[0].y, read_image(side_by_side / "val/4.png", 3)[:, :, :8])
 
 
-def test_both_pictures_get_the_same_jitter(tmp_path, save):
+def test_both_images_get_the_same_jitter(tmp_path, save):
     for side in "AB":
         for split in ("train", "val"):
             save(tmp_path / side / split / "x.png", 12, 12, seed=1)
@@ -73,7 +73,7 @@ def test_both_pictures_get_the_same_jitter(tmp_path, save):
     assert seen == set(views)
 
 
-def test_pictures_are_first_resized_to_load_size(tmp_path, save):
+def test_images_are_first_resized_to_load_size(tmp_path, save):
     save(tmp_path / "train/x.png", 8, 16)
     save(tmp_path / "val/x.png", 8, 16)
     data = Paired(str(tmp_path), size=16, load_size=18)
@@ -95,17 +95,17 @@ def test_two_roots_joined_by_name(tmp_path, save):
         assert (file.a.parent.name, file.b.parent.name) == ("photos", "maps")
 
 
-def test_pictures_without_a_fellow_are_counted_and_named(tmp_path, save):
+def test_images_without_a_fellow_are_counted_and_named(tmp_path, save):
     for i in range(6):
         save(tmp_path / f"A/train/{i}.png", 8, 8)
     save(tmp_path / "B/train/5.png", 8, 8)
     with pytest.raises(InputError) as caught:
         Paired(str(tmp_path)).setup()
-    assert "5 of 6 pictures" in str(caught.value)
+    assert "5 of 6 images" in str(caught.value)
     assert [f"{i}.png" in str(caught.value) for i in range(6)] == [True] * 3 + [False] * 3
     for i in range(7):
         save(tmp_path / f"B/train/{i}.png", 8, 8)
-    with pytest.raises(InputError, match=r"1 of 7 pictures.*B/train/6\.png"):
+    with pytest.raises(InputError, match=r"1 of 7 images.*B/train/6\.png"):
         Paired(str(tmp_path)).setup()
     save(tmp_path / "A/train/6.png", 8, 8)
     save(tmp_path / "A/train/6.jpg", 8, 8)
@@ -121,7 +121,7 @@ def test_a_file_is_cut_in_the_middle_whatever_its_halves(tmp_path, save, capsys)
         save(tmp_path / f"{width}/val/x.png", 8, width)
         data = Paired(str(tmp_path / str(width)), size=8, load_size=8, mirror=False)
         data.setup()
-        assert f"into two pictures of {width // 2}x8, and 1 more likewise" in capsys.readouterr().err
+        assert f"into two images of {width // 2}x8, and 1 more likewise" in capsys.readouterr().err
         half = width // 2
         assert torch.equal(data.train_set[0].x, resize(whole[:, :, :half].contiguous(), 8, 8))
         assert torch.equal(data.train_set[0].y, resize(whole[:, :, half:].contiguous(), 8, 8))

@@ -123,7 +123,7 @@ def test_a_damaged_file_is_told_of_and_stops_nothing(save, tmp_path):
     assert (second.name, second.number) == (["c.png"], [2])
     ((number, name, why),) = first.damaged
     assert (number, name) == (1, "b.png")
-    assert "cannot read the picture" in why
+    assert "cannot read the image" in why
     assert [each[:2] for each in second.damaged] == [(3, "d.png")]
     assert [len(batch.x) for batch in batches(ImageFolder(root, batch_size=1))] == [1, 0, 1, 0]
 
@@ -245,5 +245,5 @@ def test_all_of_a_target_folder_in_the_order_of_the_names(save, tmp_path):
 def test_an_empty_folder_is_refused(tmp_path):
     for data in (ImageFolder, Paired, UnpairedFolders):
         Image.new("RGB", (4, 4)).save(tmp_path / ".hidden.png")
-        with pytest.raises(InputError, match="no pictures"):
+        with pytest.raises(InputError, match="no images"):
             names(data(str(tmp_path)))

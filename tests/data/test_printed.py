@@ -52,7 +52,7 @@ def test_a_glyph_is_whole_and_in_the_middle():
             assert abs(top + bottom - 96) <= 2
 
 
-def test_printed_digits_are_the_same_each_time_varied_and_within_the_picture():
+def test_printed_digits_are_the_same_each_time_varied_and_within_the_image():
     masks = glyphs_of_pillow()
     x, y = printed(masks, 400, stream=0)
     again, _ = printed(masks, 500, stream=0)

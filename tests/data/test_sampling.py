@@ -17,7 +17,7 @@ def test_ranks_are_disjoint_and_in_step():
 
 
 def test_a_set_that_is_not_augmented_begins_no_random_numbers(monkeypatch):
-    """They cost more than the picture."""
+    """They cost more than the image."""
     monkeypatch.setattr("ganzoo.data.sampling.image_rng", lambda *_: pytest.fail("begun"))
     items = InMemory(LabelledImages(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), torch.arange(5)))
     plain = Augmented(items, identity, 0)

@@ -1,4 +1,4 @@
-"""Splits and classes: one place knows them, and a test picture is never trained on."""
+"""Splits and classes: one place knows them, and a test image is never trained on."""
 
 import os
 import sys
@@ -101,7 +101,7 @@ def test_sides_may_be_spelled_unlike(tmp_path, save):
 
 
 @pytest.mark.parametrize("names", [("val", "test"), ("test",), ("Eval",)])
-def test_held_out_pictures_alone_are_not_trained_on(tmp_path, save, names):
+def test_held_out_images_alone_are_not_trained_on(tmp_path, save, names):
     for name in names:
         save(tmp_path / "one" / name / "cat" / "1.png", 8, 8)
         save(tmp_path / "side" / name / "1.png", 8, 16)
@@ -110,7 +110,7 @@ def test_held_out_pictures_alone_are_not_trained_on(tmp_path, save, names):
     root = str(tmp_path / "one")
     every = [ImageFolder(root, labelled=True), Paired(str(tmp_path / "side")), UnpairedFolders(str(tmp_path / "two"))]
     for data in map(ready, (*every, Paired(str(tmp_path / "two")), two_folders(root, root))):
-        with pytest.raises(InputError, match=rf"no train pictures in .*its splits: .*{names[-1]}") as caught:
+        with pytest.raises(InputError, match=rf"no train images in .*its splits: .*{names[-1]}") as caught:
             data.train_dataloader()
         assert "\n" not in str(caught.value)
         loaders = data.test_dataloader()
@@ -151,7 +151,7 @@ def test_classes_called_like_splits_when_there_are_no_splits(tmp_path, save):
     ("names", "message"),
     [
         (["cat/1", "dog/1", "test/1"], r"has test beside cat, dog: .*splits: false"),
-        (["1", "test/1"], r"has test beside pictures"),
+        (["1", "test/1"], r"has test beside images"),
         (["train/cat/1", "holdout/cat/1"], r"has train beside holdout"),
         (["train/1", "Train2/1", "test/1"], r"has Train2 and train, both to train on"),
         (["train/1", "val/1", "valid/1"], r"has val and valid, both to validate on"),
@@ -171,7 +171,7 @@ def test_what_could_be_a_split_is_not_guessed(tmp_path, save, names, message):
     assert len(ready(ImageFolder(str(tmp_path), size=8, splits=False, val_share=0)).train_set) == len(names)
 
 
-def test_folders_without_pictures_are_no_splits_and_no_matter(tmp_path, save, capsys):
+def test_folders_without_images_are_no_splits_and_no_matter(tmp_path, save, capsys):
     for name in ("train/1.png", "val/1.png"):
         save(tmp_path / name, 8, 8)
     for name in ("annotations", "test", "testA"):
@@ -182,10 +182,10 @@ def test_folders_without_pictures_are_no_splits_and_no_matter(tmp_path, save, ca
     (tmp_path / "testA").rmdir()
     data = ready(ImageFolder(str(tmp_path), size=8))
     assert [file.path.parent.name for file in data.test_set.items] == ["val"]
-    assert "there are no pictures in test" in capsys.readouterr().err
+    assert "there are no images in test" in capsys.readouterr().err
     save(tmp_path / "preview.png", 8, 8)
     assert len(ready(ImageFolder(str(tmp_path), size=8)).train_set) == 1
-    assert "the pictures beside train, val are passed over" in capsys.readouterr().err
+    assert "the images beside train, val are passed over" in capsys.readouterr().err
 
 
 def test_empty_class_folders_are_no_classes_and_said(tmp_path, save, capsys):
@@ -196,8 +196,8 @@ def test_empty_class_folders_are_no_classes_and_said(tmp_path, save, capsys):
     (tmp_path / "notes/readme.txt").write_text("x")
     data = ready(ImageFolder(str(tmp_path), size=8, labelled=True, val_share=0))
     assert (data.classes, data.class_names) == (2, ["cat", "dog"])
-    assert "there are no pictures in empty, notes" in capsys.readouterr().err
-    # a target may lack pictures of a class, and its labels still count by the source's names
+    assert "there are no images in empty, notes" in capsys.readouterr().err
+    # a target may lack images of a class, and its labels still count by the source's names
     save(tmp_path / "target/dog/1.png", 8, 8)
     (tmp_path / "target/cat").mkdir()
     (tmp_path / "source").mkdir()
@@ -210,11 +210,11 @@ def test_empty_class_folders_are_no_classes_and_said(tmp_path, save, capsys):
         two_folders(tmp_path / "source", tmp_path / "target", size=8)
     (tmp_path / "source/cat/1.png").unlink()
     (tmp_path / "source/dog/1.png").unlink()
-    with pytest.raises(InputError, match=r"a folder for each class, and .* has none with pictures"):
+    with pytest.raises(InputError, match=r"a folder for each class, and .* has none with images"):
         ImageFolder(str(tmp_path / "source"), labelled=True)
 
 
-def test_a_link_to_a_training_picture_is_not_held_out(tmp_path, save):
+def test_a_link_to_a_training_image_is_not_held_out(tmp_path, save):
     for name in ("train/1.png", "train/2.png", "val/3.png"):
         save(tmp_path / name, 8, 8)
     (tmp_path / "val/4.png").symlink_to(tmp_path / "train/1.png")

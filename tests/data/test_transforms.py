@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 def test_grey_is_repeated_and_colour_becomes_its_luma():
     colour = torch.from_numpy(RNG.integers(0, 256, (5, 3, 40, 40), np.uint8))
-    luma = [np.asarray(Image.fromarray(picture.permute(1, 2, 0).numpy()).convert("L")) for picture in colour]
+    luma = [np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L")) for image in colour]
     assert to_common_format(colour, 1, 40).squeeze(1).tolist() == np.stack(luma).tolist()
     grey = colour[:, :1]
     assert torch.equal(to_common_format(grey, 3, 40), grey.repeat(1, 3, 1, 1))

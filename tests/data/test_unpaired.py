@@ -1,4 +1,4 @@
-"""Pictures without pairs: two orders an epoch, the forms on disk, jitter, the published archives (small ones)."""
+"""Images without pairs: two orders an epoch, the forms on disk, jitter, the published archives (small ones)."""
 
 import hashlib
 import io
@@ -60,7 +60,7 @@ def test_the_form_of_the_published_archives(archive_form, direction):
     assert whole.x.shape == (4, 3, 8, 8)
 
 
-def test_validation_pictures_of_their_own(archive_form):
+def test_validation_images_of_their_own(archive_form):
     for side, value in (("A", 60), ("B", 160)):
         shade(archive_form / f"val{side}" / "0.png", value)
     data = UnpairedFolders(str(archive_form), size=8, load_size=8)
@@ -136,7 +136,7 @@ def test_x_and_y_are_jittered_independently(tmp_path, save):
     assert data.test_set[0].x.shape == (3, 10, 10)
 
 
-def test_pictures_of_any_size_and_kind_become_squares_of_the_wanted_channels(tmp_path, save):
+def test_images_of_any_size_and_kind_become_squares_of_the_wanted_channels(tmp_path, save):
     for i, (height, width, channels) in enumerate([(20, 30, 3), (50, 10, 1), (8, 8, 4)]):
         save(tmp_path / f"trainA/{i}.png", height, width, channels)
         save(tmp_path / f"trainB/{i}.jpg", height, width)
@@ -183,10 +183,10 @@ def test_other_forms_are_refused(tmp_path, save):
     with pytest.raises(InputError, match=r"but no .*q/B"):
         UnpairedFolders(str(tmp_path / "q")).setup()
     (tmp_path / "q/B").mkdir()
-    with pytest.raises(InputError, match=r"no pictures in .*q/B"):
+    with pytest.raises(InputError, match=r"no images in .*q/B"):
         UnpairedFolders(str(tmp_path / "q")).setup()
     (tmp_path / "q/B/1.png").write_bytes(b"<html>not found</html>")
-    with pytest.raises(InputError, match=r"cannot read the picture .*1\.png"):
+    with pytest.raises(InputError, match=r"cannot read the image .*1\.png"):
         UnpairedFolders(str(tmp_path / "q")).setup()
 
 
@@ -212,14 +212,14 @@ def test_arguments_out_of_range_are_refused(wrong):
 
 
 def zipped(folders: dict[str, int], top: str) -> bytes:
-    """A .zip of the published form: so many pictures in each folder below `top`."""
+    """A .zip of the published form: so many images in each folder below `top`."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for folder, n in folders.items():
             for i in range(n):
-                picture = io.BytesIO()
-                Image.fromarray(np.full((4, 4, 3), 10 * len(folder) + i, np.uint8)).save(picture, "png")
-                archive.writestr(f"{top}/{folder}/n{i}.png", picture.getvalue())
+                image = io.BytesIO()
+                Image.fromarray(np.full((4, 4, 3), 10 * len(folder) + i, np.uint8)).save(image, "png")
+                archive.writestr(f"{top}/{folder}/n{i}.png", image.getvalue())
     return file.getvalue()
 
 
@@ -269,9 +269,9 @@ def test_an_archive_is_downloaded_and_unpacked_once(server, tmp_path, monkeypatc
     assert server.asked == ["/sets/horse2zebra.zip"]
 
 
-def test_published_numbers_of_pictures_are_checked(server, tmp_path):
+def test_published_numbers_of_images_are_checked(server, tmp_path):
     assert unpaired.COUNTS == {"horse2zebra": {"trainA": 1067, "trainB": 1334, "testA": 120, "testB": 140}}
-    with pytest.raises(InputError, match=r"horse2zebra\.zip has 1067 pictures in trainA, and .* 3: delete") as caught:
+    with pytest.raises(InputError, match=r"horse2zebra\.zip has 1067 images in trainA, and .* 3: delete") as caught:
         UnpairedFolders(str(tmp_path / "x"), archive="horse2zebra").prepare_data()
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["horse2zebra.zip"]

@@ -19,7 +19,7 @@ TRAIN, TEST = RNG.integers(0, 256, (60, 28, 28), np.uint8), RNG.integers(0, 256,
 
 
 def write_idx(folder: Path) -> None:
-    """The four idx files, of 60 and 10 pictures, labelled by their number modulo 10."""
+    """The four idx files, of 60 and 10 images, labelled by their number modulo 10."""
     folder.mkdir(parents=True)
     for name, images in (("train", TRAIN), ("t10k", TEST)):
         header = struct.pack(">4i", 2051, *images.shape)
@@ -44,7 +44,7 @@ def test_mnist_from_files_in_place(tmp_path, unreachable, data_module):
     data.prepare_data()
     data.setup()
     assert (data.shape, data.classes) == ((1, 28, 28), 10)
-    # the last sixth of the training pictures validates: 50,000 and 10,000 of the real 60,000
+    # the last sixth of the training images validates: 50,000 and 10,000 of the real 60,000
     for part, wanted, first in (
         (data.train_set, TRAIN[:50], 0),
         (data.val_set, TRAIN[50:], 50),
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_refused(tmp_path):
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch) -> tuple[Path, np.ndarray]:
-    """Files of CIFAR-10's form with 20 + 4 pictures, and the pictures [24, 3, 32, 32]."""
+    """Files of CIFAR-10's form with 20 + 4 images, and the images [24, 3, 32, 32]."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     images = RNG.integers(0, 256, (24, 3, 32, 32), np.uint8)
@@ -143,7 +143,7 @@ def test_cifar10_is_mirrored_half_of_the_time_in_training_only(cifar):
 
 @pytest.fixture
 def stl(tmp_path, monkeypatch) -> tuple[Path, dict[str, np.ndarray]]:
-    """Files of STL-10's form, columns first and classes from 1, with 20 + 6 + 7 pictures, and the pictures."""
+    """Files of STL-10's form, columns first and classes from 1, with 20 + 6 + 7 images, and the images."""
     folder = tmp_path / "stl10_binary"
     folder.mkdir()
     images = {

@@ -121,7 +121,7 @@ def test_what_cannot_be_used_is_begun_anew_with_a_word(tmp_path, capsys, harm):
     again = FeatureTable(count, spec, tmp_path / "table")
     assert again.first_missing == 0
     assert again.columns == {}
-    assert "what an interrupted evaluation left cannot be used, and it begins anew" in capsys.readouterr().err
+    assert "what an interrupted evaluation left cannot be used, and it starts again" in capsys.readouterr().err
     again.write(torch.arange(3), rows(torch.arange(3)))
 
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from support.known_metrics import (
     Data,
+    ImagesOf,
     Jittered,
     Labelled,
+    OneImage,
     OnlyRecords,
     Pair,
-    Picture,
-    Pictures,
     Play,
     Same,
     Samples,
@@ -43,9 +43,9 @@ from ganzoo.utils.images import to_float, to_uint8
 N = 23
 
 
-def split(pictures: Dataset | None = None, name: str = "val", prepare=None, **options) -> EvalSplit:
-    pictures = pictures or Pictures(Picture, noise(N, 0))
-    return EvalSplit(DataLoader(pictures, 4, **options), name, prepare)
+def split(images: Dataset | None = None, name: str = "val", prepare=None, **options) -> EvalSplit:
+    images = images or ImagesOf(OneImage, noise(N, 0))
+    return EvalSplit(DataLoader(images, 4, **options), name, prepare)
 
 
 def together(parts) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,7 +56,7 @@ def together(parts) -> tuple[torch.Tensor, torch.Tensor]:
     return indices[order], torch.cat([part.images for part in found])[order]
 
 
-# -- real pictures ------------------------------------------------------------------------------------------------------
+# -- real images ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("of", "batch_size"), [(1, 5), (2, 5), (3, 4), (8, 4), (3, 1), (2, 100)])
@@ -87,29 +87,29 @@ def test_workers_give_the_same():
 
 
 def test_what_is_done_to_a_batch_is_done():
-    floats = Pictures(Picture, noise(N, 0).float() / 255)
-    found = split(floats, prepare=lambda batch: Picture(batch.x * 2 - 1))
+    floats = ImagesOf(OneImage, noise(N, 0).float() / 255)
+    found = split(floats, prepare=lambda batch: OneImage(batch.x * 2 - 1))
     assert torch.equal(together(found.real_batches("x", 5))[1], noise(N, 0))
 
 
-def test_labels_go_with_their_pictures():
+def test_labels_go_with_their_images():
     y = torch.arange(N) % 3
-    for pictures in (Pictures(Labelled, noise(N, 0), y), torch.utils.data.TensorDataset(noise(N, 0), y)):
-        parts = list(split(pictures).real_batches("x", 5))
+    for images in (ImagesOf(Labelled, noise(N, 0), y), torch.utils.data.TensorDataset(noise(N, 0), y)):
+        parts = list(split(images).real_batches("x", 5))
         assert torch.equal(torch.cat([part.labels for part in parts]), y)
-    assert all(part.labels is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real_batches("y", 5))
-    assert all(part.labels is None for part in split(Pictures(Pair, noise(N, 0), noise(N, 1))).real_batches("x", 5))
+    assert all(part.labels is None for part in split(ImagesOf(Pair, noise(N, 0), noise(N, 1))).real_batches("y", 5))
+    assert all(part.labels is None for part in split(ImagesOf(Pair, noise(N, 0), noise(N, 1))).real_batches("x", 5))
 
 
 def test_of_several_loaders_the_first():
-    first, second = (DataLoader(Pictures(Picture, noise(N, seed)), 4) for seed in (0, 1))
+    first, second = (DataLoader(ImagesOf(OneImage, noise(N, seed)), 4) for seed in (0, 1))
     for several in ([first, second], {"a": first, "b": second}, [[first]]):
         assert EvalSplit(several, "val").dataset is first.dataset
 
 
 class Stream(IterableDataset):
     def __iter__(self):
-        yield Picture(noise(1, 0)[0])
+        yield OneImage(noise(1, 0)[0])
 
 
 @pytest.mark.parametrize("wrong", [None, [], DataLoader(Stream(), 4), DataLoader([1, 2], None), stream(lambda n, g: n, 2)])
@@ -125,13 +125,13 @@ def test_fields_by_name_and_by_place():
         assert field_of(batch, "y") is y
     assert field_of(x, "x") is x
     assert field_of((x,), "y") is None
-    assert field_of(Picture(x), "y") is None
+    assert field_of(OneImage(x), "y") is None
 
 
-# -- pictures -----------------------------------------------------------------------------------------------------------
+# -- images -----------------------------------------------------------------------------------------------------------
 
 
-def test_floats_and_bytes_are_one_picture():
+def test_floats_and_bytes_are_one_image():
     images = noise(256, 0)
     assert torch.equal(as_images(images, "it"), images)
     assert torch.equal(as_images(to_float(images), "it"), images)
@@ -151,7 +151,7 @@ def test_floats_and_bytes_are_one_picture():
         (torch.tensor([0.0, 255.0]).view(2, 1, 1, 1), "these go from 0 to 255"),
     ],
 )
-def test_what_are_no_pictures(images, said):
+def test_what_are_no_images(images, said):
     with pytest.raises(InputError, match=said) as told:
         as_images(images, "my images")
     assert str(told.value).startswith("my images: ")
@@ -160,8 +160,8 @@ def test_what_are_no_pictures(images, said):
 # -- a set is known again -----------------------------------------------------------------------------------------------
 
 
-def fingerprint(pictures, prepare=None, **options) -> str | None:
-    return split(pictures, prepare=prepare, **options).fingerprint()
+def fingerprint(images, prepare=None, **options) -> str | None:
+    return split(images, prepare=prepare, **options).fingerprint()
 
 
 class Items(Dataset):
@@ -177,20 +177,20 @@ class Items(Dataset):
         return self.items[index]
 
 
-def test_a_set_is_known_by_its_pictures():
+def test_a_set_is_known_by_its_images():
     base = noise(N, 0)
-    known = fingerprint(Pictures(Picture, base))
-    assert known == fingerprint(Pictures(Picture, base.clone()), shuffle=True)
+    known = fingerprint(ImagesOf(OneImage, base))
+    assert known == fingerprint(ImagesOf(OneImage, base.clone()), shuffle=True)
     assert len(known) == 16
     changed = base.clone()
     changed[N // 2, 0, 3, 3] ^= 1
     others = [
-        Pictures(Picture, base[:-1]),
-        Pictures(Picture, changed),
-        Pictures(Picture, base.float()),
-        Pictures(Picture, base.flatten(2)),
-        Pictures(Labelled, base, torch.zeros(N)),
-        Pictures(Labelled, base, torch.ones(N)),
+        ImagesOf(OneImage, base[:-1]),
+        ImagesOf(OneImage, changed),
+        ImagesOf(OneImage, base.float()),
+        ImagesOf(OneImage, base.flatten(2)),
+        ImagesOf(Labelled, base, torch.zeros(N)),
+        ImagesOf(Labelled, base, torch.ones(N)),
         Items([np.asarray(each) for each in base]),
         Items([{"x": each} for each in base]),
         Items([{"x": each} for each in changed]),
@@ -204,48 +204,46 @@ def test_a_set_is_known_by_its_pictures():
 
 
 def test_of_a_large_set_a_thousand_are_looked_at_and_a_few_twice():
-    class Counted(Pictures):
+    class Counted(ImagesOf):
         def __getitem__(self, index):
             seen.append(index)
             return super().__getitem__(index)
 
     seen: list[int] = []
-    fingerprint(Counted(Picture, noise(3000, 0)))
+    fingerprint(Counted(OneImage, noise(3000, 0)))
     assert len(seen) == 2 * REPEATED + PROBES
     assert {0, 2999} < set(seen)
     seen.clear()
-    fingerprint(Counted(Picture, noise(500, 0)))
+    fingerprint(Counted(OneImage, noise(500, 0)))
     assert set(seen) == set(range(500))
 
 
-def test_pictures_that_may_be_in_another_range_are_doubted_once(capsys):
+def test_images_that_may_be_in_another_range_are_doubted_once(capsys):
     bright = torch.rand(N, 1, 8, 8)
-    list(split(Pictures(Picture, bright)).real_batches("x", 4))
+    list(split(ImagesOf(OneImage, bright)).real_batches("x", 4))
     assert capsys.readouterr().err.count("are they in [0, 1]") == 1
     bright[0, 0, 0, 0] = -0.1
-    list(split(Pictures(Picture, bright)).real_batches("x", 4))
-    list(split(Pictures(Picture, noise(N, 0))).real_batches("x", 4))
+    list(split(ImagesOf(OneImage, bright)).real_batches("x", 4))
+    list(split(ImagesOf(OneImage, noise(N, 0))).real_batches("x", 4))
     assert capsys.readouterr().err == ""
 
 
 def test_what_changes_has_no_name():
-    assert fingerprint(Jittered(Picture, noise(N, 0))) is None
+    assert fingerprint(Jittered(OneImage, noise(N, 0))) is None
     assert (
-        fingerprint(Pictures(Picture, noise(N, 0)), lambda batch: batch._replace(x=batch.x ^ torch.randint(2, ()))) is None
+        fingerprint(ImagesOf(OneImage, noise(N, 0)), lambda batch: batch._replace(x=batch.x ^ torch.randint(2, ()))) is None
     )
 
 
 def test_what_is_done_to_them_belongs_to_them():
-    pictures = Pictures(Picture, noise(N, 0))
+    images = ImagesOf(OneImage, noise(N, 0))
     asis, bright = (lambda batch: batch), (lambda batch: batch._replace(x=batch.x | 1))
-    assert fingerprint(pictures, asis) != fingerprint(pictures, bright)
+    assert fingerprint(images, asis) != fingerprint(images, bright)
     # but not the rounding of the floats on the way
-    assert fingerprint(pictures, asis) == fingerprint(
-        pictures, lambda batch: batch._replace(x=to_float(batch.x) * (1 - 1e-7))
-    )
+    assert fingerprint(images, asis) == fingerprint(images, lambda batch: batch._replace(x=to_float(batch.x) * (1 - 1e-7)))
 
 
-# -- made pictures ------------------------------------------------------------------------------------------------------
+# -- made images ------------------------------------------------------------------------------------------------------
 
 
 def made(module, n=N, batch_size=5, seed=0, share=None, held=None):
@@ -261,7 +259,7 @@ def test_a_part_is_the_same_whoever_makes_it(name):
         # untrained, its dropout is hardly seen in bytes
         with torch.no_grad():
             [p.mul_(20) for p in module.G.parameters() if p.dim() > 1]
-    pairs = Pictures(Pair, noise(N, 0, 3, 16), noise(N, 1, 1, 16))
+    pairs = ImagesOf(Pair, noise(N, 0, 3, 16), noise(N, 1, 1, 16))
     held = split(pairs)
     alone = made(module, held=held)
     torch.manual_seed(99)
@@ -297,7 +295,7 @@ def test_classes_by_turns():
 
 
 def test_a_translators_field_and_number():
-    pairs = split(Pictures(Pair, noise(N, 0), noise(N, 1)))
+    pairs = split(ImagesOf(Pair, noise(N, 0), noise(N, 1)))
     indices, images = together(generated_batches(Same(), pairs, 17, 5))
     assert torch.equal(indices, torch.arange(17))
     assert torch.equal(images, noise(17, 0))
@@ -307,7 +305,7 @@ def test_a_translators_field_and_number():
 
 
 def test_none_is_made_twice_where_a_list_begins_anew():
-    class Alongside(Pictures):
+    class Alongside(ImagesOf):
         sizes = {"x": 7, "y": N}
 
     pairs = split(Alongside(Pair, noise(7, 0).repeat(4, 1, 1, 1)[:N], noise(N, 1)))
@@ -329,7 +327,7 @@ def test_what_a_module_makes():
     assert output_kinds(OnlyRecords("Translated"), pairs) == {"": "y"}
     assert output_kinds(OnlyRecords("Cycled"), pairs) == {"to_y": "y", "to_x": "x"}
     for module in (OnlyRecords("nothing"), Play()):
-        with pytest.raises(InputError, match=f"{type(module).__name__} makes no images that can be judged"):
+        with pytest.raises(InputError, match=f"{type(module).__name__} makes no images that can be evaluated"):
             output_kinds(module, pairs)
 
 
@@ -358,7 +356,7 @@ def test_a_record_of_another_length_is_refused():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("kind", ["translator", "own"])
 def test_weights_of_another_precision(dtype, kind):
-    """Pictures come in the precision of the weights, as a trainer brings them."""
+    """Images come in the precision of the weights, as a trainer brings them."""
 
     class Net(Same if kind == "translator" else OnlyRecords):
         def __init__(self):
@@ -372,14 +370,14 @@ def test_weights_of_another_precision(dtype, kind):
         def validation_step(self, batch, batch_idx):
             return Generated(batch.x, self.translate(batch.x))
 
-    pictures = Pictures(Pair, noise(N, 0), noise(N, 1)) if kind == "translator" else None
-    found = made(Net().to(dtype), held=split(pictures))
+    images = ImagesOf(Pair, noise(N, 0), noise(N, 1)) if kind == "translator" else None
+    found = made(Net().to(dtype), held=split(images))
     assert found[0].images.dtype == torch.uint8
 
 
-def test_a_data_module_of_ganzoos_gives_its_pictures():
+def test_a_data_module_of_ganzoos_gives_its_images():
     """Through its own hook, there and back, to the bit."""
-    data = Data(Pictures(Picture, noise(8, 1)), Pictures(Picture, noise(N, 0)))
+    data = Data(ImagesOf(OneImage, noise(8, 1)), ImagesOf(OneImage, noise(N, 0)))
     found = EvalSplit(data.val_dataloader(), "val", lambda batch: data.on_after_batch_transfer(batch, 0))
     assert torch.equal(together(found.real_batches("x", 5))[1], noise(N, 0))
 

@@ -61,7 +61,7 @@ class Copies(Seven):
         return torch.stack([self.by_class[c][self.choose(c, generator)] for c in y.tolist()])
 
 
-class OnePicture(Copies):
+class OneImagePerClass(Copies):
     """Broken: one image of each class."""
 
     def choose(self, c, generator):
@@ -112,20 +112,20 @@ def test_only_the_protocols_own_numbers_have_its_name(tmp_path, monkeypatch):
             assert list(evaluate(samples, *DATA, metrics="parzen").metrics) == ["parzen"]
 
 
-def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
+def test_agreement_tells_copies_from_one_image_and_from_any(tmp_path):
     found = {}
-    for model in (Copies(), OnePicture(), Deaf()):
+    for model in (Copies(), OneImagePerClass(), Deaf()):
         path = saved(model, f"{type(model).__name__}.ckpt")
         args = [*DATA, "--model", f"test_pixel_metrics.{type(model).__name__}", "--n", "600", "--classifier_epochs", "12"]
         found[type(model)] = evaluate(path, *args, metrics="agreement").metrics
-    full, one, deaf = (found[cls] for cls in (Copies, OnePicture, Deaf))
+    full, one, deaf = (found[cls] for cls in (Copies, OneImagePerClass, Deaf))
     # four seeds natively, three each on AVX2 and SSE4.1: full from 0.98 on, one 0.9 and 0.59 to 0.65, deaf at most 0.16
-    assert full["gan_base"].value == one["gan_base"].value > 0.93  # of the same real pictures
+    assert full["gan_base"].value == one["gan_base"].value > 0.93  # of the same real images
     assert full["gan_test"].value > 0.95
     assert full["gan_train"].value > 0.85
     assert full["variety"].value == pytest.approx(1, abs=0.08)
     assert full["variety"].value >= full["least_variety"].value > 0.8
-    assert one["gan_test"].value == pytest.approx(1, abs=0.11)  # a class may have a first picture that is misread
+    assert one["gan_test"].value == pytest.approx(1, abs=0.11)  # a class may have a first image that is misread
     assert one["gan_train"].value < 0.8 < full["gan_train"].value
     assert one["variety"].value == one["least_variety"].value == 0
     assert deaf["gan_test"].value < 0.2
@@ -134,7 +134,7 @@ def test_agreement_tells_copies_from_one_picture_and_from_any(tmp_path):
     assert full["gan_test"].deviation == pytest.approx((full["gan_test"].value * (1 - full["gan_test"].value) / n) ** 0.5)
 
 
-def test_copies_have_no_distance_to_the_training_pictures(tmp_path):
+def test_copies_have_no_distance_to_the_training_images(tmp_path):
     path = saved(Copies())
     args = ["evaluate", path, *DATA, "--model", "test_pixel_metrics.Copies", "--metrics", "neighbours", "--out", "here.json"]
     assert main(args) == 0
@@ -144,13 +144,13 @@ def test_copies_have_no_distance_to_the_training_pictures(tmp_path):
     sheet = torch.from_numpy(np.array(Image.open("here_neighbours.png")))
     side = 32 + GAP
     assert sheet.shape == (pixel_metrics.ROWS * side + GAP, (1 + pixel_metrics.COLUMNS) * side + GAP)
-    for row in range(pixel_metrics.ROWS):  # the sample, and beside it the picture that it copies
+    for row in range(pixel_metrics.ROWS):  # the sample, and beside it the image that it copies
         tiles = [sheet[GAP + row * side :, GAP + column * side :][:32, :32] for column in range(3)]
         assert torch.equal(tiles[0], tiles[1])
         assert not torch.equal(tiles[0], tiles[2])
 
 
-def test_test_pictures_are_as_near_as_test_pictures(tmp_path):
+def test_test_images_are_as_near_as_test_images(tmp_path):
     found = evaluate(folder(tmp_path / "samples", digits("test")), *DATA, metrics="neighbours")
     assert found.metrics["nearest_training"].value == pytest.approx(1, abs=1e-9)
     noise = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8)
@@ -159,8 +159,8 @@ def test_test_pictures_are_as_near_as_test_pictures(tmp_path):
 
 
 def test_what_they_depend_on_is_in_the_protocol(tmp_path):
-    path = saved(OnePicture())
-    args = [path, *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    path = saved(OneImagePerClass())
+    args = [path, *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
     few = evaluate(*args, "--classifier_epochs", "1", metrics="agreement,parzen")
     many = evaluate(*args, "--classifier_epochs", "2", metrics="agreement,parzen")
     assert few.protocol["real"] is not None
@@ -172,7 +172,7 @@ def test_what_they_depend_on_is_in_the_protocol(tmp_path):
 
 
 def test_they_stand_beside_those_of_features(tmp_path):
-    args = [saved(OnePicture()), *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    args = [saved(OneImagePerClass()), *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
     both = evaluate(*args, metrics="distance,parzen").metrics
     assert both["fd_tiny"] == evaluate(*args, metrics="distance").metrics["fd_tiny"]
     assert both["parzen"] == evaluate(*args, metrics="parzen").metrics["parzen"]
@@ -180,7 +180,7 @@ def test_they_stand_beside_those_of_features(tmp_path):
 
 
 def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkeypatch):
-    args = ["evaluate", saved(OnePicture()), *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    args = ["evaluate", saved(OneImagePerClass()), *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
     args += ["--classifier_epochs", "1", "--metrics", "parzen,agreement", "--out", "out.json"]
     assert main(args) == 0
     straight = json.loads(Path("out.json").read_text())["metrics"]
@@ -336,14 +336,14 @@ class Set_up(Digits):
         super().setup(stage)
 
 
-def test_training_pictures_that_are_sorted_by_class_are_of_all_classes(tmp_path):
+def test_training_images_that_are_sorted_by_class_are_of_all_classes(tmp_path):
     path = saved(Copies())
     args = ["--model", "test_pixel_metrics.Copies", "--n", "200", "--classifier_epochs", "15"]
     found = evaluate(path, "--data", "test_pixel_metrics.Sorted", *args, metrics="agreement")
-    assert found.metrics["gan_base"].value > 0.8  # of pictures of two classes, it would be 0.2
+    assert found.metrics["gan_base"].value > 0.8  # of images of two classes, it would be 0.2
 
 
-def test_the_width_is_chosen_by_the_validation_pictures(tmp_path):
+def test_the_width_is_chosen_by_the_validation_images(tmp_path):
     some = folder("some", split("train")[0][:30])
     found = evaluate(some, "--data", "test_pixel_metrics.FarTest", metrics="parzen").metrics["parzen"]
     assert found.of == "standard error; width 0.100, the narrowest or the widest of those tried"
@@ -387,19 +387,19 @@ def test_splits_are_set_up_once(tmp_path):
     [
         ("NoVal", "parzen", "parzen: val images of NoVal are needed"),
         ("EmptyVal", "parzen", "parzen: val images of EmptyVal are needed"),
-        ("NoTrain", "neighbours", "neighbours: train images of NoTrain are needed: NoTrain has no train pictures"),
-        ("FewTrain", "neighbours", "are needed: FewTrain: 40 training pictures are fewer than one batch of 64"),
+        ("NoTrain", "neighbours", "neighbours: train images of NoTrain are needed: NoTrain has no train images"),
+        ("FewTrain", "neighbours", "are needed: FewTrain: 40 training images are fewer than one batch of 64"),
         ("NoLabels", "parzen,agreement", "agreement: the train images have no labels, and classifiers need them"),
     ],
 )
 def test_data_that_lack_something_are_refused_before_anything_is_made(data, kind, says, capsys, monkeypatch):
     monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", {})
-    path = saved(OnePicture())
+    path = saved(OneImagePerClass())
     args = [
         "evaluate",
         path,
         "--model",
-        "test_pixel_metrics.OnePicture",
+        "test_pixel_metrics.OneImagePerClass",
         "--data",
         f"test_pixel_metrics.{data}",
         "--metrics",
@@ -409,10 +409,18 @@ def test_data_that_lack_something_are_refused_before_anything_is_made(data, kind
 
 
 def test_too_few_of_a_class_and_other_classes_are_refused(capsys):
-    args = ["evaluate", saved(OnePicture()), "--model", "test_pixel_metrics.OnePicture", *DATA, "--metrics", "agreement"]
+    args = [
+        "evaluate",
+        saved(OneImagePerClass()),
+        "--model",
+        "test_pixel_metrics.OneImagePerClass",
+        *DATA,
+        "--metrics",
+        "agreement",
+    ]
     assert "19 samples of 10 classes, and at least two of each" in error(capsys, *args, "--n", "19")
 
-    class Eleven(OnePicture):
+    class Eleven(OneImagePerClass):
         classes = 11
 
     saved(Eleven(), "eleven.ckpt")
@@ -426,21 +434,21 @@ def test_what_turns_out_too_late_costs_no_other_figure(tmp_path, monkeypatch):
         raise InputError("of one class")
 
     monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", {**pixel_metrics.COMPUTE, "agreement": wrong})
-    args = [saved(OnePicture()), *DATA, "--model", "test_pixel_metrics.OnePicture", "--n", "100"]
+    args = [saved(OneImagePerClass()), *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
     found = evaluate(*args, metrics="parzen,agreement")
     assert list(found.metrics) == ["parzen"]
     assert found.left_out == {"agreement": "of one class"}
 
 
-def test_test_pictures_that_are_training_pictures_say_nothing(tmp_path, capsys):
+def test_test_images_that_are_training_images_say_nothing(tmp_path, capsys):
     args = ["evaluate", folder("some", greys(20, 3)), "--data", "test_pixel_metrics.SameTest", "--metrics", "neighbours"]
     assert "the test images are among the training images" in error(capsys, *args)
 
 
-# -- the picture of neighbours ------------------------------------------------------------------------
+# -- the image of neighbours ------------------------------------------------------------------------
 
 
-def test_the_picture_goes_where_the_result_goes(tmp_path, monkeypatch):
+def test_the_image_goes_where_the_result_goes(tmp_path, monkeypatch):
     """Also where the interrupted measurement had another name for it."""
     args = ["evaluate", folder("some", digits()[:20]), *DATA, "--metrics", "neighbours,parzen"]
     stopped = {**pixel_metrics.COMPUTE, "parzen": lambda of: (_ for _ in ()).throw(KeyboardInterrupt)}
@@ -457,7 +465,7 @@ def test_the_picture_goes_where_the_result_goes(tmp_path, monkeypatch):
     assert Path("run.2_neighbours.png").exists()
 
 
-def test_no_picture_is_in_the_way_of_another(tmp_path, capsys, monkeypatch):
+def test_no_image_is_in_the_way_of_another(tmp_path, capsys, monkeypatch):
     args = ["evaluate", folder("some", digits()[:20]), *DATA, "--metrics", "neighbours"]
     Path("a_neighbours.png").write_bytes(b"mine")
     assert "a_neighbours.png is there" in error(capsys, *args, "--out", "a.json")

@@ -36,7 +36,7 @@ streaming = importlib.import_module("ganzoo_streaming")
 ShardOrder, Streaming, write_shards = streaming.ShardOrder, streaming.Streaming, streaming.write_shards
 
 PACKAGE_PARENT = str(Path(base.__file__).parents[2])
-SHARD_MB = 0.0015  # six or so of these pictures
+SHARD_MB = 0.0015  # six or so of these images
 
 
 def noise(index: int, channels: int = 3, size: int = 8) -> torch.Tensor:
@@ -49,7 +49,7 @@ def blacked(sample, rng):
 
 
 class Numbered(ImageDataModule):
-    """Pictures of noise whose label is their number; the training set's augmentation would make them black."""
+    """Images of noise whose label is their number; the training set's augmentation would make them black."""
 
     def __init__(self, train: int = 53, val: int = 7) -> None:
         super().__init__((3, 8, 8), 100, batch_size=4, num_workers=0, seed=0)
@@ -77,7 +77,7 @@ class Given(ImageDataModule):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """53 training pictures in ten or so shards, and 7 to validate. Read only."""
+    """53 training images in ten or so shards, and 7 to validate. Read only."""
     return written(Numbered(), tmp_path_factory.mktemp("written") / "shards")
 
 
@@ -100,7 +100,7 @@ def numbers(batches) -> list[int]:
 # -- what is written comes back -------------------------------------------------------------------------------------------
 
 
-def test_pictures_and_labels_come_back_unchanged_and_unaugmented(root):
+def test_images_and_labels_come_back_unchanged_and_unaugmented(root):
     data = opened(root)
     assert (data.shape, data.classes) == ((3, 8, 8), 100)
     assert len(list(root.glob("train/*.bin"))) > 6
@@ -113,7 +113,7 @@ def test_pictures_and_labels_come_back_unchanged_and_unaugmented(root):
     held_out = list(data.val_dataloader())
     assert numbers(held_out) == list(range(100, 107))
     assert torch.equal(held_out[1].x[0], noise(104))
-    with pytest.raises(InputError, match="no test pictures"):
+    with pytest.raises(InputError, match="no test images"):
         data.test_dataloader()
 
 
@@ -125,7 +125,7 @@ def test_pictures_and_labels_come_back_unchanged_and_unaugmented(root):
     ],
     ids=["alone", "pairs"],
 )
-def test_pictures_alone_and_pairs_come_back(samples, tmp_path):
+def test_images_alone_and_pairs_come_back(samples, tmp_path):
     data = opened(written(Given(samples), tmp_path / "shards"), batch_size=1)
     assert data.classes is None
     assert data.shape_x == samples[0].x.shape
@@ -152,7 +152,7 @@ def test_a_pair_is_cut_and_mirrored_as_one_and_at_random(tmp_path):
         (batch,) = loader
         for x in batch.x:
             ways[tuple(way.contiguous().numpy().tobytes() in squares for way in (x, x.flip(-1)))] += 1
-    assert set(ways) == {(True, False), (False, True)}  # each is a square of a picture, some as they are, some mirrored
+    assert set(ways) == {(True, False), (False, True)}  # each is a square of an image, some as they are, some mirrored
 
 
 def test_the_files_of_a_folder_go_in_as_they_are(tmp_path):
@@ -210,7 +210,7 @@ def in_epoch(order: ShardOrder, epoch: int) -> list[int]:
 
 @pytest.mark.parametrize("mix", [1, 3, 20])
 @pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_each_picture_once_and_equal_shares(ranks, mix):
+def test_each_image_once_and_equal_shares(ranks, mix):
     for epoch in range(5):
         shares = [in_epoch(ShardOrder(SIZES, 0, mix, ranks, rank), epoch) for rank in range(ranks)]
         assert {len(share) for share in shares} == {53 // ranks} == {len(ShardOrder(SIZES, 0, mix, ranks, 0))}
@@ -252,7 +252,7 @@ def test_two_processes_read_different_shards_but_one():
         assert len(one & two) <= 1
 
 
-def test_every_picture_is_as_likely_to_come_early_or_late_or_to_be_left_out():
+def test_every_image_is_as_likely_to_come_early_or_late_or_to_be_left_out():
     sizes, epochs = [4] * 6, 600
     place, left_out = np.zeros(24), Counter()
     order = ShardOrder(sizes, 0, 2)
@@ -338,7 +338,7 @@ def same(a: list, b: list) -> bool:
     )
 
 
-def test_a_trainer_gets_floats_and_each_picture_once_an_epoch(root, tmp_path):
+def test_a_trainer_gets_floats_and_each_image_once_an_epoch(root, tmp_path):
     seen = trained(root, tmp_path, 26)
     assert [epoch for epoch, _ in seen] == [0] * 13 + [1] * 13
     assert all(batch.x.dtype == torch.float32 and len(batch.y) == 4 for _, batch in seen)
@@ -392,7 +392,7 @@ def test_another_order_within_an_epoch_is_refused(change, root, tmp_path):
         trainer.fit(Seen(tmp_path), data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
 
 
-def test_processes_have_loaders_of_different_pictures_and_equal_length(root, monkeypatch):
+def test_processes_have_loaders_of_different_images_and_equal_length(root, monkeypatch):
     for ranks, batches in ((2, 6), (3, 4)):
         seen = []
         for rank in range(ranks):
@@ -404,7 +404,7 @@ def test_processes_have_loaders_of_different_pictures_and_equal_length(root, mon
         assert len(set(chain.from_iterable(seen))) == ranks * batches * 4
 
 
-def test_other_shards_of_the_same_pictures_within_an_epoch_are_refused(root, tmp_path):
+def test_other_shards_of_the_same_images_within_an_epoch_are_refused(root, tmp_path):
     trained(root, tmp_path, 9)
     other = written(Numbered(), tmp_path / "shards", seed=1)
     trainer = L.Trainer(default_root_dir=tmp_path, max_epochs=1, **QUIET)
@@ -429,7 +429,7 @@ def test_two_processes_share_an_epoch_and_are_resumed_within_it(root, tmp_path):
     straight = two_trained(root, tmp_path / "straight", 14)
     for epoch in (0, 1):
         one, two = ([y for at, y in rank if at == epoch] for rank in straight)
-        assert len(one) == len(two) == 6  # of 26 pictures each; after 14 the run is in the third epoch
+        assert len(one) == len(two) == 6  # of 26 images each; after 14 the run is in the third epoch
         seen = list(chain.from_iterable(one + two))
         assert len(set(seen)) == len(seen)
     # two batches into the second epoch, and with workers, which a spawned process spawns slowly
@@ -531,18 +531,18 @@ def test_a_shard_that_is_missing_or_cut_short_is_found_before_training(root, tmp
     refused(f"cannot fetch local:{copy}/train/{shard.name}: ", f"local:{copy}", cache=str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("where", ["picture", "table"])
+@pytest.mark.parametrize("where", ["image", "table"])
 def test_a_damaged_shard_is_named(where, root, tmp_path):
     copy = a_copy(root, tmp_path)
     shard = sorted(copy.glob("train/*.bin"))[3]
     content = bytearray(shard.read_bytes())
-    at = {"picture": len(content) // 2, "table": 8}[where]
+    at = {"image": len(content) // 2, "table": 8}[where]
     content[at : at + 40] = bytes([255] * 40)
     shard.write_bytes(content)
     refused(f"{shard.name}.* is damaged", copy)
 
 
-def test_a_damaged_picture_is_named_by_a_worker(root, tmp_path):
+def test_a_damaged_image_is_named_by_a_worker(root, tmp_path):
     from ganzoo.cli.error_messages import one_line
 
     copy = a_copy(root, tmp_path)

@@ -26,9 +26,9 @@ SAMPLES, TRAIN, TEST = digits()
 def linear(images: Tensor, y: Tensor, seed: int):
     model = LogisticRegression(max_iter=1000, C=0.01, random_state=seed).fit(images.flatten(1).numpy() / 16, y.numpy())
 
-    def classify(pictures: Tensor) -> Tensor:
-        logits = torch.full((len(pictures), 10), -torch.inf, dtype=torch.float64)
-        logits[:, model.classes_] = torch.from_numpy(model.decision_function(pictures.flatten(1).numpy() / 16))
+    def classify(images: Tensor) -> Tensor:
+        logits = torch.full((len(images), 10), -torch.inf, dtype=torch.float64)
+        logits[:, model.classes_] = torch.from_numpy(model.decision_function(images.flatten(1).numpy() / 16))
         return logits
 
     return classify
@@ -41,13 +41,13 @@ def of(samples: Labelled):
 # -- generators whose figures are known --------------------------------------------------------------------------------
 
 
-def test_real_pictures_score_as_real_ones():
+def test_real_images_score_as_real_ones():
     found = of(SAMPLES)
     assert found.real.share > 0.9
     assert found.gan_test.share == pytest.approx(found.real.share, abs=0.03)
     assert found.gan_train.share == pytest.approx(found.real.share, abs=0.03)
     assert found.variety == pytest.approx([1] * 10, abs=0.1)
-    assert found.one_picture == ()
+    assert found.one_image == ()
     assert (found.n_train, found.n_samples) == (600, 600)
 
 
@@ -58,11 +58,11 @@ def test_wrong_labels_score_as_chance():
     assert found.gan_test.share < chance
     assert found.gan_train.share < 0.3
     assert found.real.share > 0.9
-    # real pictures of all classes under each label are more varied than those of one
+    # real images of all classes under each label are more varied than those of one
     assert min(found.variety) > 1
 
 
-def test_one_picture_of_each_class_passes_gan_test_and_nothing_else():
+def test_one_image_of_each_class_passes_gan_test_and_nothing_else():
     """The image of each class that is most like its class: the classifier's surest."""
     logits = linear(TRAIN.images, TRAIN.y, 0)(SAMPLES.images)
     best = torch.stack([torch.where(SAMPLES.y == y, logits[:, y], -torch.inf).argmax() for y in range(10)])
@@ -71,14 +71,14 @@ def test_one_picture_of_each_class_passes_gan_test_and_nothing_else():
     assert found.gan_test.share == 1
     assert found.gan_train.share < found.real.share - 0.1
     assert found.variety == (0,) * 10
-    assert found.one_picture == tuple(range(10))
+    assert found.one_image == tuple(range(10))
 
 
-def test_a_class_that_is_one_picture_is_named():
+def test_a_class_that_is_one_image_is_named():
     images = SAMPLES.images.clone()
     images[SAMPLES.y == 3] = images[SAMPLES.y == 3][0]
     found = of(Labelled(images, SAMPLES.y))
-    assert found.one_picture == (3,)
+    assert found.one_image == (3,)
     assert found.variety[3] == 0
 
 
@@ -90,7 +90,7 @@ def test_a_missing_class_shows_in_gan_train_only():
     assert found.gan_train.share == pytest.approx(found.real.share - (TEST.y == 7).double().mean().item(), abs=0.04)
     assert isnan(found.variety[7])
     assert isnan(found.gan_test.of_class[7])
-    assert found.one_picture == ()
+    assert found.one_image == ()
 
 
 def test_who_is_trained_on_what():
@@ -98,7 +98,7 @@ def test_who_is_trained_on_what():
 
     def trainer(images, y, seed):
         asked.append((images, y, seed))
-        return lambda pictures: torch.nn.functional.one_hot(torch.full((len(pictures),), len(asked)), 10)
+        return lambda images: torch.nn.functional.one_hot(torch.full((len(images),), len(asked)), 10)
 
     found = agreement(SAMPLES, TRAIN, TEST, trainer, seed=4)
     (first, _, _), (second, _, _) = asked
@@ -152,7 +152,7 @@ def test_variety_by_hand():
     real = torch.tensor([0.0, 3, 6, 0, 1, 2])[:, None]  # mean distances 4 and 4/3
     fake = torch.tensor([0.0, 0, 3, 5, 5, 5])[:, None]  # 2 and 0
     assert variety(Labelled(fake, y), Labelled(real, y)) == pytest.approx((0.5, 0))
-    # features need not be pictures, and a scale is a ratio
+    # features need not be images, and a scale is a ratio
     assert variety(Labelled(3 * real, y), Labelled(real, y)) == pytest.approx((3, 3))
 
 
@@ -175,7 +175,7 @@ def test_variety_is_by_class_and_follows_its_seed():
     assert few == pytest.approx(variety(SAMPLES, TRAIN), abs=0.2)
 
 
-def test_a_class_of_equal_or_single_pictures_has_no_variety_to_compare():
+def test_a_class_of_equal_or_single_images_has_no_variety_to_compare():
     y = torch.tensor([0, 0, 1, 2, 2])
     x = Labelled(torch.tensor([[1.0], [1], [2], [3], [4]]), y)
     same, single, fine = variety(x, x)

@@ -32,7 +32,7 @@ def test_two_halves_of_one_domain_are_near_nought(features):
     assert abs(proxy_a_distance(normal(800, features, 0), normal(800, features, 1))) <= 0.2
 
 
-def test_the_same_pictures_are_nought_and_not_less():
+def test_the_same_images_are_nought_and_not_less():
     """With the images of one domain in other halves than those of the other, they would be told wrongly each time."""
     x = normal(100, 400, 0)
     assert abs(proxy_a_distance(x, x.clone())) < 0.1

@@ -22,7 +22,7 @@ from ganzoo.metrics.inception import inception_score
 from ganzoo.metrics.kernel import kernel_distance
 
 
-def pictures(n: int, height: int = 64, width: int = 64, channels: int = 3, seed: int = 0) -> Tensor:
+def random_images(n: int, height: int = 64, width: int = 64, channels: int = 3, seed: int = 0) -> Tensor:
     """Smooth random images, uint8: noise alone has next to no features that differ."""
     g = torch.Generator().manual_seed(seed)
     coarse = torch.rand(n, channels, 5, 5, generator=g) * 255
@@ -82,17 +82,17 @@ def test_importing_the_package_imports_no_network():
 # -- what all have in common ---------------------------------------------------------------------------------------------
 
 
-def test_pictures_are_converted_to_the_networks_channels():
+def test_images_are_converted_to_the_networks_channels():
     mine = Mean()
-    grey = pictures(2, 6, 5, channels=1)
+    grey = random_images(2, 6, 5, channels=1)
     assert torch.equal(mine(grey).pool, mine(grey.repeat(1, 3, 1, 1)).pool)
     colour = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8).view(4, 3, 1, 1)
     mine.channels = 1
     assert mine.convert(colour).flatten().tolist() == [76, 150, 29, 255]  # ITU-R 601, as Pillow's convert("L")
 
 
-@pytest.mark.parametrize("wrong", [torch.rand(2, 3, 4, 4), pictures(2, channels=2), pictures(2)[0]])
-def test_what_are_no_uint8_pictures_is_refused(wrong):
+@pytest.mark.parametrize("wrong", [torch.rand(2, 3, 4, 4), random_images(2, channels=2), random_images(2)[0]])
+def test_what_are_no_uint8_images_is_refused(wrong):
     with pytest.raises(InputError, match="my mean takes uint8 images"):
         Mean()(wrong)
 
@@ -100,15 +100,15 @@ def test_what_are_no_uint8_pictures_is_refused(wrong):
 def test_a_module_that_holds_an_extractor_does_not_train_it():
     """In training mode batch normalisation would take the batch's own mean, and change what it has."""
     holder = nn.ModuleList([Mean()])
-    before = holder[0](pictures(4)).pool
+    before = holder[0](random_images(4)).pool
     holder.train()
-    assert torch.equal(holder[0](pictures(4)).pool, before)
-    assert not holder[0](pictures(1)).pool.requires_grad
+    assert torch.equal(holder[0](random_images(4)).pool, before)
+    assert not holder[0](random_images(1)).pool.requires_grad
 
 
 def test_lower_precision_around_it_changes_no_feature():
     small = SmallClassifier((3, 32, 32), 10)
-    x = pictures(4, 32, 32)
+    x = random_images(4, 32, 32)
     expected = small(x)
     backends = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul, torch.backends.cudnn.conv)
     try:
@@ -138,7 +138,7 @@ def test_products_inside_are_in_float32():
             raise ValueError("on purpose")
 
     mine = Product()
-    x = pictures(128, 16, 16)
+    x = random_images(128, 16, 16)
     try:
         torch.set_float32_matmul_precision("medium")
         found = mine(x).pool
@@ -173,7 +173,7 @@ SIZES = [(28, 28), (64, 64), (299, 299), (300, 301), (97, 401), (512, 340)]
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_tensorflow_1_leaves_the_grid_at_the_upper_left(height, width):
-    x = pictures(1, height, width)
+    x = random_images(1, height, width)
     found = TensorFlow1(299, 299)(x)
     at = np.random.default_rng(0).integers(0, 299, (200, 2))
     for i, j in at:
@@ -191,20 +191,20 @@ def test_tensorflow_1_leaves_the_grid_at_the_upper_left(height, width):
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_antialiased_is_pillows_on_floats(height, width):
-    x = pictures(2, height, width)
+    x = random_images(2, height, width)
     x[:, :, : height // 2] = (x[:, :, : height // 2] > 128) * 255  # edges, which bicubic overshoots
     found = Antialiased(299, 224)(x)
-    for picture, mine in zip(x, found, strict=True):
-        for channel, c in zip(picture.numpy(), mine, strict=True):
+    for image, mine in zip(x, found, strict=True):
+        for channel, c in zip(image.numpy(), mine, strict=True):
             single = Image.fromarray(channel.astype(np.float32)).resize((224, 299), Image.Resampling.BICUBIC)
             assert np.abs(np.asarray(single).clip(0, 255) - c.numpy()).max() < 1e-4
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_pillow_is_pillow(height, width):
-    x = pictures(2, height, width)
-    for picture, mine in zip(x, Pillow(20, 30)(x), strict=True):
-        whole = Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((30, 20), Image.Resampling.BICUBIC)
+    x = random_images(2, height, width)
+    for image, mine in zip(x, Pillow(20, 30)(x), strict=True):
+        whole = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((30, 20), Image.Resampling.BICUBIC)
         assert np.array_equal(np.asarray(whole), mine.permute(1, 2, 0).numpy())
 
 
@@ -236,7 +236,7 @@ def test_features_are_those_of_torch_fidelity(random_inception):
     theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], str(random_inception))
     ours = inception.InceptionTF(random_inception)
     assert {name for name, _ in theirs.named_parameters()} == {name for name, _ in ours.network.named_parameters()}
-    x = pictures(3, 70, 50)
+    x = random_images(3, 70, 50)
     pool, logits = theirs(x)
     found = ours(x)
     assert (found.pool - pool).norm() < 2e-6 * pool.norm()
@@ -251,9 +251,9 @@ def test_features_are_those_of_torch_fidelity(random_inception):
 
 def test_clean_differs_from_it_by_the_resizing_alone(random_inception):
     tf, clean = inception.InceptionTF(random_inception), inception.InceptionClean(random_inception)
-    x = pictures(2, 64, 64)
+    x = random_images(2, 64, 64)
     # what has the size already is not resized
-    assert torch.equal(clean(pictures(1, 299, 299)).pool, tf(pictures(1, 299, 299)).pool)
+    assert torch.equal(clean(random_images(1, 299, 299)).pool, tf(random_images(1, 299, 299)).pool)
     assert (clean(x).pool - tf(x).pool).abs().max() > 1e-3
     assert tf.spec().resize != clean.spec().resize
     assert tf.spec().weights == clean.spec().weights
@@ -305,7 +305,7 @@ def test_figures_are_those_of_torch_fidelity_and_torchmetrics(random_inception):
             return self.x[i]
 
     n, splits = 16, 4
-    real, fake = pictures(n, seed=1), pictures(n, 64, 64, seed=2) // 2 + 40
+    real, fake = random_images(n, seed=1), random_images(n, 64, 64, seed=2) // 2 + 40
     ours = inception.InceptionTF(random_inception)
     a, b = ours(real), ours(fake)
     fid = frechet_distance(a.pool, b.pool)
@@ -331,7 +331,7 @@ def test_figures_are_those_of_torch_fidelity_and_torchmetrics(random_inception):
     )
     assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
     assert kid == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-5)
-    # random weights tell pictures apart only a little, so that all of the score is in what it is above 1
+    # random weights tell images apart only a little, so that all of the score is in what it is above 1
     assert score.mean - 1 == pytest.approx(theirs["inception_score_mean"] - 1, rel=1e-3)
     assert score.std == pytest.approx(theirs["inception_score_std"], rel=1e-4)
     assert fid > 1e-2
@@ -452,10 +452,10 @@ def test_lite_is_the_network_of_another_implementation(lite, monkeypatch):
 
     monkeypatch.setattr("builtins.print", lambda *args: None)
     theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=efficientnet._of_the_package()).eval()
-    x = pictures(2, 100, 130)
+    x = random_images(2, 100, 130)
     resized = [
-        [np.asarray(Image.fromarray(c.astype(np.float32)).resize((224, 224), Image.Resampling.BICUBIC)) for c in picture]
-        for picture in x.numpy()
+        [np.asarray(Image.fromarray(c.astype(np.float32)).resize((224, 224), Image.Resampling.BICUBIC)) for c in image]
+        for image in x.numpy()
     ]
     with torch.no_grad():
         scaled = (torch.from_numpy(np.array(resized)).clamp(0, 255) - 127) / 128
@@ -497,7 +497,7 @@ def test_lite_with_other_weights_is_called_otherwise(lite, tmp_path):
     torch.save(
         {name: value.half() if value.is_floating_point() else value for name, value in state.items()}, tmp_path / "h.pth"
     )
-    x = pictures(2)
+    x = random_images(2)
     assert (find("efflite0", str(tmp_path / "h.pth"))(x).pool - lite(x).pool).abs().max() < 0.05
 
 
@@ -559,7 +559,7 @@ def test_dino_is_the_network_by_hand(tmp_path, monkeypatch):
     path = tmp_path / "dinov2_vits14_pretrain.pth"
     torch.save(state, path)
     ours = find("dinov2-vits14", str(path))
-    x = pictures(2, 90, 120)
+    x = random_images(2, 90, 120)
     resized = [
         np.asarray(Image.fromarray(p).resize((224, 224), Image.Resampling.BICUBIC)) for p in x.permute(0, 2, 3, 1).numpy()
     ]
@@ -614,17 +614,17 @@ def test_the_classifier_learns_digits_and_its_file_says_how_well(tmp_path):
     found = train_and_save(
         [(x[:1500], y[:1500])], [test], 10, tmp_path / "new" / "digits.pt", "Small Digits", progress=False
     )
-    # 0.963 to 0.983 over 8 seeds x 3 instruction sets; the last pictures are by other hands than the first
+    # 0.963 to 0.983 over 8 seeds x 3 instruction sets; the last images are by other hands than the first
     assert found.about["accuracy"] > 0.93
     assert found.about["accuracy"] == accuracy(found, *test)
-    # pictures of the wrong classes: what it knows is the classes, not only how pictures differ
+    # images of the wrong classes: what it knows is the classes, not only how images differ
     assert accuracy(found, test[0], (test[1] + 1) % 10) < 0.05  # 0.0034 at most
     path = tmp_path / "new" / "digits.pt"
     assert path.stat().st_size < 1e6
     assert list(path.parent.iterdir()) == [path]
     again = find(str(path))
     assert again.about == found.about
-    assert set(again.about) == {"train_pictures", "test_pictures", "accuracy", "seed", "epochs", "versions"}
+    assert set(again.about) == {"train_images", "test_images", "accuracy", "seed", "epochs", "versions"}
     for mine, its in zip(found(test[0]), again(test[0]), strict=True):
         assert torch.equal(mine, its)
     assert again.spec() == found.spec()
@@ -647,18 +647,18 @@ def test_the_same_seed_gives_the_same_classifier_and_the_global_stream_is_left_a
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 33, 97), (1, 2, 2)])
-def test_the_classifier_takes_pictures_of_any_size(shape):
+def test_the_classifier_takes_images_of_any_size(shape):
     """Brightness tells the class: a step that is lost (no gradient, no order) leaves it at chance."""
     g = torch.Generator().manual_seed(0)
     y = torch.randint(0, 2, (160,), generator=g)
     x = (torch.randint(0, 130, (160, *shape), generator=g) + 100 * y.view(-1, 1, 1, 1)).to(torch.uint8)
     found = train_classifier(x, y, 2, epochs=2, progress=False)
     assert accuracy(found, x, y) > 0.95  # 0.975 to 1 over 8 seeds x 3 instruction sets
-    assert found(pictures(2, 50, 40)).logits.shape == (2, 2)
+    assert found(random_images(2, 50, 40)).logits.shape == (2, 2)
 
 
 @pytest.mark.parametrize(("side", "halvings"), [(8, 0), (9, 1), (28, 2), (32, 2), (64, 3), (256, 3)])
-def test_pictures_of_8_pixels_are_not_made_smaller(side, halvings):
+def test_images_of_8_pixels_are_not_made_smaller(side, halvings):
     layers = SmallClassifier((1, side, side), 10).network
     assert sum(isinstance(layer, nn.MaxPool2d) for layer in layers) == halvings
 
@@ -689,8 +689,8 @@ def test_what_a_classifier_cannot_be_trained_on(tmp_path):
         gather([])
     with pytest.raises(InputError, match="1 or 3 channels"):
         SmallClassifier((4, 8, 8), 10)
-    with pytest.raises(InputError, match="tells no classes"):
-        accuracy(Mean(), pictures(3), torch.zeros(3))
+    with pytest.raises(InputError, match="has no classifier"):
+        accuracy(Mean(), random_images(3), torch.zeros(3))
     saved(tmp_path / "no.pt")
     with pytest.raises(InputError, match="holds no small classifier"):
         find(str(tmp_path / "no.pt"))

@@ -34,7 +34,7 @@ def noisy(n: int = 4, channels: int = 3, side: int = 24, seed: int = 0) -> tuple
 
 
 @pytest.mark.parametrize("level", [0, 128, 250, 255])
-def test_equal_pictures(level):
+def test_equal_images(level):
     flat = torch.full((2, 3, 16, 20), level, dtype=torch.uint8)
     for x in (flat, noisy(2)[1]):
         assert l1(x, x).tolist() == [0, 0]
@@ -50,7 +50,7 @@ def test_a_constant_offset(offset):
     assert psnr(output, truth).tolist() == pytest.approx([20 * log10(255 / offset)] * 3)
 
 
-def test_flat_pictures_differ_in_luminance_alone():
+def test_flat_images_differ_in_luminance_alone():
     a, b = 200.0, 100.0
     c1 = (0.01 * 255) ** 2
     x, y = (torch.full((1, 1, 11, 11), int(v), dtype=torch.uint8) for v in (a, b))
@@ -63,7 +63,7 @@ def test_the_whole_range():
     assert psnr(black, white).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_units_are_those_of_pictures_in_minus_one_to_one():
+def test_units_are_those_of_images_in_minus_one_to_one():
     """A tanh image 0.1 off is so in L1; a PSNR of the range 1 on [-1, 1] would be 6.02 dB too low."""
     truth = torch.full((1, 3, 16, 16), -0.5)
     output, stored = to_uint8(truth + 0.1), to_uint8(truth)
@@ -106,7 +106,7 @@ def test_they_are_those_of_torchmetrics_where_it_works_in_float64():
     assert torch.allclose(ssim(x, y), everywhere[..., 5:-5, 5:-5].mean((1, 2, 3)), atol=1e-9)
 
 
-def test_equal_white_pictures_are_not_equal_to_torchmetrics_in_float32():
+def test_equal_white_images_are_not_equal_to_torchmetrics_in_float32():
     """Why SSIM is written here; if this fails, torchmetrics' may do."""
     white = torch.full((1, 3, 32, 32), 250, dtype=torch.uint8)
     theirs = structural_similarity_index_measure(white / 255, white / 255, data_range=1.0)
@@ -114,7 +114,7 @@ def test_equal_white_pictures_are_not_equal_to_torchmetrics_in_float32():
     assert 1 - ssim(white, white).item() < 1e-12
 
 
-def test_pictures_do_not_depend_on_their_batch():
+def test_images_do_not_depend_on_their_batch():
     x, y = noisy()
     for name, measure in MEASURES.items():
         alone = torch.cat([measure(a[None], b[None]) for a, b in zip(x, y, strict=True)])
@@ -157,7 +157,7 @@ def test_parts_are_the_whole():
         assert parts[0].scores()[name] == pytest.approx(score), name
 
 
-def test_one_picture_none_and_an_infinite_value():
+def test_one_image_none_and_an_infinite_value():
     one, none, some = Sums(), Sums(), Sums()
     one.add(torch.tensor([3.0]))
     some.add(torch.tensor([3.0, inf]))
@@ -192,7 +192,7 @@ def test_floats_and_unlike_shapes_are_refused(measure):
         measure(x[0], y[0])
 
 
-def test_a_picture_smaller_than_the_window():
+def test_a_image_smaller_than_the_window():
     small = torch.zeros(1, 1, 28, 10, dtype=torch.uint8)
     with pytest.raises(InputError, match="at least 11 x 11 pixels, not 28 x 10"):
         ssim(small, small)

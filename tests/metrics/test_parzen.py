@@ -78,13 +78,13 @@ def released(samples: np.ndarray, validation: np.ndarray, test: np.ndarray) -> t
     return found.mean(), found.std() / np.sqrt(len(found)), sigma
 
 
-def pictures(n: int, seed: int, d: int = 12) -> Tensor:
+def random_images(n: int, seed: int, d: int = 12) -> Tensor:
     g = torch.Generator().manual_seed(seed)
     return (0.5 + 0.2 * torch.randn(n, d, generator=g)).clamp(0, 1)
 
 
 def test_it_is_the_released_script():
-    sets = pictures(300, 0), pictures(70, 1), pictures(530, 2)
+    sets = random_images(300, 0), random_images(70, 1), random_images(530, 2)
     mean, error, sigma = released(*(each.double().numpy() for each in sets))
     found = protocol(*(each.view(len(each), 3, 2, 2) for each in sets), counts=(300, 70, 530))
     assert found == pytest.approx((mean, error, sigma, False))
@@ -103,7 +103,7 @@ def test_samples_of_a_normal_have_its_likelihood():
     assert found.error == pytest.approx(s**2 / variance / 2 * sqrt(2 * d) / 50, rel=0.05)
 
 
-def test_real_pictures_are_likelier_than_anything_else():
+def test_real_images_are_likelier_than_anything_else():
     """The oracle: training images in the samples' place, above speckled, blurred, missing and no images at all."""
     from sklearn.datasets import load_digits
 
@@ -127,17 +127,17 @@ def test_real_pictures_are_likelier_than_anything_else():
 
 
 def test_a_width_on_the_edge_is_said():
-    points = pictures(200, 0)
+    points = random_images(200, 0)
     assert log_likelihood(points, points, points).sigma == SIGMAS[0]  # a point's own window: the narrower the better
     assert log_likelihood(points, points, points).edge
-    assert log_likelihood(points, pictures(200, 1) * 50, points).sigma == SIGMAS[-1]
-    assert log_likelihood(points, pictures(200, 1) * 50, points).edge
-    assert not log_likelihood(points, pictures(200, 1), points).edge
-    assert not log_likelihood(points, pictures(200, 1), points, [0.3]).edge  # nothing was chosen
+    assert log_likelihood(points, random_images(200, 1) * 50, points).sigma == SIGMAS[-1]
+    assert log_likelihood(points, random_images(200, 1) * 50, points).edge
+    assert not log_likelihood(points, random_images(200, 1), points).edge
+    assert not log_likelihood(points, random_images(200, 1), points, [0.3]).edge  # nothing was chosen
 
 
 def test_parts_do_not_matter(monkeypatch):
-    sets = pictures(50, 0), pictures(23, 1), pictures(41, 2)
+    sets = random_images(50, 0), random_images(23, 1), random_images(41, 2)
     whole = log_likelihood(*sets)
     monkeypatch.setattr(parzen, "PART", 7)
     assert log_likelihood(*sets) == pytest.approx(whole)
@@ -154,7 +154,7 @@ def test_the_memory_is_that_of_a_part(monkeypatch):
     monkeypatch.setattr(torch, "cdist", watched)
     log_likelihood(torch.rand(700, 2), torch.rand(1_200, 2), torch.rand(1_001, 2))
     assert set(largest) == {(500, 700), (200, 700), (1, 700)}
-    assert len(largest) == 6  # one pass over the validation pictures serves all widths
+    assert len(largest) == 6  # one pass over the validation images serves all widths
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_other_counts_are_another_protocol(counts, line):
 
 
 def test_pixels_of_another_range_are_refused():
-    sets = [pictures(20, 0), pictures(20, 1), pictures(20, 2)]
+    sets = [random_images(20, 0), random_images(20, 1), random_images(20, 2)]
     for wrong in (sets[0] * 2 - 1, sets[0] * 255, (sets[0] * 255).to(torch.uint8), sets[0] * torch.nan):
         with pytest.raises(InputError, match=r"pixels are in \[0, 1\]"):
             protocol(wrong, *sets[1:], counts=(20, 20, 20))

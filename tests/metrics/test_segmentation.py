@@ -59,25 +59,25 @@ def test_a_palette_is_found_the_most_frequent_colour_first():
 
 
 def test_what_a_jpeg_smears_is_no_label():
-    pictures = drawn(maps(20)).float()
-    smeared = torch.nn.functional.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)
-    noisy = (0.8 * pictures + 0.2 * smeared + 3 * torch.randn(pictures.shape)).round().clamp(0, 255).to(torch.uint8)
+    images = drawn(maps(20)).float()
+    smeared = torch.nn.functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
+    noisy = (0.8 * images + 0.2 * smeared + 3 * torch.randn(images.shape)).round().clamp(0, 255).to(torch.uint8)
     found = palette(noisy, most=3)
     assert (torch.cdist(found.float(), COLOURS.float()).min(0).values < 12).all()
     assert len(palette(noisy, most=2)) == 2
 
 
 def test_a_rare_colour_is_no_label():
-    pictures = drawn(maps(20))
-    pictures[0, :, 0, :5] = 255
-    assert len(palette(pictures)) == 3
-    assert len(palette(pictures, least=0)) == 4
+    images = drawn(maps(20))
+    images[0, :, 0, :5] = 255
+    assert len(palette(images)) == 3
+    assert len(palette(images, least=0)) == 4
 
 
 def test_colours_that_are_near_are_one():
-    pictures = drawn(maps(20))
-    pictures[pictures == 142] = 150
-    both = torch.cat([pictures, drawn(maps(20))])
+    images = drawn(maps(20))
+    images[images == 142] = 150
+    both = torch.cat([images, drawn(maps(20))])
     assert len(palette(both)) == 3
     assert len(palette(both, apart=4)) == 5
 
@@ -100,7 +100,7 @@ def test_classes_are_those_of_the_nearest_colour():
     assert -1 in far
 
 
-def test_pictures_without_labels():
+def test_images_without_labels():
     with pytest.raises(InputError, match="2 label images have 1 colours"):
         palette(torch.full((2, 3, 4, 4), 7, dtype=torch.uint8))
     with pytest.raises(InputError, match=r"labels are torch\.float32.*to_uint8"):
@@ -148,14 +148,14 @@ def test_no_known_pixel():
 def test_agreement_is_that_of_all_parts():
     """35 images in parts, with a segmenter that reads the class off the first channel."""
     labels = maps(35)
-    pictures = torch.stack([labels, labels * 0, labels * 0], 1).to(torch.uint8)
-    pictures[:5, 0] = 0
+    images = torch.stack([labels, labels * 0, labels * 0], 1).to(torch.uint8)
+    images[:5, 0] = 0
 
     def reads(images):
         return torch.nn.functional.one_hot(images[:, 0].long(), 3).permute(0, 3, 1, 2).float()
 
-    expected = figures(confusion(labels, pictures[:, 0].long(), 3))
-    assert segmentation_agreement(reads, pictures, labels) == expected
+    expected = figures(confusion(labels, images[:, 0].long(), 3))
+    assert segmentation_agreement(reads, images, labels) == expected
     assert 0.9 < expected.pixels < 1
 
 

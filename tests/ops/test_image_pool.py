@@ -11,13 +11,13 @@ from ganzoo.ops.image_pool import ImagePool
 
 
 def numbered(first: int, n: int, channels: int = 1, size: int = 2) -> torch.Tensor:
-    """Pictures that say their number."""
+    """Images that say their number."""
     return torch.arange(first, first + n, dtype=torch.float32)[:, None, None, None].expand(n, channels, size, size).clone()
 
 
-def numbers(pictures: torch.Tensor) -> list[int]:
-    assert all(len(picture.unique()) == 1 for picture in pictures)  # pictures are swapped whole
-    return pictures[:, 0, 0, 0].int().tolist()
+def numbers(images: torch.Tensor) -> list[int]:
+    assert all(len(image.unique()) == 1 for image in images)  # images are swapped whole
+    return images[:, 0, 0, 0].int().tolist()
 
 
 @pytest.mark.parametrize("batch", [1, 4, 7])
@@ -30,8 +30,8 @@ def test_the_first_fifty_are_returned_unchanged(batch):
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_then_half_of_the_pictures_are_old_ones(batch):
-    """P(an old one is returned) = 1/2 within three standard deviations over 10,000 pictures, none of them twice."""
+def test_then_half_of_the_images_are_old_ones(batch):
+    """P(an old one is returned) = 1/2 within three standard deviations over 10,000 images, none of them twice."""
     history = ImagePool(50)
     history(numbered(0, 50))
     n, swapped, returned, places = 10_000, 0, [], torch.zeros(50)
@@ -43,23 +43,23 @@ def test_then_half_of_the_pictures_are_old_ones(batch):
         places += (history.kept != before).flatten(1).any(1)
         assert len(history) == 50
     assert abs(swapped / n - 0.5) < 3 * 0.5 / n**0.5
-    assert len(set(returned)) == n  # a picture leaves the pool when it is returned, and is not kept when returned at once
+    assert len(set(returned)) == n  # an image leaves the pool when it is returned, and is not kept when returned at once
     assert set(returned) | set(numbers(history.kept)) == set(range(n + 50))
     expected = swapped / 50  # each place is as likely as another; with a batch of 4 two may fall together
     assert (places - expected).abs().max() < 5 * expected**0.5
 
 
-def test_against_the_rule_one_picture_at_a_time():
+def test_against_the_rule_one_image_at_a_time():
     """The released pool in plain Python, given the same random numbers."""
 
-    def rule(kept, size, picture, swap, place):
+    def rule(kept, size, image, swap, place):
         if len(kept) < size:
-            kept.append(picture)
-            return picture
+            kept.append(image)
+            return image
         if swap:
-            old, kept[place] = kept[place], picture
+            old, kept[place] = kept[place], image
             return old
-        return picture
+        return image
 
     history, kept = ImagePool(5), []
     for step, batch in enumerate([3, 1, 4, 6, 2, 9]):  # fills in the middle of the third batch
@@ -93,7 +93,7 @@ def test_size_zero_is_off():
     assert torch.equal(out, images)
     assert not out.requires_grad
     assert len(history) == 0
-    with pytest.raises(InputError, match="at least 0 pictures, not -1"):
+    with pytest.raises(InputError, match="at least 0 images, not -1"):
         ImagePool(-1)
 
 
@@ -164,7 +164,7 @@ def test_a_copy_and_a_state_have_a_memory_of_their_own():
     assert numbers(state["_extra_state"]) == [0, 1]
 
 
-def test_it_follows_the_pictures_to_their_type_and_device():
+def test_it_follows_the_images_to_their_type_and_device():
     history = ImagePool(2)
     history(numbered(0, 2))
     out = history(numbered(5, 4).to(torch.bfloat16))
@@ -174,7 +174,7 @@ def test_it_follows_the_pictures_to_their_type_and_device():
     assert meta.device == history.kept.device == torch.device("meta")
 
 
-def test_pictures_of_another_size_start_it_anew():
+def test_images_of_another_size_start_it_anew():
     history = ImagePool(2)
     history(numbered(0, 2))
     images = numbered(7, 2, size=4)

@@ -31,7 +31,7 @@ class AnyLinear(Operators):
 
 
 class Nonsense(Operators):
-    """Not linear, it forgets the picture, and of whole numbers it makes whole numbers."""
+    """Not linear, it forgets the image, and of whole numbers it makes whole numbers."""
 
     def down(self, x, size):
         return x[..., :size, :size].remainder(7) - x.amax()
@@ -54,10 +54,10 @@ def test_reconstruction_is_exact_for_any_operators(operators, sizes, dtype):
 
 
 def rounding(dtype, sizes, taps):
-    """How far a picture within [-1, 1] may come back from a pyramid whose operators take means.
+    """How far an image within [-1, 1] may come back from a pyramid whose operators take means.
 
-    u = eps / 2 is the rounding of a number within [-1, 1]. A level's difference of two pictures is within [-2, 2], and so
-    off by 2 u; its sum is off by u. An enlarged picture is off by ``2 taps u``: sums of that many terms in each direction.
+    u = eps / 2 is the rounding of a number within [-1, 1]. A level's difference of two images is within [-2, 2], and so
+    off by 2 u; its sum is off by u. An enlarged image is off by ``2 taps u``: sums of that many terms in each direction.
     It is computed twice, to build and to collapse. The next level passes on the error of this one, and does not enlarge it.
     """
     return (3 + 4 * taps) * torch.finfo(dtype).eps / 2 * (len(sizes) - 1)
@@ -140,14 +140,14 @@ def test_burt_adelsons_taps():
 
 @pytest.mark.parametrize("operators", [Resize(), BurtAdelson()])
 @pytest.mark.parametrize("size", [2, 5, 16])
-def test_a_plain_picture_stays_plain(operators, size):
+def test_a_plain_image_stays_plain(operators, size):
     plain = torch.full((1, 1, 2 * size, 2 * size), 0.7, dtype=torch.float64)
     small = operators.down(plain, size)
     assert torch.allclose(small, torch.full_like(small, 0.7))
     assert torch.allclose(operators.up(small, 2 * size), plain)
 
 
-def test_half_precision_of_the_run_does_not_reach_the_pictures():
+def test_half_precision_of_the_run_does_not_reach_the_images():
     x = torch.rand(1, 1, 28, 28)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         h = build(x, (8, 14, 28), Resize())
@@ -165,8 +165,8 @@ def test_what_validation_asked_first_training_can_use():
     assert x.grad.sum().item() == pytest.approx(17 * 17, rel=1e-5)
 
 
-def test_pictures_that_do_not_fit_are_one_clear_line():
-    with pytest.raises(InputError, match="8, 16 pixels needs pictures of 16, not 14x14"):
+def test_images_that_do_not_fit_are_one_clear_line():
+    with pytest.raises(InputError, match="8, 16 pixels needs images of 16, not 14x14"):
         gaussian(torch.zeros(1, 1, 14, 14), (8, 16), Resize())
     with pytest.raises(InputError, match="not 16x14"):
         gaussian(torch.zeros(1, 1, 16, 14), (8, 16), Resize())

@@ -106,7 +106,7 @@ class BrokenRows(torch.utils.data.Dataset):
         return 4
 
     def __getitem__(self, index):
-        raise InputError("photo_7.jpg is no picture: delete it")
+        raise InputError("photo_7.jpg is no image: delete it")
 
 
 class BrokenData(ToyData):

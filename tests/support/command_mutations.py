@@ -132,7 +132,7 @@ def run(case: Case, home: Path) -> Answer:
 
 
 def make_home(home: Path) -> None:
-    """Fills a folder with pictures and a checkpoint."""
+    """Fills a folder with images and a checkpoint."""
     from PIL import Image
 
     rng = random.Random(0)

@@ -60,7 +60,7 @@ class Colourful(Tiny):
 
 
 class Seven(L.LightningModule, Sampler):
-    """Pictures of one grey each, drawn from the generator."""
+    """Images of one grey each, drawn from the generator."""
 
     grey = 0.7
 
@@ -169,7 +169,7 @@ def error(capsys, *args: str) -> str:
 
 
 def folder(name: str | Path, images: Tensor) -> str:
-    """Pictures uint8 [N, 1 or 3, H, W] as files."""
+    """Images uint8 [N, 1 or 3, H, W] as files."""
     Path(name).mkdir(exist_ok=True)
     for i, image in enumerate(images):
         values = image[0].numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()

@@ -18,7 +18,7 @@ from ganzoo.interfaces import Cycled, CycleTranslator, Generated, Sampler, Trans
 from ganzoo.metrics.extractors.base import Extractor, Features
 from support.training import trainer
 
-SIDE = 4  # of a picture
+SIDE = 4  # of an image
 
 
 class Tiny(Extractor):
@@ -32,7 +32,7 @@ class Tiny(Extractor):
         g = torch.Generator().manual_seed(0)
         self.turn = nn.Parameter(torch.randn(4, 4, generator=g))
         self.drop = nn.Dropout(0.5)
-        self.looks: list[int] = []  # pictures of each call
+        self.looks: list[int] = []  # images of each call
 
     def features(self, images: Tensor) -> Features:
         self.looks.append(len(images))
@@ -54,7 +54,7 @@ class Pixels(Extractor):
         return Features(images.flatten(1).float(), None)
 
 
-class Picture(NamedTuple):
+class OneImage(NamedTuple):
     x: Tensor
 
 
@@ -74,7 +74,7 @@ def noise(n: int, seed: int, channels: int = 1, side: int = SIDE) -> Tensor:
     return torch.randint(0, 256, (n, channels, side, side), generator=g, dtype=torch.uint8)
 
 
-class Pictures(Dataset):
+class ImagesOf(Dataset):
     """Rows of tensors as NamedTuples."""
 
     def __init__(self, kind: Any, *tensors: Tensor) -> None:
@@ -87,7 +87,7 @@ class Pictures(Dataset):
         return self.kind(*(tensor[index] for tensor in self.tensors))
 
 
-class Careless(Pictures):
+class Careless(ImagesOf):
     """Real images that draw from all common streams whenever they are read, and stay as they are."""
 
     def __getitem__(self, index: int) -> Any:
@@ -96,7 +96,7 @@ class Careless(Pictures):
         return super().__getitem__(index)
 
 
-class Jittered(Pictures):
+class Jittered(ImagesOf):
     """Real images that are another each time."""
 
     def __getitem__(self, index: int) -> Any:
@@ -252,7 +252,7 @@ def run(module: L.LightningModule, data: Any, tmp_path: Any, *callbacks: Any, se
 EVERYTHING = {"subset_size": 5, "subsets": 3, "splits": 2, "n": 23, "batch_size": 5}  # five parts: three and two
 
 
-class Alongside(Pictures):
+class Alongside(ImagesOf):
     """Ten of x beside twenty-three of y, where x begins anew."""
 
     sizes = {"x": 10, "y": 23}
@@ -271,23 +271,23 @@ def cases() -> dict[str, tuple[L.LightningModule, Data, dict[str, Any]]]:
     x, y, labels = noise(23, 0), noise(23, 1), torch.arange(23) % 3
     torch.manual_seed(0)
     return {
-        "samples": (Samples(), Data(Pictures(Picture, noise(8, 1)), Pictures(Picture, x), batch_size=2), {}),
+        "samples": (Samples(), Data(ImagesOf(OneImage, noise(8, 1)), ImagesOf(OneImage, x), batch_size=2), {}),
         "classes": (
             Samples(3),
-            Data(Pictures(Labelled, noise(8, 1), labels), Pictures(Labelled, x, labels), batch_size=2),
+            Data(ImagesOf(Labelled, noise(8, 1), labels), ImagesOf(Labelled, x, labels), batch_size=2),
             {"per_class": True, "metrics": ["distance", "score", "manifold"]},
         ),
         "turns": (
             Turns(),
-            Data(Pictures(Pair, x[:8], y[:8]), Alongside(Pair, x[:10].repeat(3, 1, 1, 1)[:23], y), batch_size=2),
+            Data(ImagesOf(Pair, x[:8], y[:8]), Alongside(Pair, x[:10].repeat(3, 1, 1, 1)[:23], y), batch_size=2),
             {},
         ),
         "one part": (
             Samples(),
-            Data(Pictures(Picture, noise(8, 1)), Pictures(Picture, x), batch_size=2),
+            Data(ImagesOf(OneImage, noise(8, 1)), ImagesOf(OneImage, x), batch_size=2),
             {"batch_size": 100, "every_n_steps": 1},
         ),
-        "own": (OnlyRecords(), Data(Pictures(Pair, x[:8], y[:8]), Pictures(Pair, x, y), batch_size=2), {"cache": None}),
+        "own": (OnlyRecords(), Data(ImagesOf(Pair, x[:8], y[:8]), ImagesOf(Pair, x, y), batch_size=2), {"cache": None}),
     }
 
 

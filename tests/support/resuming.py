@@ -20,12 +20,12 @@ from support.zoo import MODELS, SMALL
 
 
 def jittered(sample: Any, rng: np.random.Generator) -> Any:
-    """Augmentation that nobody can guess: every picture is rolled by its own random numbers."""
+    """Augmentation that nobody can guess: every image is rolled by its own random numbers."""
     return type(sample)(*(part.roll(int(rng.integers(8)), -1) if part.dim() == 3 else part for part in sample))
 
 
 class Few(ImageDataModule):
-    """15 made-up pictures, augmented, for whichever model: 7 batches of 2 in an epoch, and one picture is left out."""
+    """15 made-up images, augmented, for whichever model: 7 batches of 2 in an epoch, and one image is left out."""
 
     def __init__(
         self,
@@ -43,18 +43,18 @@ class Few(ImageDataModule):
         h, model = self.model.hparams, self.model
         g = torch.Generator().manual_seed(9)
 
-        def pictures(channels: int, *size: int) -> Tensor:
+        def random_images(channels: int, *size: int) -> Tensor:
             return torch.randint(0, 256, (self.n, channels, *size), generator=g, dtype=torch.uint8)
 
         labels = torch.arange(self.n) % 3
         if isinstance(model, CycleTranslator):
-            rows = map(Unpaired, pictures(h["channels_x"], 16, 16), pictures(h["channels_y"], 16, 16))
+            rows = map(Unpaired, random_images(h["channels_x"], 16, 16), random_images(h["channels_y"], 16, 16))
         elif isinstance(model, Translator):
-            rows = map(Unpaired, pictures(h["inputs"], 16, 16), pictures(h["outputs"], 16, 16))
+            rows = map(Unpaired, random_images(h["inputs"], 16, 16), random_images(h["outputs"], 16, 16))
         elif isinstance(model, Classifier):
-            rows = map(TwoDomains, pictures(*h["shape"]), labels, pictures(*h["shape"]))
+            rows = map(TwoDomains, random_images(*h["shape"]), labels, random_images(*h["shape"]))
         else:
-            rows = map(LabelledImages, pictures(*h["shape"]), labels)
+            rows = map(LabelledImages, random_images(*h["shape"]), labels)
         rows = list(rows)
         return Augmented(rows, jittered, self.seed), Rows(rows[:4]) if self.held_out else None, None
 

@@ -89,7 +89,7 @@ def trained(model: L.LightningModule, data: DataLoader) -> L.LightningModule:
     return model.eval()
 
 
-# -- pictures whose colour cannot be known ------------------------------------------------------------
+# -- images whose colour cannot be known ------------------------------------------------------------
 
 RED, BLUE = torch.tensor([0.9, -0.9, -0.9]), torch.tensor([-0.9, -0.9, 0.9])
 
@@ -109,9 +109,9 @@ def red_or_blue(masks: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
     return masks * 2 - 1, masks * colour - (1 - masks)
 
 
-def colour_of_glyph(pictures: Tensor, masks: Tensor) -> Tensor:
+def colour_of_glyph(images: Tensor, masks: Tensor) -> Tensor:
     """Mean colour over the glyph's pixels, [N, 3]."""
-    return (pictures * masks).sum((2, 3)) / masks.sum((2, 3))
+    return (images * masks).sum((2, 3)) / masks.sum((2, 3))
 
 
 def near_a_colour(colours: Tensor, tolerance: float = 0.45) -> float:

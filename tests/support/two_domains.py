@@ -41,4 +41,4 @@ def two_digits(
 
 def rows(x: Tensor) -> list[bytes]:
     """Each image as bytes, to compare and to count."""
-    return [picture.numpy().tobytes() for picture in x.contiguous()]
+    return [image.numpy().tobytes() for image in x.contiguous()]

@@ -14,7 +14,7 @@ from support.resuming import EveryMoment, Few, build, everything
 from support.training import trainer
 from support.zoo import MODELS, SMALL
 
-# norm-free networks, whose gradients of a batch are means over its pictures; without dropout, which is noise
+# norm-free networks, whose gradients of a batch are means over its images; without dropout, which is noise
 EXACT: dict[str, dict[str, Any]] = {
     "GAN": {},
     "SimultaneousGAN": {},
@@ -45,7 +45,7 @@ class Seen(L.Callback):
 
 
 def exact(name: str) -> Any:
-    """The model with plain gradient steps, no dropout, and noise that is read off the pictures."""
+    """The model with plain gradient steps, no dropout, and noise that is read off the images."""
     kind = MODELS[name]
 
     class Exact(kind):

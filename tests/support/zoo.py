@@ -51,7 +51,7 @@ class Two(NamedTuple):
     target: Tensor
 
 
-def pictures(n: int, channels: int, *size: int) -> Tensor:
+def random_images(n: int, channels: int, *size: int) -> Tensor:
     return torch.rand(n, channels, *size) * 2 - 1
 
 
@@ -61,17 +61,17 @@ def data(model: AdversarialModule, n: int = 8, held_out: bool = False):
         torch.manual_seed(1)
         h, labels = model.hparams, torch.arange(n) % 3
         if isinstance(model, CycleTranslator):
-            x, y = pictures(n, h["channels_x"], 16, 16), pictures(n, h["channels_y"], 16, 16)
+            x, y = random_images(n, h["channels_x"], 16, 16), random_images(n, h["channels_y"], 16, 16)
         elif isinstance(model, Translator):
-            x, y = pictures(n, h["inputs"], 16, 16), pictures(n, h["outputs"], 16, 16)
+            x, y = random_images(n, h["inputs"], 16, 16), random_images(n, h["outputs"], 16, 16)
         elif isinstance(model, Classifier):
-            x, y = pictures(n, *h["shape"]), labels
-            target = pictures(n, *h["shape"])
+            x, y = random_images(n, *h["shape"]), labels
+            target = random_images(n, *h["shape"])
             if held_out:
                 return [loader(x, y, batch_size=2, kind=Labelled), loader(target, y, batch_size=2, kind=Labelled)]
             return loader(x, y, target, batch_size=2, kind=Two)
         else:
-            x, y = pictures(n, *h["shape"]), labels
+            x, y = random_images(n, *h["shape"]), labels
     return loader(x, y, batch_size=2, kind=Labelled)
 
 

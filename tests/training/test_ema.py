@@ -24,10 +24,10 @@ from ganzoo.training.ema import EMA, decay
 def test_an_old_weight_counts_half_after_the_half_life():
     assert decay(1000, 1000, 0, 10**9) == 0.5
     assert decay(3000, 1000, 0, 10**9) == 0.125
-    # however the pictures are cut into batches
+    # however the images are cut into batches
     assert math.prod(decay(10, 1000, 0, 1) for _ in range(100)) == pytest.approx(0.5)
     assert math.prod(decay(50, 1000, 0, 1) for _ in range(20)) == pytest.approx(0.5)
-    # early: 5 % of what was seen; the first pictures of all leave nothing of the untrained weights
+    # early: 5 % of what was seen; the first images of all leave nothing of the untrained weights
     assert decay(10, 1000, 0.05, 200) == 0.5
     assert decay(10, 1000, 0.05, 10**9) == decay(10, 1000, 0, 10**9)
     assert decay(8, 1000, 0.05, 0) == 0.0
@@ -87,7 +87,7 @@ def test_the_average_is_the_recursion_by_hand(k, accumulate, ramp, tmp_path):
     assert list(model.ema) == ["G"]
 
 
-def test_the_half_life_is_in_pictures_whatever_the_batch(tmp_path, monkeypatch):
+def test_the_half_life_is_in_images_whatever_the_batch(tmp_path, monkeypatch):
     """Weights that jump once and stand still are averaged alike by many small batches and by few large ones."""
 
     def left(batch_size):
@@ -123,8 +123,8 @@ def asked(model):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if isinstance(model, CycleTranslator):
-            pictures = [torch.rand(2, h[c], 16, 16, generator=g) for c in ("channels_x", "channels_y")]
-            return torch.cat([model.translate(pictures[0]).flatten(), model.translate_back(pictures[1]).flatten()])
+            images = [torch.rand(2, h[c], 16, 16, generator=g) for c in ("channels_x", "channels_y")]
+            return torch.cat([model.translate(images[0]).flatten(), model.translate_back(images[1]).flatten()])
         if isinstance(model, Translator):
             return model.translate(torch.rand(2, h["inputs"], 16, 16, generator=g))
         if isinstance(model, Classifier):
@@ -206,7 +206,7 @@ def test_a_run_may_go_on_without_its_average_or_begin_one(tmp_path, capsys):
     without = Walk()
     played = trainer(tmp_path, max_epochs=2)
     played.fit(without, loader(torch.randn(16, 3), batch_size=4, kind=Batch), ckpt_path=with_it, weights_only=True)
-    assert "model.ema_half_life is not given: the run goes on without" in capsys.readouterr().err
+    assert "model.ema_half_life is not given: the run continues without" in capsys.readouterr().err
     assert without.ema is None
     path = saved(Walk(), tmp_path)
     weights = torch.load(path, weights_only=True)["state_dict"]
@@ -246,7 +246,7 @@ class Record:
         Record,
     ],
 )
-def test_pictures_are_counted_in_batches_of_any_kind(wrapped):
+def test_images_are_counted_in_batches_of_any_kind(wrapped):
     assert Walk(ema_half_life=10.0).image_count(wrapped(torch.zeros(8, 3))) == 8
     with pytest.raises(InputError, match=r"counts images, and a batch of .* has none: override image_count\(\)"):
         Walk(ema_half_life=10.0).image_count(wrapped(torch.tensor(1.0)))

@@ -132,7 +132,7 @@ def test_the_other_players_parts_stand_still_in_a_turn(tmp_path):
 def test_the_average_follows_all_parts(tmp_path):
     module = tug(rates={"G.weight": 0.1}, ema_half_life=2.0, ema_ramp=0.0)
     before = {name: value.clone() for name, value in module.G.state_dict().items()}
-    fit(module, once(), tmp_path, max_epochs=1)  # two pictures: half of the way
+    fit(module, once(), tmp_path, max_epochs=1)  # two images: half of the way
     for name, value in module.G.state_dict().items():
         assert torch.allclose(module.ema["G"].state_dict()[name], (before[name] + value) / 2)
 

@@ -228,7 +228,7 @@ def test_a_finished_run_says_how_it_goes_on_and_leaves_no_folder(finished, capsy
         more = [] if limit == "max_epochs" else ["--trainer.max_epochs", "-1"]
         assert main([*QUICK, *more, f"--trainer.{limit}", value, "--ckpt_path", "last"]) == 0
         err = capsys.readouterr().err
-        assert f"ganzoo: {said} are done in this checkpoint: a greater --trainer.{limit} goes on" in err
+        assert f"ganzoo: {said} are done in this checkpoint: a larger --trainer.{limit} continues" in err
     assert [path.name for path in Path("runs/gan_digits").iterdir()] == ["version_0"]
 
 
@@ -238,7 +238,7 @@ def test_a_run_whose_time_is_used_up_says_how_it_goes_on(finished, capsys):
     torch.save(content, CKPT)
     more = [*QUICK, "--trainer.max_epochs", "3", "--ckpt_path", "last", "--trainer.max_time"]
     assert main([*more, "00:00:00:05"]) == 0
-    assert "ganzoo: all 5 seconds are used up in this checkpoint: a greater --trainer.max_time" in capsys.readouterr().err
+    assert "ganzoo: all 5 seconds are used up in this checkpoint: a larger --trainer.max_time" in capsys.readouterr().err
     assert [path.name for path in Path("runs/gan_digits").iterdir()] == ["version_0"]
     assert main([*more, "00:00:10:00"]) == 0
     assert torch.load("runs/gan_digits/version_1/checkpoints/last.ckpt", weights_only=True)["global_step"] == 9

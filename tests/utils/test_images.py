@@ -1,4 +1,4 @@
-"""uint8 and float pictures, and the other small leaves."""
+"""uint8 and float images, and the other small leaves."""
 
 import numpy as np
 import pytest
@@ -63,11 +63,11 @@ def test_noise_is_standard_normal_and_follows_its_generator():
     assert not torch.equal(a, c)
 
 
-def test_pictures_of_another_shape_are_named():
+def test_images_of_another_shape_are_named():
     expect_shape("shape", (1, 8, 8), torch.zeros(3, 1, 8, 8))
     with pytest.raises(InputError, match=r"3x8x8 .* 1x8x8: change model\.shape"):
         expect_shape("shape", (1, 8, 8), torch.zeros(3, 3, 8, 8))
-    with pytest.raises(InputError, match="batches with pictures"):
+    with pytest.raises(InputError, match="batches with images"):
         expect_shape("shape", (1, 8, 8), None)
     with pytest.raises(InputError, match=r"in \[-1, 1\]"):
         expect_shape("shape", (1, 8, 8), torch.zeros(3, 1, 8, 8, dtype=torch.uint8))

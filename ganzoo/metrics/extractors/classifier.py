@@ -175,7 +175,7 @@ def train_classifier(
                     schedule.step()
                     bar.update()
     found._freeze()
-    found.about = {"train_pictures": len(images), "seed": seed, "epochs": epochs}
+    found.about = {"train_images": len(images), "seed": seed, "epochs": epochs}
     found.about["versions"] = {"ganzoo": __version__, "torch": str(torch.__version__)}
     return found
 
@@ -200,7 +200,7 @@ def accuracy(classifier: Extractor, images: Tensor, labels: Tensor) -> float:
     for part in images.split(PART):
         logits = classifier(part).logits
         if logits is None:
-            raise InputError(f"{classifier.name} tells no classes: accuracy needs an extractor with logits")
+            raise InputError(f"{classifier.name} has no classifier: accuracy needs an extractor with logits")
         told.append(logits.argmax(1).cpu())
     return (torch.cat(told) == labels.cpu()).double().mean().item()
 
@@ -236,7 +236,7 @@ def train_and_save(
     images, labels = gather(test)
     _check(images, labels, classes)
     found = train_classifier(*gather(train), classes=classes, seed=seed, epochs=epochs, progress=progress, data=data)
-    found.about |= {"accuracy": accuracy(found, images, labels), "test_pictures": len(images)}
+    found.about |= {"accuracy": accuracy(found, images, labels), "test_images": len(images)}
     found.save(path)
     return found
 

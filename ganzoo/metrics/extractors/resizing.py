@@ -77,8 +77,8 @@ class Pillow(Resize):
 
     def __call__(self, images: Tensor) -> Tensor:
         height, width = self.size
-        pictures = [
-            np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
-            for picture in images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        resized = [
+            np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+            for image in images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         ]
-        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(images.device, torch.float32)
+        return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(images.device, torch.float32)
