@@ -32,7 +32,7 @@ class Checkpoints(ModelCheckpoint):
         mode: ``min`` or ``max`` of the monitored value is best.
         save_top_k: how many to keep besides ``last.ckpt``; -1 for all.
         save_last: whether to write ``last.ckpt``. Without a monitor it is another name of the newest file, and costs no
-            space.
+            space. It is written whenever a save is due, also where the monitored value is not better.
         every_n_train_steps: save each so many steps, instead of at the epochs' ends.
         every_n_epochs: save each so many epochs.
         train_time_interval: save each so much time.
@@ -154,6 +154,13 @@ class Checkpoints(ModelCheckpoint):
             self.kth_best_model_path, self.kth_value = ranked[-1], found[ranked[-1]]
         elif self.monitor is None:
             self.best_model_path = best  # the newest
+
+    def _save_topk_checkpoint(self, trainer: L.Trainer, monitor_candidates: dict[str, Any]) -> None:
+        super()._save_topk_checkpoint(trainer, monitor_candidates)
+        if self.save_last:
+            # Lightning 2.6 writes last.ckpt where this says that the step was saved, so only with a new best: a run that is
+            # killed would lose everything since its best epoch
+            self._last_global_step_saved = trainer.global_step
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         super()._save_checkpoint(trainer, filepath)

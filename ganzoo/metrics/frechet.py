@@ -1,4 +1,7 @@
-"""Frechet distance of the normals fitted to two sets of features (Dowson and Landau 1982; Heusel et al. 2017, eq. 6)."""
+"""Frechet distance between two sets of features; FID, when the features are Inception's.
+
+The distance of the normals fitted to them (Dowson and Landau 1982; Heusel et al. 2017, eq. 6).
+"""
 
 import numpy as np
 import torch

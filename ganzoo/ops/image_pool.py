@@ -1,4 +1,4 @@
-"""A history of generated images, so that a discriminator does not forget what it has seen through.
+"""Image pool (replay buffer) of CycleGAN: shows past generated images to the discriminator again.
 
 Shrivastava et al. 2017, section 2.3 (arXiv 1612.07828), in the form that CycleGAN's code has (Zhu et al. 2017, section 4).
 """
@@ -17,8 +17,8 @@ class ImagePool(nn.Module):
     Random numbers come from torch's generator on the CPU, so nothing waits for a GPU.
 
     What is kept goes into the checkpoint as one tensor [count, C, H, W], and follows the images to their device. It is no
-    buffer: several processes are given the first one's buffers at each step, and each has a history of its own
-    (``AdversarialModule`` saves them all). Images of another size than those kept start it anew.
+    buffer: several processes are given the first one's buffers at each step, and each has a pool of its own
+    (``ResumableModule`` saves them all). Images of another size than those kept start it anew.
 
     Args:
         size: most images kept; 0 returns every image as it is. The paper has 50.

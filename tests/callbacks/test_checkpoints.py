@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.games import Tug
-from support.training import fit, loader
+from support.training import fit, loader, trainer
 
 from ganzoo.callbacks import Checkpoints
 from ganzoo.errors import InputError
@@ -67,6 +67,35 @@ def test_without_lightning_s_advice_on_manual_optimization(tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(warnings, "simplefilter", lambda *_: None)  # the toys' fit is quiet
             train(tmp_path, Checkpoints(every_n_train_steps=1))
+
+
+class Worse(Tug):
+    """Its monitored value falls from epoch to epoch; it notes the step of last.ckpt as each epoch begins."""
+
+    def __init__(self, last: Path) -> None:
+        super().__init__()
+        self.last, self.found = last, []
+
+    def on_train_epoch_start(self) -> None:
+        if self.last.is_file():
+            self.found.append(torch.load(self.last)["global_step"])
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/score", -float(self.current_epoch))
+
+
+@pytest.mark.parametrize("when", [{}, {"save_top_k": 0}, {"save_on_train_epoch_end": True}])
+def test_last_is_written_also_where_the_best_is_not_beaten(when, tmp_path):
+    """A run that is killed would go back to its best epoch."""
+    model = Worse(tmp_path / "checkpoints" / "last.ckpt")
+    data = loader(torch.rand(2 * BATCHES, 3), batch_size=2)
+    callback = Checkpoints(monitor="val/score", mode="max", **when)
+    played = trainer(tmp_path, callbacks=[callback], enable_checkpointing=True, max_epochs=4)
+    played.fit(model, data, data)
+    assert model.found == [BATCHES, 2 * BATCHES, 3 * BATCHES]
+    assert torch.load(model.last)["global_step"] == 4 * BATCHES
+    if when.get("save_top_k") != 0:
+        assert steps(tmp_path) == [BATCHES]  # the best, its first
 
 
 def test_last_is_the_last_state_when_the_best_is_monitored(tmp_path):
