@@ -58,7 +58,7 @@ def part(digits, seed: int) -> Part:
 def parts() -> tuple[Part, Part]:
     data = Digits(size=SIZE)
     data.setup()
-    return part(data.train_set, 0), part(data.test_set, 1)
+    return part(data.train_set.samples, 0), part(data.test_set.samples, 1)
 
 
 class Quick(DomainNormDANN):

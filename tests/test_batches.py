@@ -26,7 +26,7 @@ class Plain(NamedTuple):
 
 
 class Other(NamedTuple):
-    image: Tensor
+    photo: Tensor
     kind: Tensor
 
 

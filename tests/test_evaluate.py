@@ -965,7 +965,7 @@ def test_what_is_left_damaged_is_measured_anew(last, capsys):
         path.write_text("damaged")
     Tiny.calls, Tiny.interrupt_at = 0, None
     assert main(args) == 0
-    assert "it begins anew" in capsys.readouterr().err
+    assert "it starts again" in capsys.readouterr().err
     assert Tiny.calls == 8
 
 

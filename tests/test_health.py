@@ -417,6 +417,7 @@ LOOKED_AT = {
     "Pix2Pix": {"gradient_generator", "gradient_discriminator", "accuracy", "well"},
     "CycleGAN": {"gradient_generator", "gradient_discriminator", "accuracy", "well"},
     "DANN": {"gradient_features", "gradient_label_predictor", "gradient_domain_classifier", "well"},
+    "DomainNormDANN": {"gradient_features", "gradient_label_predictor", "gradient_domain_classifier", "well"},
     "LAPGAN": {f"gradient_{role}_{k}" for role in ("generator", "discriminator") for k in range(3)}
     | {"accuracy", "diversity", "well"},
 }
@@ -436,14 +437,14 @@ def test_every_model_is_looked_at_for_what_it_has(name, tmp_path):
             assert (f"{player}/js" in played.callback_metrics) == (name != "CycleGAN")
 
 
-@pytest.mark.parametrize("only", [None, 1])
-def test_a_pyramid_with_one_level_in_training_has_no_samples(only, tmp_path):
+@pytest.mark.parametrize("train_level", [None, 1])
+def test_a_pyramid_with_one_level_in_training_has_no_samples(train_level, tmp_path):
     torch.manual_seed(0)
     whole = small("LAPGAN")
-    model = type(whole)(**{**whole.hparams, "classes": None, "only": only})
+    model = type(whole)(**{**whole.hparams, "classes": None, "train_level": train_level})
     played = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1, callbacks=[Health(every_n_steps=1)])
     assert "health/accuracy" in played.callback_metrics
-    assert ("health/diversity" in played.callback_metrics) == (only is None)
+    assert ("health/diversity" in played.callback_metrics) == (train_level is None)
 
 
 def test_a_sampler_with_noise_of_its_own_changes_nothing_either(tmp_path):

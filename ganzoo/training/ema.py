@@ -47,9 +47,7 @@ class EMA(nn.ModuleDict):
 
     def __init__(self, networks: Mapping[str, nn.Module], half_life: float, ramp: float) -> None:
         if half_life <= 0 or ramp < 0:
-            raise InputError(
-                f"ema_half_life (in images) must be above 0 and ema_ramp at least 0: got {half_life} and {ramp}"
-            )
+            raise InputError(f"ema_half_life must be above 0 and ema_ramp at least 0: got {half_life} and {ramp}")
         try:
             copies = {name: deepcopy(network).requires_grad_(False) for name, network in networks.items()}
         except RuntimeError as error:  # of weights that are computed from others by a hook

@@ -95,7 +95,7 @@ def test_only_what_is_needed_is_unpacked_and_decoded_once(root):
     data = Emoji(root=str(root))
     data.prepare_data()
     folder = root / GOOGLE
-    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "README.md", "emoji.json", "img", "images.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "README.md", "emoji.json", "images.npy", "img"]
     found = {path.relative_to(folder / "img").as_posix() for path in (folder / "img").rglob("*") if path.is_file()}
     assert found == {f"google/64/{code.lower()}.png" for code in CODES}
     assert sorted(path.name for path in root.iterdir() if "google" in path.name) == [GOOGLE, f"{GOOGLE}.tgz"]

@@ -191,7 +191,7 @@ def test_writing_leaves_all_or_nothing(root, tmp_path):
         written(Numbered(), tmp_path / "shards", tick=interrupted)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "kept").write_text("mine")
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="already exists"):
         written(Numbered(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 

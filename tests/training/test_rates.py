@@ -169,7 +169,7 @@ def test_a_resumed_run_is_the_straight_run(tmp_path, optimizer):
 def test_a_run_goes_on_with_the_rates_that_it_began_with(tmp_path, before, now):
     played = fit(Kept(rates=before), once(), tmp_path, max_epochs=1)
     played.save_checkpoint(tmp_path / "one.ckpt")
-    with pytest.raises(InputError, match="goes on with the rates that it began with"):
+    with pytest.raises(InputError, match="keeps the rates that it began with"):
         trainer(tmp_path, max_epochs=2).fit(Kept(rates=now), once(), ckpt_path=tmp_path / "one.ckpt", weights_only=True)
 
 

@@ -282,7 +282,7 @@ def kept(tmp_path) -> Path:
 )
 def test_other_data_are_refused_within_an_epoch_and_told_at_its_end(change, said, kept, tmp_path, capsys):
     model = build("GAN")
-    with pytest.raises(InputError, match=f"within an epoch, and data.*{said}.*from a checkpoint of an epoch's end"):
+    with pytest.raises(InputError, match=f"within an epoch, and data.*{said}.*from a checkpoint at the end of an epoch"):
         run(model, Few(model, **change), tmp_path, kept / "epoch=0-step=4.ckpt")
     capsys.readouterr()
     run(model, Few(model, **change), tmp_path, kept / "end-0.ckpt")
@@ -332,7 +332,7 @@ def test_a_checkpoint_without_ganzoos_record_goes_on_with_a_word(kept, tmp_path,
     torch.save(saved, path)
     model = build("GAN")
     assert run(model, Few(model), tmp_path, path).global_step == 14
-    assert "noise begins anew" in capsys.readouterr().err
+    assert "noise starts anew" in capsys.readouterr().err
 
 
 def test_weights_only_are_not_gone_on_with(tmp_path):
@@ -347,7 +347,7 @@ def test_overfitting_goes_on_from_an_epochs_end_only(tmp_path):
     model = build("GAN")
     run(model, Few(model), tmp_path, callbacks=[EveryMoment(tmp_path / "few")], max_epochs=2, overfit_batches=3)
     model = build("GAN")
-    with pytest.raises(InputError, match="overfit_batches a run goes on from an epoch's end only"):
+    with pytest.raises(InputError, match="overfit_batches a run can be resumed from the end of an epoch only"):
         run(model, Few(model), tmp_path, tmp_path / "few" / "epoch=0-step=2.ckpt", overfit_batches=3, max_epochs=2)
 
 
