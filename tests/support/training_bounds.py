@@ -28,7 +28,8 @@ HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent
 CHECKOUT = TESTS.parent
 RECORD, PAGE = HERE / "training_bounds.csv", CHECKOUT / "docs" / "tests.md"
-MODULES = ("test_learning", "test_lapgan", "test_cyclegan", "test_adaptation", "test_health")
+MODULES = ("test_learning", "callbacks.test_health")
+MODULES += ("models.test_lapgan", "models.test_cyclegan", "models.test_domain_norm_dann")
 # the environment of each instruction set: of torch's own kernels, and of oneDNN's convolutions and products
 INSTRUCTIONS = {
     "native": {},

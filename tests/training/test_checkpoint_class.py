@@ -43,7 +43,7 @@ def test_in_python(saved, of, into, tmp_path):
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
 def test_by_the_command(saved, stage, capsys):
-    for given, path in (("GAN", "Mine.ckpt"), ("test_checkpoint_class.Mine", "GAN.ckpt")):
+    for given, path in (("GAN", "Mine.ckpt"), ("training.test_checkpoint_class.Mine", "GAN.ckpt")):
         assert main([stage, f"--model={given}", *MODEL, *QUIET, f"--ckpt_path={path}"]) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith(f"ganzoo: error: {path} is of ")
@@ -53,9 +53,9 @@ def test_by_the_command(saved, stage, capsys):
 def test_the_newest_run_of_a_config_is_of_another_class(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     few = [*QUIET, "--trainer.limit_train_batches=1"]
-    assert main(["fit", "--config", "gan_digits", "--model", "test_checkpoint_class.Mine", *few]) == 0
+    assert main(["fit", "--config", "gan_digits", "--model", "training.test_checkpoint_class.Mine", *few]) == 0
     assert main(["fit", "--config", "gan_digits", "--ckpt_path", "last", *few]) == 2
-    assert "is of test_checkpoint_class.Mine, and the model is GAN" in capsys.readouterr().err
+    assert "is of training.test_checkpoint_class.Mine, and the model is GAN" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_does_not_say_is_taken_and_a_moved_class_is_said(saved, capsys):

@@ -283,17 +283,18 @@ def test_a_folder_may_be_real(last):
 
 def test_a_model_of_one_s_own_by_what_its_validation_step_returns(capsys):
     path = saved(Mine())
-    assert main(["fit", "--model", "test_evaluate.Mine", "--data", "Digits", "--trainer.max_epochs", "1",
+    assert main(["fit", "--model", "cli.test_evaluate.Mine", "--data", "Digits", "--trainer.max_epochs", "1",
                  "--trainer.logger", "false", "--trainer.accelerator", "cpu", "--run_dir", "run"]) == 0  # fmt: skip
     own = evaluate("run/checkpoints/last.ckpt")
-    assert own.about["model"] == "test_evaluate.Mine"
+    assert own.about["model"] == "cli.test_evaluate.Mine"
     shifted = to_uint8((digits().float() / 127.5 - 1 + 0.25).clamp(-1, 1))
     assert own.metrics["fd_tiny"].value == pytest.approx(frechet(digits(), shifted), rel=1e-6)
     # from a script, whose checkpoint names no class
     assert "does not say which class it is of: give --model" in error(capsys, "evaluate", path, "--data", "Digits")
     again = evaluate(path, "--data", "Digits", "--model", "Mine", "--batch_size", "64")
     assert again.metrics == own.metrics
-    assert evaluate(path, "--data", "Digits", "--model", "test_evaluate.Mine", "--batch_size", "64").metrics == own.metrics
+    again = evaluate(path, "--data", "Digits", "--model", "cli.test_evaluate.Mine", "--batch_size", "64")
+    assert again.metrics == own.metrics
 
 
 def test_each_class_and_their_mean():
@@ -350,12 +351,12 @@ def test_a_translation_of_pairs():
 
 @pytest.mark.parametrize(("data", "paired"), [("Pairs", True), ("Strangers", False)])
 def test_both_directions_of_a_cycle(data, paired):
-    result = evaluate(saved(Cycle()), "--data", f"test_evaluate.{data}", "--model", "Cycle", metrics=None)
+    result = evaluate(saved(Cycle()), "--data", f"cli.test_evaluate.{data}", "--model", "Cycle", metrics=None)
     x, y = greys(40, 1), greys(40, 1) + 26 if paired else greys(33, 2)
     assert result.metrics["fd_tiny_to_y"].value == pytest.approx(frechet(y, x + 20), rel=1e-6)
     assert result.metrics["fd_tiny_to_x"].value == pytest.approx(frechet(x, y - 20), rel=1e-6)
     assert ("l1_to_y" in result.metrics) == ("psnr_to_x" in result.metrics) == paired
-    again = evaluate("model.ckpt", "--data", f"test_evaluate.{data}", "--model", "Cycle", metrics=None)
+    again = evaluate("model.ckpt", "--data", f"cli.test_evaluate.{data}", "--model", "Cycle", metrics=None)
     assert again.metrics == result.metrics  # each kind of real images is remembered as itself
     assert again.about["real_features"]
     if not paired:
@@ -366,7 +367,7 @@ def test_both_directions_of_a_cycle(data, paired):
 def test_a_pair_is_of_one_look_at_data_that_change():
     """What is handed through is at no distance from what it should be."""
     result = evaluate(
-        saved(Same()), "--model", "Same", "--data", "test_evaluate.Crops", "--batch_size", "7", metrics="paired"
+        saved(Same()), "--model", "Same", "--data", "cli.test_evaluate.Crops", "--batch_size", "7", metrics="paired"
     )
     assert result.metrics["l1"].value == 0
     assert result.metrics["ssim"].value == pytest.approx(1)
@@ -406,10 +407,10 @@ def test_what_is_translated_comes_in_the_batches_of_the_training():
     """As in the callbacks, so that a translator has the same images in both."""
     Path("run/checkpoints").mkdir(parents=True)
     alone, path = saved(Brighter()), saved(Brighter(), "run/checkpoints/last.ckpt")
-    config = {"data": {"class_path": "test_evaluate.Pairs", "init_args": {"n": 40, "batch_size": 4}}}
+    config = {"data": {"class_path": "cli.test_evaluate.Pairs", "init_args": {"n": 40, "batch_size": 4}}}
     Path("run/config.yaml").write_text(json.dumps(config))
     for checkpoint, size in ((path, 4), (alone, 50)):
-        result = evaluate(checkpoint, "--model", "Brighter", "--data", "test_evaluate.Pairs")
+        result = evaluate(checkpoint, "--model", "Brighter", "--data", "cli.test_evaluate.Pairs")
         assert result.about["batch_size"] == size
         assert result.protocol["batch_norm"] == "eval"
 
@@ -427,10 +428,10 @@ def test_what_a_class_keeps_is_part_of_its_distance():
 
 def test_a_model_and_data_that_ask_their_trainer(capsys):
     path = saved(Asking())
-    result = evaluate(path, "--model", "Asking", "--data", "test_evaluate.AskingDigits", "--split", "val")
+    result = evaluate(path, "--model", "Asking", "--data", "cli.test_evaluate.AskingDigits", "--split", "val")
     plain = evaluate(path, "--model", "Mine", "--data", "Digits", "--split", "val")
     assert result.metrics == plain.metrics
-    assert main(["classifier", "--data", "test_evaluate.AskingDigits", "--out", "d.pt", "--epochs", "1"]) == 0
+    assert main(["classifier", "--data", "cli.test_evaluate.AskingDigits", "--out", "d.pt", "--epochs", "1"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -601,7 +602,7 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["some", "some", "--split", "holdout"], "split: expected one of train, val, test, not holdout"),
         (["some", "--data", "Digitz"], "data: there is no class 'Digitz': did you mean 'Digits'?"),
         (["some", "--config", "gan_digitz"], "there is no config 'gan_digitz': did you mean 'gan_digits'?"),
-        (["some", "--data", "test_evaluate.NoTest"], "NoTest has no test images: give another --split"),
+        (["some", "--data", "cli.test_evaluate.NoTest"], "NoTest has no test images: give another --split"),
         (["some", "--out", "text.ckpt", "some"], "--out text.ckpt is there, and no earlier result of this evaluation"),
         (["some", "some", "--out", "text.ckpt/x.json"], "cannot write into text.ckpt"),
         (["nan.ckpt", "some", "--model", "Nothing"], "Nothing's images: 30 of 30 images have NaN or infinite pixels"),
@@ -612,7 +613,7 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["trans.ckpt", "--model", "Brighter"], "trans.ckpt needs data, and no config.yaml of its run is there"),
         (["trans.ckpt", "some", "--model", "Cycle", "--data", "support.evaluate.Pairs"],
          "Cycle makes images of two kinds"),
-        (["trans.ckpt", "--model", "Brighter", "--data", "test_evaluate.Strangers", "--metrics", "paired"],
+        (["trans.ckpt", "--model", "Brighter", "--data", "cli.test_evaluate.Strangers", "--metrics", "paired"],
          "paired: the data are no pairs"),
         ([], "fake must be given"),
         (["some", "some", "--seed", "9" * 20], "seed: give an int in [0, 2**63), not 99"),
@@ -696,7 +697,7 @@ def test_unlabelled_images_have_no_classes(capsys):
 
 
 def test_images_that_change_are_said_to(capsys):
-    result = evaluate(saved(Seven()), "--model", "Seven", "--data", "test_evaluate.Moody")
+    result = evaluate(saved(Seven()), "--model", "Seven", "--data", "cli.test_evaluate.Moody")
     assert "the test images of Moody change whenever they are read" in capsys.readouterr().err
     assert result.protocol["real"].startswith("x of changing images of Moody")
     assert not list(Path(os.environ["GANZOO_CACHE"]).rglob("*.npy"))
@@ -1004,7 +1005,7 @@ main(sys.argv[1:])
 @pytest.mark.slow
 def test_a_killed_process_goes_on(last):
     args = ["evaluate", last, "--extractor", "tiny", "--out", "out.json", *SMALL]
-    paths = os.pathsep.join([str(Path(ganzoo.__file__).parent.parent), str(Path(__file__).parent)])
+    paths = os.pathsep.join([str(Path(ganzoo.__file__).parent.parent), str(Path(__file__).parent.parent)])
     env = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run([sys.executable, "-c", KILL, *args], env=env, capture_output=True, timeout=LIMIT)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -1068,7 +1069,7 @@ def test_the_small_classifier(capsys, last):
         (["--data", "Digits"], "out must be given"),
         (["--out", "new.pt"], "--data says what is classified"),
         (["--data", "support.evaluate.Pairs", "--out", "new.pt"], "Pairs has no classes, and a classifier needs"),
-        (["--data", "test_evaluate.Claims", "--out", "new.pt"], "images of Claims have no labels"),
+        (["--data", "cli.test_evaluate.Claims", "--out", "new.pt"], "images of Claims have no labels"),
         (["--data", "Digits", "--out", "new.pt", "--epochs", "0"], "epochs: give an int in [1, 2**20], not 0"),
         (["--data", "Digits", "--out", "new.pt", "--seed", "9" * 20], "seed: give an int in [0, 2**32)"),
         (["--data", "Digits", "--out", "nodir/x.pt"], "--out nodir/x.pt cannot be written: No such file or directory"),

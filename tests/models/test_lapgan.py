@@ -455,7 +455,7 @@ def test_labels_that_do_not_fit(labels, says, tmp_path):
 
 def join(paths):
     """``examples/join_levels.py``'s."""
-    example = Path(__file__).resolve().parent.parent / "examples" / "join_levels.py"
+    example = Path(__file__).resolve().parents[2] / "examples" / "join_levels.py"
     return runpy.run_path(str(example))["join"](paths)
 
 
