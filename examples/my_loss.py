@@ -18,5 +18,5 @@ class Hinge(AdversarialLoss):
     def generator(self, fake: Tensor) -> Tensor:
         return -fake.float().mean()
 
-    def output(self, logits: Tensor) -> Tensor:
+    def activation(self, logits: Tensor) -> Tensor:
         return logits.detach().float()  # a logit here is a score, not the logit of a probability

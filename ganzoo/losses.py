@@ -1,4 +1,4 @@
-"""Adversarial losses: what the discriminator and the generator each descend, as pure formulas over logits.
+"""Adversarial losses: the costs of discriminator and generator, as formulas over logits.
 
 Write ``D(x) = sigmoid(a(x))`` with the logit ``a``. Every loss is a pair of functions of the logits alone; each returns a
 scalar tensor (nats, where the loss is a likelihood) and computes in float32 whatever the precision of the run.
@@ -41,41 +41,41 @@ class AdversarialLoss(Checked, ABC):
     def generator(self, fake: Tensor) -> Tensor:
         """The generator's cost from the logits of its samples (any shape): a scalar, float32."""
 
-    def output(self, logits: Tensor) -> Tensor:
-        """What the discriminator's output means under this loss: for D(x) and D(G(z)) on the progress bar."""
+    def activation(self, logits: Tensor) -> Tensor:
+        """The discriminator's output under this loss, shown as D(x) and D(G(z)): here the sigmoid, a probability."""
         return logits.detach().float().sigmoid()
 
-    distance = "js"  # what ``divergence`` estimates, as it is logged
+    distance = "js"  # the name under which ``divergence`` is logged
 
     @property
-    def undecided(self) -> float | None:
-        """The discriminator's output where real and generated are as likely; above it, it says real. None of a critic."""
+    def threshold(self) -> float | None:
+        """The logit above which the discriminator says "real", 0 for a probability of 1/2; None for a critic."""
         return 0.0
 
-    def slope(self, fake: Tensor) -> Tensor:
-        """What is left of the generator's gradient at these logits.
+    def gradient_ratio(self, fake: Tensor) -> Tensor:
+        """Computes how much of the generator's gradient the discriminator leaves.
 
         Args:
             fake: logits of generated samples, any shape.
 
         Returns:
-            The mean size of the generator's cost's derivative by a logit, in units of that where the discriminator is
-            undecided: 1 there, and near 0 where the generator learns nothing. A scalar, float32, without a graph.
+            The mean absolute derivative of the generator's cost by a logit, divided by that at ``threshold``: 1 where the
+            discriminator is undecided, near 0 where the generator learns nothing. A scalar, float32, without a graph.
 
         Raises:
-            InputError: the loss is a critic's, which is nowhere undecided.
+            InputError: the loss has no threshold, because it trains a critic.
         """
-        if self.undecided is None:
-            raise InputError(f"{type(self).__name__} is the loss of a critic, and has no slope: it is nowhere undecided")
+        if self.threshold is None:
+            raise InputError(f"{type(self).__name__} is the loss of a critic: it has no threshold and no gradient ratio")
         here = fake.detach().float()
         with torch.enable_grad():
-            there = torch.stack([here.flatten(), torch.full_like(here.flatten(), self.undecided)]).requires_grad_()
+            there = torch.stack([here.flatten(), torch.full_like(here.flatten(), self.threshold)]).requires_grad_()
             cost = self.generator(there[0]) + self.generator(there[1])
             sizes = torch.autograd.grad(cost, there)[0].abs().sum(1)
         return sizes[0] / sizes[1]
 
     def divergence(self, real: Tensor, fake: Tensor) -> Tensor | None:
-        """What the discriminator's cost says of the distance between data and samples; None where it says nothing.
+        """Estimates the distance between data and samples from the discriminator's cost; None where there is no estimate.
 
         Args:
             real: logits of real samples, any shape.
@@ -178,12 +178,12 @@ class LeastSquares(AdversarialLoss):
         """``1/2 E (D(G(z)) - c)^2``."""
         return 0.5 * (fake.float() - self.generator_target).square().mean()
 
-    def output(self, logits: Tensor) -> Tensor:
+    def activation(self, logits: Tensor) -> Tensor:
         """The logit itself: a least-squares discriminator has no sigmoid."""
         return logits.detach().float()
 
     @property
-    def undecided(self) -> float:
+    def threshold(self) -> float:
         """The midpoint of the two targets: the best D is there where real and generated are as likely."""
         return 0.5 * (self.fake_target + self.real_target)
 
@@ -199,7 +199,7 @@ class Hinge(AdversarialLoss):
         """``-E D(G(z))``."""
         return -fake.float().mean()
 
-    def output(self, logits: Tensor) -> Tensor:
+    def activation(self, logits: Tensor) -> Tensor:
         """The logit itself: the hinge loss has no sigmoid."""
         return logits.detach().float()
 
@@ -221,12 +221,12 @@ class Wasserstein(AdversarialLoss):
         """``-E D(G(z))``."""
         return -fake.float().mean()
 
-    def output(self, logits: Tensor) -> Tensor:
+    def activation(self, logits: Tensor) -> Tensor:
         """The score itself."""
         return logits.detach().float()
 
     @property
-    def undecided(self) -> None:
+    def threshold(self) -> None:
         """None: a constant added to a critic changes nothing."""
         return None
 
@@ -235,8 +235,11 @@ class Wasserstein(AdversarialLoss):
         return -self.discriminator(real.detach(), fake.detach())
 
 
-class WholeSquares(LeastSquares):
-    """``E(D - 1)^2 + E D^2`` and ``E(D(G) - 1)^2``: Zhu et al. 2017, section 4, has no factors 1/2."""
+class UnhalvedLeastSquares(LeastSquares):
+    """Least squares without the factors 1/2, as CycleGAN has it (Zhu et al. 2017, section 4).
+
+    ``E (D(x) - 1)^2 + E D(G(z))^2`` for the discriminator, ``E (D(G(z)) - 1)^2`` for the generator.
+    """
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return 2.0 * super().discriminator(real, fake)
@@ -245,30 +248,32 @@ class WholeSquares(LeastSquares):
         return 2.0 * super().generator(fake)
 
 
-def opinions(loss: AdversarialLoss, real: Tensor, fake: Tensor, player: str = "discriminator") -> dict[str, Tensor]:
-    """What a discriminator makes of real and of generated samples: its confusion matrix, and what the loss makes of that.
+def discriminator_stats(
+    loss: AdversarialLoss, real: Tensor, fake: Tensor, player: str = "discriminator"
+) -> dict[str, Tensor]:
+    """Computes a discriminator's accuracies, its gradient ratio and its estimate of a divergence.
 
     Args:
-        loss: what it was trained by, which says where it is undecided.
-        real: its logits of real samples, any shape; of a patch discriminator each patch is told apart by itself.
+        loss: the loss that it is trained by.
+        real: its logits of real samples, any shape; each logit of a patch discriminator counts.
         fake: its logits of generated samples, any shape.
-        player: the discriminator's name.
+        player: its name, the first part of each key.
 
     Returns:
-        Scalars. Of a critic (``Wasserstein``) ``<player>/w1`` alone. Of a discriminator ``<player>/accuracy_real`` and
-        ``<player>/accuracy_fake``, the shares in [0, 1] that it tells rightly (an undecided logit counts half);
-        ``<player>/slope``, what it leaves of the generator's gradient (``AdversarialLoss.slope``); and, where the loss is of
-        the cross-entropies, ``<player>/js``, in nats.
+        Scalars. For a critic (``Wasserstein``) ``<player>/w1`` alone. For a discriminator ``<player>/accuracy_real`` and
+        ``<player>/accuracy_fake``, the shares in [0, 1] that are right (a logit at the threshold counts half);
+        ``<player>/gradient_ratio`` (``AdversarialLoss.gradient_ratio``); and, where the discriminator's cost is the
+        cross-entropy, ``<player>/js``, in nats.
     """
     divergence = loss.divergence(real, fake)
     estimate = {} if divergence is None else {f"{player}/{loss.distance}": divergence}
-    if loss.undecided is None:
+    if loss.threshold is None:
         return estimate
-    towards_real, towards_fake = real.detach().float() - loss.undecided, loss.undecided - fake.detach().float()
+    towards_real, towards_fake = real.detach().float() - loss.threshold, loss.threshold - fake.detach().float()
     half = towards_real.new_tensor(0.5)
     return {
         f"{player}/accuracy_real": towards_real.heaviside(half).mean(),
         f"{player}/accuracy_fake": towards_fake.heaviside(half).mean(),
-        f"{player}/slope": loss.slope(fake),
+        f"{player}/gradient_ratio": loss.gradient_ratio(fake),
         **estimate,
     }

@@ -16,7 +16,7 @@ from ganzoo.losses import (
     Minimax,
     NonSaturating,
     Wasserstein,
-    opinions,
+    discriminator_stats,
 )
 
 LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares(), Hinge(), Wasserstein()]
@@ -162,28 +162,28 @@ def test_the_optimum_of_two_gaussians_by_quadrature():
 
 
 def test_what_the_output_means():
-    assert Minimax().output(torch.tensor([0.0])).item() == 0.5
-    assert NonSaturating().output(torch.tensor([2.0])).item() == pytest.approx(1 / (1 + exp(-2)))
-    assert LeastSquares().output(torch.tensor([2.0])).item() == 2.0
+    assert Minimax().activation(torch.tensor([0.0])).item() == 0.5
+    assert NonSaturating().activation(torch.tensor([2.0])).item() == pytest.approx(1 / (1 + exp(-2)))
+    assert LeastSquares().activation(torch.tensor([2.0])).item() == 2.0
 
 
 # -- what the discriminator's logits say of the game --------------------------------------------------
 
 
-def test_where_a_discriminator_is_undecided():
-    assert Minimax().undecided == NonSaturating().undecided == MaximumLikelihood().undecided == 0
-    assert LeastSquares().undecided == 0.5
+def test_the_threshold_is_where_real_and_generated_are_as_likely():
+    assert Minimax().threshold == NonSaturating().threshold == MaximumLikelihood().threshold == 0
+    assert LeastSquares().threshold == 0.5
     p = q = torch.tensor(1.0)
     b, a = 3.0, -1.0  # of least squares, the best D is (b p + a q) / (p + q)
-    assert LeastSquares(fake_target=a, real_target=b).undecided == (b * p + a * q) / (p + q)
+    assert LeastSquares(fake_target=a, real_target=b).threshold == (b * p + a * q) / (p + q)
 
 
 def test_opinions_count_what_is_told_rightly_and_ties_as_half():
     real, fake = torch.tensor([2.0, 0.6, 0.4, -1.0]), torch.tensor([[-3.0, 0.4, 0.6], [0.2, 0.3, 0.0]])
-    said = opinions(Minimax(), real, fake)
+    said = discriminator_stats(Minimax(), real, fake)
     assert said["discriminator/accuracy_real"].item() == pytest.approx(3 / 4)
     assert said["discriminator/accuracy_fake"].item() == pytest.approx((1 + 0.5) / 6)
-    squares = opinions(LeastSquares(), real, fake, "discriminator_2")  # the boundary is 0.5
+    squares = discriminator_stats(LeastSquares(), real, fake, "discriminator_2")  # the boundary is 0.5
     assert squares["discriminator_2/accuracy_real"].item() == pytest.approx(2 / 4)
     assert squares["discriminator_2/accuracy_fake"].item() == pytest.approx(5 / 6)
     assert set(said) - {name.replace("_2/", "/") for name in squares} == {"discriminator/js"}
@@ -213,7 +213,7 @@ def test_the_divergence_stays_within_its_bounds_and_least_squares_has_none():
 
 
 @pytest.mark.parametrize(
-    ("loss", "slope"),
+    ("loss", "ratio"),
     [
         (Minimax(), lambda a: 2 * a.sigmoid()),
         (NonSaturating(), lambda a: 2 * (1 - a.sigmoid())),
@@ -223,11 +223,11 @@ def test_the_divergence_stays_within_its_bounds_and_least_squares_has_none():
     ],
     ids=["minimax", "non-saturating", "maximum likelihood", "least squares", "hinge"],
 )
-def test_the_slope_is_what_is_left_of_the_generators_gradient(loss, slope):
+def test_the_gradient_ratio_is_what_is_left_of_the_generators_gradient(loss, ratio):
     logits = torch.linspace(-9, 4, 12).reshape(3, 4)
     with torch.no_grad():
-        assert loss.slope(logits).item() == pytest.approx(slope(logits).mean().item(), rel=1e-5)
-        assert loss.slope(torch.full((5,), loss.undecided)).item() == pytest.approx(1, rel=1e-6)
+        assert loss.gradient_ratio(logits).item() == pytest.approx(ratio(logits).mean().item(), rel=1e-5)
+        assert loss.gradient_ratio(torch.full((5,), loss.threshold)).item() == pytest.approx(1, rel=1e-6)
 
 
 def test_maximum_likelihood_goes_on_along_its_tangent_above_the_ceiling():
@@ -252,7 +252,7 @@ def test_maximum_likelihood_trains_on_at_any_logit(logit):
     MaximumLikelihood().generator(logits).backward()
     adam.step()
     assert logits.flatten().tolist() == pytest.approx([logit + 0.1] * 4)
-    assert MaximumLikelihood().slope(logits.detach()).isfinite()
+    assert MaximumLikelihood().gradient_ratio(logits.detach()).isfinite()
 
 
 @pytest.mark.parametrize("ceiling", [-1.0, 41.0, float("nan"), float("inf")])
@@ -279,15 +279,19 @@ def test_wasserstein_on_parallel_lines():
         critic = -np.sign(theta)  # the 1-Lipschitz D(x, y) = -sign(theta) x attains the supremum
         real, fake = critic * 0.0 * y, critic * (torch.full_like(y, theta))
         assert Wasserstein().discriminator(real, fake).item() == pytest.approx(-abs(theta), abs=1e-6)
-        assert opinions(Wasserstein(), real, fake)["discriminator/w1"].item() == pytest.approx(abs(theta), abs=1e-6)
+        assert discriminator_stats(Wasserstein(), real, fake)["discriminator/w1"].item() == pytest.approx(
+            abs(theta), abs=1e-6
+        )
         assert Wasserstein().generator(fake).item() == pytest.approx(abs(theta), abs=1e-6)
 
 
 def test_a_critic_has_no_probabilities():
     scores = torch.tensor([3.0, -2.0])
-    assert set(opinions(Wasserstein(), scores, scores, "critic")) == {"critic/w1"}
-    assert torch.equal(Wasserstein().output(scores), scores)
-    moved = [opinions(Wasserstein(), scores + by, scores - 1 + by)["discriminator/w1"].item() for by in (0.0, 100.0)]
+    assert set(discriminator_stats(Wasserstein(), scores, scores, "critic")) == {"critic/w1"}
+    assert torch.equal(Wasserstein().activation(scores), scores)
+    moved = [
+        discriminator_stats(Wasserstein(), scores + by, scores - 1 + by)["discriminator/w1"].item() for by in (0.0, 100.0)
+    ]
     assert moved == pytest.approx([1, 1])
-    with pytest.raises(InputError, match="Wasserstein is the loss of a critic, and has no slope"):
-        Wasserstein().slope(scores)
+    with pytest.raises(InputError, match="Wasserstein is the loss of a critic: it has no threshold and no gradient ratio"):
+        Wasserstein().gradient_ratio(scores)

@@ -128,9 +128,9 @@ def in_a_training_step() -> dict[str, Any]:
     model.k = 1  # type: ignore[attr-defined]
     model.show = lambda *_, **__: None  # type: ignore[method-assign]
     x = torch.zeros(1, 3, 32, 32)
-    from ganzoo.losses import opinions
+    from ganzoo.losses import discriminator_stats
 
-    return {"self": model, "x": x, "y": x, "opinions": opinions, "real": x, "fake": x}
+    return {"self": model, "x": x, "y": x, "discriminator_stats": discriminator_stats, "real": x, "fake": x}
 
 
 def beside_models() -> dict[str, Any]:

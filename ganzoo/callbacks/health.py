@@ -34,9 +34,10 @@ class Health(Checked, L.Callback):
     health/well                  the step, where there is no sign of a failure, else 0: the monitor of a checkpoint
     ===========================  ========================================================================================
 
-    The model itself logs what its discriminator tells (``discriminator/accuracy_real`` and ``accuracy_fake``, ``slope``,
-    ``js``). What a module does not have is left out: diversity and oscillation need a ``Sampler``, a vanishing gradient
-    needs players whose names begin with ``discriminator`` and ``generator``. What was seen and said is in the checkpoint.
+    The model itself logs its discriminator's statistics (``discriminator/accuracy_real``, ``accuracy_fake``,
+    ``gradient_ratio``, ``js``). What a module does not have is left out: diversity and oscillation need a ``Sampler``, a
+    vanishing gradient needs players whose names begin with ``discriminator`` and ``generator``. What was seen and said is in
+    the checkpoint.
 
     Looking does not change the training: samples come from a random stream of their own, without gradients, in evaluation
     mode. All processes see the same and decide alike.
@@ -170,7 +171,7 @@ class Health(Checked, L.Callback):
         found.update({f"gradient_{player}": norm for player, (_, norm) in self._norms.items()})
         for player in self._players:
             if player.startswith("discriminator"):
-                for value in ("accuracy_real", "accuracy_fake", "slope"):
+                for value in ("accuracy_real", "accuracy_fake", "gradient_ratio"):
                     if f"{player}/{value}" in shown:
                         found[f"{value}{player.removeprefix('discriminator')}"] = shown[f"{player}/{value}"]
         real = field_of(batch, "x")
@@ -204,7 +205,7 @@ class Health(Checked, L.Callback):
         seen = Observation(
             accuracy_real=_named(one, "accuracy_real"),
             accuracy_fake=_named(one, "accuracy_fake"),
-            slope=_named(one, "slope"),
+            gradient_ratio=_named(one, "gradient_ratio"),
             gradient=_named(one, "gradient_generator"),
             diversity=one.get("diversity"),
             of_real=one.get("of_real"),
@@ -214,7 +215,7 @@ class Health(Checked, L.Callback):
         step = trainer.global_step
         failures = self.diagnosis.observe(step, seen)
         accuracies = [*seen.accuracy_real.values(), *seen.accuracy_fake.values()]
-        self._logged = {f"health/{name}": value for name, value in one.items() if name.startswith("gradient_")}
+        self._logged = {f"health/{name}": one[name] for p in self._norms if (name := f"gradient_{p}") in one}
         if accuracies:
             self._logged["health/accuracy"] = sum(accuracies) / len(accuracies)
         if seen.diversity is not None and seen.of_real:

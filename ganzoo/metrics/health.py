@@ -41,7 +41,7 @@ class Observation(NamedTuple):
         accuracy_real: of each discriminator, the share of real samples that it tells rightly; by the name of its player
             without the word "discriminator" ("" where there is one, "_0", "_1" for the levels of a pyramid).
         accuracy_fake: the same of generated samples.
-        slope: what each discriminator leaves of the generator's gradient, ``ganzoo.losses.AdversarialLoss.slope``.
+        gradient_ratio: how much of the generator's gradient each discriminator leaves (``AdversarialLoss.gradient_ratio``).
         gradient: the norm of each generator's gradient, by the name of its player without the word "generator".
         diversity: of the samples that are always made from the same noise, ``diversity``.
         of_real: the same of real images.
@@ -51,7 +51,7 @@ class Observation(NamedTuple):
 
     accuracy_real: Mapping[str, float] = {}
     accuracy_fake: Mapping[str, float] = {}
-    slope: Mapping[str, float] = {}
+    gradient_ratio: Mapping[str, float] = {}
     gradient: Mapping[str, float] = {}
     diversity: float | None = None
     of_real: float | None = None
@@ -183,7 +183,7 @@ class VanishingGradient:
         self.greatest = 0.0
 
     def observe(
-        self, step: int, real: float, fake: float, slope: float | None, gradient: float | None
+        self, step: int, real: float, fake: float, gradient_ratio: float | None, gradient: float | None
     ) -> tuple[bool, str | None]:
         """Whether there is a sign of it now, and what to say once it has lasted.
 
@@ -191,19 +191,19 @@ class VanishingGradient:
             step: of the training.
             real: the discriminator's accuracy on real samples.
             fake: on generated ones.
-            slope: ``AdversarialLoss.slope``.
+            gradient_ratio: ``AdversarialLoss.gradient_ratio``.
             gradient: norm of the generator's.
         """
         if gradient is not None and isfinite(gradient):
             self.greatest = max(self.greatest, gradient)
         faded = gradient is not None and gradient <= max(FADED * self.greatest, NOTHING)
-        silent = slope is not None and slope < SILENT
+        silent = gradient_ratio is not None and gradient_ratio < SILENT
         sign = min(real, fake) >= WON and (faded or silent)
         if not self.lasting.observe(step, sign):
             return sign, None
         assert self.lasting.since is not None
         size = "" if gradient is None else f" {gradient:.1e}"
-        left = f"the slope of its cost {slope:.1e} of that" if silent else f"{self.greatest:.1e} at its greatest"
+        left = f"the slope of its cost {gradient_ratio:.1e} of that" if silent else f"{self.greatest:.1e} at its greatest"
         left += " at an undecided discriminator" if silent else ""
         return sign, (
             f"the discriminator wins: {self.player} gradient{size}, {left}, with {100 * real:.0f} % of the real and "
@@ -347,7 +347,9 @@ class Diagnosis:
         for pair, fake in seen.accuracy_fake.items():
             player = f"generator{pair}"
             detector = self.vanishing.setdefault(pair, VanishingGradient(player, self.patience))
-            answer = detector.observe(step, seen.accuracy_real[pair], fake, seen.slope.get(pair), seen.gradient.get(pair))
+            answer = detector.observe(
+                step, seen.accuracy_real[pair], fake, seen.gradient_ratio.get(pair), seen.gradient.get(pair)
+            )
             take("vanishing gradient", f"vanishing gradient {player}", *answer)
         if seen.diversity is not None and seen.of_real is not None:
             told = [*seen.accuracy_real.values(), *seen.accuracy_fake.values()]

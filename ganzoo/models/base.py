@@ -29,7 +29,7 @@ from ganzoo.interfaces import (
     expect_shape,
     isolated_rng,
 )
-from ganzoo.losses import AdversarialLoss, NonSaturating, opinions
+from ganzoo.losses import AdversarialLoss, NonSaturating, discriminator_stats
 from ganzoo.networks.dann import DomainNetworks
 from ganzoo.networks.norms import DomainNorm
 from ganzoo.noises import Noise, Normal
@@ -66,8 +66,8 @@ class ZooModel(AdversarialModule):
             names: what the two means are called on the progress bar.
         """
         reals, fakes = (_flat(logits) for logits in (real, fake))
-        self.show(dict(zip(names, (reals, fakes), strict=True)), transform=self.loss.output)
-        self.show(lambda: opinions(self.loss, reals, fakes), prog_bar=False)
+        self.show(dict(zip(names, (reals, fakes), strict=True)), transform=self.loss.activation)
+        self.show(lambda: discriminator_stats(self.loss, reals, fakes), prog_bar=False)
 
     def expect_classes(self, labels: Any, classes: int) -> None:
         """Raises InputError where labels, or the number of classes that the data declares, do not fit the model."""

@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
-from ganzoo.losses import WholeSquares
+from ganzoo.losses import UnhalvedLeastSquares
 from ganzoo.models.base import CycleTranslatorModel
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
 from ganzoo.networks.resnet import ResNet, instance_norm
@@ -40,7 +40,7 @@ class CycleGAN(CycleTranslatorModel):
         training: ``channels_x``, ``channels_y`` (3), ``loss`` of ``CycleTranslatorModel``, those of ``AdversarialModule``.
     """
 
-    default_loss = WholeSquares()  # least squares without the factor 1/2
+    default_loss = UnhalvedLeastSquares()  # least squares without the factor 1/2
     size_multiple, least_size = 4, 8
     schedule_arguments = ("constant", "decay")
 

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
 from ganzoo.interfaces import CascadeSampler, Generated
-from ganzoo.losses import NonSaturating, opinions
+from ganzoo.losses import NonSaturating, discriminator_stats
 from ganzoo.models.base import ConditionalGeneratorModel
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
 from ganzoo.noises import Uniform
@@ -122,9 +122,9 @@ class LAPGAN(ConditionalGeneratorModel, CascadeSampler):
                 descend(self.discriminator_losses(real[k], fake[k]))
             with self.turn(f"generator_{k}") as descend:
                 descend(self.generator_losses(self.D[k](self(k, low, y), low, y)))
-            self.show(partial(opinions, self.loss, real[k], fake[k], f"discriminator_{k}"), prog_bar=False)
+            self.show(partial(discriminator_stats, self.loss, real[k], fake[k], f"discriminator_{k}"), prog_bar=False)
         shown = {"D(x)": torch.cat(list(real.values())), "D(G(z))": torch.cat(list(fake.values()))}
-        self.show(shown, transform=self.loss.output)
+        self.show(shown, transform=self.loss.activation)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         # the mean over a batch that is half real and half generated, as released

@@ -101,7 +101,7 @@ def healthy(**other):
     seen = {
         "accuracy_real": pair(0.6),
         "accuracy_fake": pair(0.7),
-        "slope": pair(0.9),
+        "gradient_ratio": pair(0.9),
         "gradient": pair(1.0),
         "diversity": 0.9,
         "of_real": 1.0,
@@ -111,7 +111,7 @@ def healthy(**other):
     return Observation(**{**seen, **other})
 
 
-LOST = {"accuracy_real": pair(0.99), "accuracy_fake": pair(1.0), "slope": pair(2e-3), "gradient": pair(1e-4)}
+LOST = {"accuracy_real": pair(0.99), "accuracy_fake": pair(1.0), "gradient_ratio": pair(2e-3), "gradient": pair(1e-4)}
 
 
 def named(looks, patience=500, every=50):
@@ -129,10 +129,10 @@ def test_a_training_that_is_well_is_not_named():
 def test_a_vanishing_gradient_is_named_when_it_has_lasted():
     assert named([healthy()] * 4 + [healthy(**LOST)] * 100) == [("vanishing gradient", 200 + 500)]
     assert named([healthy()] * 4 + ([healthy(**LOST)] * 9 + [healthy()]) * 9) == []  # it never lasts
-    # of the slope or the gradient alone; by the gradient's own greatest, or by nothing
-    assert named([healthy()] * 4 + [healthy(**{**LOST, "slope": {}})] * 20) == [("vanishing gradient", 700)]
+    # of the gradient ratio or the gradient alone; by the gradient's own greatest, or by nothing
+    assert named([healthy()] * 4 + [healthy(**{**LOST, "gradient_ratio": {}})] * 20) == [("vanishing gradient", 700)]
     assert named([healthy()] * 4 + [healthy(**{**LOST, "gradient": {}})] * 20) == [("vanishing gradient", 700)]
-    assert named([healthy(**{**LOST, "slope": {}, "gradient": pair(1e-8)})] * 20) == [("vanishing gradient", 500)]
+    assert named([healthy(**{**LOST, "gradient_ratio": {}, "gradient": pair(1e-8)})] * 20) == [("vanishing gradient", 500)]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_a_vanishing_gradient_is_named_when_it_has_lasted():
     [
         {"accuracy_real": pair(0.5)},  # it does not win: it calls everything generated
         {"accuracy_fake": pair(0.9)},
-        {"slope": pair(1.9), "gradient": pair(1.0)},  # it wins, and teaches
-        {"slope": {}, "gradient": pair(2e-3)},  # a small gradient, of a generator whose gradients are small
+        {"gradient_ratio": pair(1.9), "gradient": pair(1.0)},  # it wins, and teaches
+        {"gradient_ratio": {}, "gradient": pair(2e-3)},  # a small gradient, of a generator whose gradients are small
     ],
 )
 def test_what_is_no_vanishing_gradient(other):
@@ -433,7 +433,9 @@ def test_every_model_is_looked_at_for_what_it_has(name, tmp_path):
     assert found == LOOKED_AT.get(name, usual) - ({"diversity"} if getattr(model, "classes", None) else set())
     for player in model.players():
         if player.startswith("discriminator"):
-            assert {f"{player}/accuracy_real", f"{player}/accuracy_fake", f"{player}/slope"} <= set(played.callback_metrics)
+            assert {f"{player}/accuracy_real", f"{player}/accuracy_fake", f"{player}/gradient_ratio"} <= set(
+                played.callback_metrics
+            )
             assert (f"{player}/js" in played.callback_metrics) == (name != "CycleGAN")
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Cycled
-from ganzoo.losses import NonSaturating, WholeSquares
+from ganzoo.losses import NonSaturating, UnhalvedLeastSquares
 from ganzoo.models import CycleGAN
 from ganzoo.networks.pix2pix import PatchGAN
 from ganzoo.networks.resnet import Residual, ResNet, instance_norm
@@ -216,10 +216,10 @@ def test_what_the_discriminator_descends():
 
 
 def test_whole_squares_have_no_factor():
-    loss = WholeSquares()
+    loss = UnhalvedLeastSquares()
     assert loss.discriminator(torch.tensor([3.0]), torch.tensor([2.0])).item() == 4 + 4
     assert loss.generator(torch.tensor([3.0])).item() == 4
-    assert loss.output(torch.tensor([3.0])).item() == 3
+    assert loss.activation(torch.tensor([3.0])).item() == 3
     assert CycleGAN(**TINY, loss=to_plain(NonSaturating())).discriminator_losses(*[torch.zeros(2, 1)] * 2)[
         "gan_x"
     ].item() == pytest.approx(0.693147)
