@@ -15,12 +15,7 @@ three main ones.
 import argparse
 
 import torch
-from torch import Tensor
-
-from ganzoo import Pix2Pix
-from ganzoo.data import Maps, Paired
-from ganzoo.data.base import ImageDataModule
-from ganzoo.metrics.segmentation import (
+from segmentation import (
     Segmentation,
     classes_of,
     confusion,
@@ -29,6 +24,11 @@ from ganzoo.metrics.segmentation import (
     segmentation_agreement,
     train_segmenter,
 )
+from torch import Tensor
+
+from ganzoo import Pix2Pix
+from ganzoo.data import Maps, Paired
+from ganzoo.data.base import ImageDataModule
 from ganzoo.utils.images import to_float, to_uint8
 
 

@@ -5,7 +5,6 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ganzoo.errors import InputError
 
@@ -97,30 +96,6 @@ def information_maximisation(logits: Tensor) -> float:
     """
     p = logits.double().softmax(1)
     return (entropies(p.mean(0)) - entropies(p).mean()).clamp_min(0).item()
-
-
-def soft_neighbourhood_density(logits: Tensor, temperature: float = 0.05) -> float:
-    """How many neighbours a prediction has, softly: the mean entropy of the similarities to all others, in nats.
-
-    Saito et al. 2021, "Tune it the Right Way", section 3: the predictions' probabilities are scaled to length one, their
-    inner products divided by the temperature, and a softmax over all others taken for each. Higher is better: predictions
-    lie in dense clusters. One cluster is the densest, so it too is fooled by a collapse.
-
-    Args:
-        logits: [N, K]; the memory is that of N x N.
-        temperature: above 0.
-
-    Returns:
-        In [0, log(N - 1)].
-
-    Raises:
-        InputError: fewer than two predictions.
-    """
-    if len(logits) < 2:
-        raise InputError(f"a neighbourhood needs at least 2 predictions, and there is {len(logits)}")
-    p = normalize(logits.double().softmax(1), dim=1)
-    similar = (p @ p.T / temperature).fill_diagonal_(-torch.inf)
-    return entropies(similar.softmax(1)).mean().item()
 
 
 def gated(score: float, worst: float, source_accuracy: float, least: float) -> float:

@@ -1,6 +1,5 @@
 """Inception score (Salimans et al. 2016, section 4), from a classifier's logits."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -44,34 +43,13 @@ def inception_score(logits: Tensor, splits: int = 10, seed: int | None = 0) -> I
     """
     for part in logits.split(PART) if logits.ndim else (logits,):
         checked(part, "logits")
-    return _score(logits, lambda part: part.double().softmax(1), splits, seed)
-
-
-def inception_score_of_probabilities(p: Tensor, splits: int = 10, seed: int | None = 0) -> InceptionScore:
-    """The same, of probabilities.
-
-    Args:
-        p: [N, K], 0 or above, each row of sum 1.
-        splits: as there.
-        seed: as there.
-
-    Raises:
-        InputError: as there, or what are no probabilities.
-    """
-    found = checked(p, "probabilities")
-    if (found < 0).any() or (found.sum(1) - 1).abs().max() > 1e-3:
-        raise InputError("probabilities: rows are below 0 or not of sum 1; of logits, take inception_score")
-    return _score(found, lambda part: part, splits, seed)
-
-
-def _score(rows: Tensor, probabilities: Callable[[Tensor], Tensor], splits: int, seed: int | None) -> InceptionScore:
-    n = len(rows)
+    n = len(logits)
     if not 1 <= splits <= n:
         raise InputError(f"an Inception score of {splits} splits needs as many images, and there are {n}")
     order = torch.arange(n) if seed is None else torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     scores = []
     for i in range(splits):  # each in float64 by itself: all together are a gigabyte
-        p = probabilities(rows[order[i * n // splits : (i + 1) * n // splits].to(rows.device)])
+        p = logits[order[i * n // splits : (i + 1) * n // splits].to(logits.device)].double().softmax(1)
         scores.append((entropies(p.mean(0)) - entropies(p).mean()).exp())
     found = torch.stack(scores)
     return InceptionScore(found.mean().item(), found.std(correction=0).item())

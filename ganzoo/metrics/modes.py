@@ -1,9 +1,8 @@
-"""Missing modes, two-sample tests and nearest neighbours of a generator's samples."""
+"""Counts modes that a generator misses, and finds the training images nearest to its samples."""
 
 from math import cos, log, pi, sin
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,89 +91,6 @@ def jensen_shannon(p: Tensor, q: Tensor) -> float:
     p, q = p / p.sum(), q / q.sum()
     entropy = [torch.special.entr(each).sum() for each in ((p + q) / 2, p, q)]
     return (entropy[0] - (entropy[1] + entropy[2]) / 2).clamp(0, log(2)).item()
-
-
-# -- two-sample tests --------------------------------------------------------------------------------------------------
-
-
-class TwoSampleAccuracy(NamedTuple):
-    """Accuracy at telling samples from real images.
-
-    Attributes:
-        accuracy: of both, 0.5 where they cannot be told apart.
-        real: of the real images.
-        fake: of the samples.
-        error: the standard deviation that the accuracy would have if nothing could be told, of independent guesses.
-    """
-
-    accuracy: float
-    real: float
-    fake: float
-    error: float
-
-
-def nearest_neighbour_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> TwoSampleAccuracy:
-    """Is the nearest other image of the own kind? (Lopez-Paz and Oquab 2017; Xu et al. 2018, section 3.)
-
-    1 where samples are far from the data or collapsed, (n - 1) / (2 n - 1) on average for n samples of its own distribution,
-    and below where each is nearest to the image that it copies. An accuracy of samples far above that of real images
-    says that samples lie closer together than the data. Equal distances count half.
-
-    Args:
-        real: [N, d], N 2 or above.
-        fake: [M, d], M 2 or above; the larger set is thinned to the size of the smaller.
-        seed: of the thinning; the global random streams are left alone.
-
-    Raises:
-        InputError: fewer than two features, of two widths, NaN or infinite values.
-    """
-    x, y = _thinned(*checked_pair(real, fake, least=2), seed)
-    across = x.new_full((2, len(x)), torch.inf)
-    for rows, squares in manifold.squared_distances(y, x):
-        across[1, rows] = squares.min(1).values
-        across[0] = torch.minimum(across[0], squares.min(0).values)
-    own = torch.cat([manifold.radii(each, 1) for each in (x, y)])
-    of_real, of_fake = ((own < across).double() + 0.5 * (own == across)).mean(1).tolist()
-    return _told(of_real, of_fake, len(x))
-
-
-def logistic_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> TwoSampleAccuracy:
-    """Accuracy of a logistic regression, fitted on half of the features and judged on the other (Lopez-Paz and Oquab 2017).
-
-    Features are standardised by the first half. It sees what a hyperplane can tell, and no more: two distributions of one
-    mean look alike to it.
-
-    Args:
-        real: [N, d], N 4 or above.
-        fake: [M, d], M 4 or above; the larger set is thinned to the size of the smaller.
-        seed: of thinning and halves; the global random streams are left alone.
-
-    Raises:
-        InputError: fewer than four features, of two widths, NaN or infinite values.
-    """
-    # slow to import, and only these lines need it
-    from sklearn.linear_model import LogisticRegression
-
-    both = [each.cpu().numpy() for each in _thinned(*checked_pair(real, fake, least=4), seed)]
-    half = len(both[0]) // 2
-    train, held_out = (np.concatenate([each[part] for each in both]) for part in (slice(half), slice(half, None)))
-    mean, spread = train.mean(0), train.std(0)
-    spread[spread == 0] = 1  # a feature that never changes
-    model = LogisticRegression(max_iter=1000).fit((train - mean) / spread, np.repeat([0, 1], half))
-    told = model.predict((held_out - mean) / spread)
-    n = len(told) // 2
-    return _told(float((told[:n] == 0).mean()), float((told[n:] == 1).mean()), n)
-
-
-def _thinned(x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """As many of each; two sets of one size in the same order, so that what is in both is in one half of both."""
-    n = min(len(x), len(y))
-    i, j = (torch.randperm(len(each), generator=torch.Generator().manual_seed(seed))[:n] for each in (x, y))
-    return x[i.to(x.device)], y[j.to(y.device)]
-
-
-def _told(real: float, fake: float, n: int) -> TwoSampleAccuracy:
-    return TwoSampleAccuracy((real + fake) / 2, real, fake, 0.5 / (2 * n) ** 0.5)
 
 
 # -- nearest neighbours ------------------------------------------------------------------------------------------------

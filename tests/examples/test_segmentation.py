@@ -1,21 +1,25 @@
 """Palettes, confusion matrices by hand, and a segmenter of coloured shapes that tells good translations from bad ones."""
 
+import importlib
+import sys
 from math import nan
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.metrics.segmentation import (
-    SmallSegmenter,
-    classes_of,
-    confusion,
-    figures,
-    palette,
-    segmentation_agreement,
-    train_segmenter,
-)
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+segmentation = importlib.import_module("segmentation")
+SmallSegmenter = segmentation.SmallSegmenter
+classes_of = segmentation.classes_of
+confusion = segmentation.confusion
+figures = segmentation.figures
+palette = segmentation.palette
+segmentation_agreement = segmentation.segmentation_agreement
+train_segmenter = segmentation.train_segmenter
 
 COLOURS = torch.tensor([[128, 64, 128], [0, 0, 142], [107, 142, 35]], dtype=torch.uint8)
 # what each label looks like on a photograph; the third has stripes, so that its colour alone is not enough
