@@ -7,41 +7,46 @@ import ganzoo
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(ganzoo.__file__).parent
-# the test file of a module that has none of its own yet; to become empty
+# modules without a test file of their own: where they are tested, and why there
 ELSEWHERE = {
-    "callbacks/distributed.py": "callbacks/test_quality.py",
-    "callbacks/periodic.py": "callbacks/test_neighbours.py",
-    "callbacks/stopping.py": "test_survival.py",
-    "callbacks/summary.py": "cli/test_messages.py",
+    # parts of a command are tested by running it
     "cli/arguments.py": "cli/test_evaluate.py",
     "cli/classifier.py": "cli/test_evaluate.py",
     "cli/options.py": "cli/test_evaluate.py",
     "cli/outputs.py": "cli/test_evaluate.py",
-    "cli/trained.py": "utils/test_trust.py",
+    "cli/trained.py": "cli/test_evaluate.py",
     "cli/trainer_options.py": "cli/test_error_messages.py",
+    # what callbacks share, or add to a whole run
+    "callbacks/distributed.py": "callbacks/test_quality.py",
+    "callbacks/periodic.py": "callbacks/test_neighbours.py",
+    "callbacks/stopping.py": "test_survival.py",
+    "callbacks/summary.py": "cli/test_messages.py",
+    # what some data modules share
     "data/cache.py": "data/test_emoji.py",
     "data/checks.py": "data/test_paired.py",
     "data/world.py": "data/test_maps.py",
+    # two results are comparable or not: the command that asks
     "evaluation/protocol.py": "cli/test_compare.py",
     "evaluation/sources.py": "cli/test_evaluate.py",
+    # every model keeps to them
     "interfaces.py": "test_contract.py",
-    "metrics/frechet.py": "metrics/test_statistics.py",
-    "metrics/health.py": "callbacks/test_health.py",
-    "metrics/inception.py": "metrics/test_statistics.py",
-    "metrics/kernel.py": "metrics/test_statistics.py",
-    "metrics/manifold.py": "metrics/test_statistics.py",
-    "metrics/modes.py": "metrics/test_statistics.py",
+    # the rows of the table of features
     "metrics/reservoir.py": "evaluation/test_features.py",
-    "utils/rng.py": "cli/test_evaluate.py",
+    # its recipe is one of the table of recipes there
+    "models/dcgan.py": "models/test_base.py",
+    # a layer of the U-Net
+    "networks/dropout.py": "networks/test_pix2pix.py",
+    # a checkpoint is whole whatever ends the process
+    "training/checkpoint_io.py": "test_survival.py",
+    # what the grammar stands on: the grammar's own tests, and exact resume
+    "training/module.py": "training/test_resume.py",
+    "training/optimization.py": "test_adversarial.py",
+    "training/strategies.py": "cli/test_lightning.py",
+    # the noise of a step is that of every training
+    "utils/rng.py": "training/test_resume.py",
 }
-# folders whose modules are tested together so far: all extractors alike, every model and its networks by one contract
-TOGETHER = {
-    "metrics/extractors": "metrics/test_extractors.py",
-    "models": "test_contract.py",
-    "networks": "networks/test_goodfellow.py",
-    "ops": "models/test_dann.py",
-    "training": "training/test_resume.py",
-}
+# folders whose modules keep to one list of properties, tested in one file
+TOGETHER = {"metrics/extractors": "metrics/test_extractors.py"}
 
 
 def imported(path: Path) -> set[str]:

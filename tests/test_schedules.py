@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.optim import SGD
 
 from ganzoo.schedules import ExponentialDecay, LinearDecay, MomentumClimb, MomentumRamp, ProgressDecay
@@ -96,3 +97,13 @@ def test_a_run_that_is_made_longer_has_the_new_shape_and_the_old_place(short, lo
     found, wanted = after(longer, 2), after(whole, 6)
     assert found["lr"] == pytest.approx(wanted["lr"])
     assert found["momentum"] == pytest.approx(wanted["momentum"])
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.01), (10, 0.00595), (25, 0.00391), (50, 0.00261), (100, 0.001656)])
+def test_mu_p(step, rate):
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.01)
+    schedule = ProgressDecay(optimizer, 100)
+    for _ in range(step):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(rate, abs=5e-6)

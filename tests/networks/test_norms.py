@@ -1,0 +1,36 @@
+"""Batch norm with averages for each domain, against one plain batch norm per domain."""
+
+import torch
+from torch import nn
+
+from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
+
+
+def test_each_domain_has_its_own_averages_and_both_have_one_scale():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.ReLU(), nn.Sequential(nn.BatchNorm1d(2, momentum=0.5)))
+    before = [p.detach().clone() for p in plain.parameters()]
+    network = per_domain(plain)
+    assert [type(part) for part in network.modules() if "Norm" in type(part).__name__] == [DomainNorm] * 2
+    assert all(torch.equal(p, q) for p, q in zip(network.parameters(), before, strict=True))
+    norm, oracles = network[3][0], [nn.BatchNorm1d(2, momentum=0.5) for _ in range(2)]
+    for i in range(6):
+        domain = i % 2
+        x = torch.randn(8, 2) * (1 + 3 * domain) + 5 * domain
+        with of_domain(domain, network):
+            assert torch.allclose(norm(x), oracles[domain](x), atol=1e-6)
+    network.eval()
+    for domain in (SOURCE, TARGET):
+        assert torch.allclose(norm.running_mean[domain], oracles[domain].running_mean)
+        assert torch.allclose(norm.running_var[domain], oracles[domain].running_var)
+        with of_domain(domain, network):
+            assert torch.allclose(norm(x), oracles[domain].eval()(x), atol=1e-6)
+    assert torch.allclose(norm(x), oracles[TARGET](x), atol=1e-6)  # outside
+    kept = nn.BatchNorm1d(2, track_running_stats=False)
+    assert per_domain(kept) is kept
+
+
+def test_pretrained_averages_serve_both_domains_at_first():
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean.fill_(4.0)
+    assert per_domain(norm).running_mean.tolist() == [[4.0] * 3] * 2
