@@ -8,7 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,20 @@ class Classifier(ABC):
     @abstractmethod
     def classify(self, x: Tensor) -> Tensor:
         """Images in [-1, 1], [N, C, H, W] -> probabilities of the classes, [N, classes], without a graph."""
+
+
+@runtime_checkable
+class LabelledData(Protocol):
+    """A DataModule that declares the number of its classes; labels run from 0 to classes - 1, None for no labels."""
+
+    classes: int | None
+
+
+@runtime_checkable
+class DirectedData(Protocol):
+    """A DataModule with two sides A and B that declares which is x: "AtoB" or "BtoA"; None where it has no sides."""
+
+    direction: str | None
 
 
 class Generated(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.interfaces import Translator, expect_shape, field_of, isolated_rng
+from ganzoo.interfaces import DirectedData, Translator, expect_shape, field_of, isolated_rng
 
 
 class Inputs(NamedTuple):
@@ -99,7 +99,8 @@ class Directed(L.LightningModule):
     def on_train_start(self) -> None:
         """Takes the direction of the trainer's data."""
         super().on_train_start()
-        self.direction = getattr(getattr(self.trainer, "datamodule", None), "direction", None)
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.direction = data.direction if isinstance(data, DirectedData) else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the direction that the checkpoint was trained on."""

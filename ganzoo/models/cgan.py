@@ -33,6 +33,7 @@ class CGAN(ConditionalGeneratorModel):
     """
 
     default_loss = NonSaturating()
+    small = {"shape": (1, 8, 8), "classes": 3, "latent": 4}
     default_noise = Uniform(0, 1)  # the unit hypercube of section 4.1
     classes: int
 
@@ -60,8 +61,9 @@ class CGAN(ConditionalGeneratorModel):
         x = self.field(batch, "x")
         y = self.one_hot(self.field(batch, "y"), len(x))
         with self.turn("discriminator", "generator") as descend:
-            real, fake = self.D(x, y), self.D(self.G(self.z(len(x)), y), y)
-            descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
+            real, fake = self.D(x, y), self.D(G_z := self.G(self.z(len(x)), y), y)
+            terms = self.discriminator_losses(real, fake) | self.penalties(lambda images: self.D(images, y), x, G_z)
+            descend(discriminator=terms, generator=self.generator_losses(fake))
         self.watch(real, fake)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.errors import InputError
 from ganzoo.losses import UnhalvedLeastSquares
 from ganzoo.models.base import CycleTranslatorModel
-from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics
+from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics, largest_patch
 from ganzoo.networks.resnet import ResNet, instance_norm
 from ganzoo.ops.image_pool import ImagePool
 from ganzoo.schedules import LinearDecay
@@ -42,6 +42,7 @@ class CycleGAN(CycleTranslatorModel):
 
     default_loss = UnhalvedLeastSquares()  # least squares without the factor 1/2
     size_multiple, least_size = 4, 8
+    small = {"channels_x": 3, "channels_y": 1, "blocks": 1, "width": 4, "patch": 16, "pool": 3}
     schedule_arguments = ("constant", "decay")
 
     def __init__(
@@ -73,8 +74,7 @@ class CycleGAN(CycleTranslatorModel):
     def arguments_for(cls, data: Any) -> dict[str, Any]:
         """Channels, and the blocks and the patch for the images' size, as in the paper."""
         known, (_, *size) = super().arguments_for(data), data.shape
-        patch = next(p for p in (70, 34, 16, 1) if p == 1 or min(size) >= 3 * 2 ** STRIDED[p])
-        return {**known, "blocks": 9 if min(size) >= 256 else 6, "patch": patch}
+        return {**known, "blocks": 9 if min(size) >= 256 else 6, "patch": largest_patch(min(size))}
 
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
         """G: X -> Y and F: Y -> X, images [N, C, H, W] in [-1, 1]; D_X and D_Y: images -> [N, 1, h, w] logits."""

@@ -43,6 +43,7 @@ class DANN(DomainAdaptationModel):
 
     default_family: ClassVar[DomainNetworks] = MNISTFamily()
     schedule_arguments = ("alpha", "beta")
+    small: ClassVar[dict[str, Any]] = {"shape": (3, 16, 16), "classes": 3}
     lambda_p: Tensor
 
     def __init__(

@@ -33,6 +33,7 @@ class DCGAN(GeneratorModel):
 
     default_loss = NonSaturating()
     default_noise = Normal()
+    small = {"shape": (3, 8, 8), "width": 4, "latent": 4}
 
     def __init__(
         self,
@@ -57,7 +58,8 @@ class DCGAN(GeneratorModel):
         fake = self.G(self.z(len(x)))  # one pass for both turns, as in the port; Algorithm 1 draws anew
         with self.turn("discriminator") as descend:
             real_logits, fake_logits = self.D(x), self.D(fake.detach())
-            descend(self.discriminator_losses(real_logits, fake_logits))  # the sum, not halved, as in the port
+            terms = self.discriminator_losses(real_logits, fake_logits)  # the sum, not halved, as in the port
+            descend(terms | self.penalties(self.D, x, fake))
         self.watch(real_logits, fake_logits)
         if self.every(self.k):
             with self.turn("generator") as descend:

@@ -35,6 +35,7 @@ class GAN(GeneratorModel):
 
     default_loss = NonSaturating()  # which the paper advises and the released code uses
     default_noise: ClassVar[Noise] = Uniform()  # as in the released mnist.yaml; the paper does not say
+    small: ClassVar[dict[str, Any]] = {"shape": (1, 8, 8), "hidden": 16, "latent": 4}
 
     def __init__(
         self,
@@ -56,8 +57,8 @@ class GAN(GeneratorModel):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.field(batch, "x")
         with self.turn("discriminator") as descend:
-            real, fake = self.D(x), self.D(self.G(self.z(len(x))))
-            descend(self.discriminator_losses(real, fake))
+            real, fake = self.D(x), self.D(G_z := self.G(self.z(len(x))))
+            descend(self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z))
         self.watch(real, fake)
         if self.every(self.k):
             with self.turn("generator") as descend:
@@ -88,8 +89,9 @@ class SimultaneousGAN(GAN):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.field(batch, "x")
         with self.turn("discriminator", "generator") as descend:
-            real, fake = self.D(x), self.D(self.G(self.z(len(x))))
-            descend(discriminator=self.discriminator_losses(real, fake), generator=self.generator_losses(fake))
+            real, fake = self.D(x), self.D(G_z := self.G(self.z(len(x))))
+            terms = self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z)
+            descend(discriminator=terms, generator=self.generator_losses(fake))
         self.watch(real, fake)
 
 
@@ -104,17 +106,15 @@ class ConvolutionalGAN(SimultaneousGAN):
     """
 
     default_noise = Normal()  # as in the released cifar10_convolutional.yaml
+    small = {"shape": (1, 32, 32), "hidden": 4, "latent": 4}
 
     def __init__(self, shape: Shape = (3, 32, 32), hidden: Size = 8000, lr: LearningRate = 0.004, **training: Any) -> None:
         if (size := tuple(shape[1:])) != (32, 32):
-            raise InputError(
-                "ConvolutionalGAN makes 32 x 32 images, not {} x {}: set model.shape and data.size".format(*size)
-            )
+            raise InputError(f"ConvolutionalGAN makes 32 x 32 images, not {size[0]} x {size[1]}: set model.shape, data.size")
         super().__init__(shape, hidden=hidden, lr=lr, **training)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
-        channels = self.shape[0]
-        return DeconvGenerator(self.latent, channels, self.hidden), ConvMaxoutDiscriminator(channels)
+        return DeconvGenerator(self.latent, self.shape[0], self.hidden), ConvMaxoutDiscriminator(self.shape[0])
 
     def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
         return super().generate(n, y, generator).clamp(-1, 1)  # its output layer is linear

@@ -14,7 +14,7 @@ from torch.optim import Adam, Optimizer
 
 from ganzoo.losses import NonSaturating
 from ganzoo.models.base import TranslatorModel
-from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet
+from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet, largest_patch
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
@@ -35,6 +35,7 @@ class Pix2Pix(TranslatorModel):
     """
 
     default_loss = NonSaturating()
+    small = {"inputs": 3, "outputs": 1, "depth": 4, "width": 4, "patch": 16}
 
     def __init__(
         self,
@@ -60,8 +61,7 @@ class Pix2Pix(TranslatorModel):
         """Channels, and the deepest U-Net and largest patch that the images' size allows, at most the paper's."""
         known, (_, *size) = super().arguments_for(data), data.shape
         halvings = next(n for n in range(8, 1, -1) if n == 2 or not any(side % 2**n for side in size))
-        patch = next(p for p in (70, 34, 16, 1) if p == 1 or min(size) >= 3 * 2 ** STRIDED[p])
-        return {**known, "depth": halvings, "patch": patch}
+        return {**known, "depth": halvings, "patch": largest_patch(min(size))}
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; D: both stacked -> [N, 1, h, w] logits."""

@@ -13,6 +13,11 @@ Norm = Callable[[int], nn.Module]
 STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> PatchGAN's layers at stride 2
 
 
+def largest_patch(size: int) -> int:
+    """The largest of the paper's patches, 70, 34, 16 or 1 pixels, that images of this height and width have room for."""
+    return next(patch for patch in (70, 34, 16, 1) if patch == 1 or size >= 3 * 2 ** STRIDED[patch])
+
+
 def batch_statistics(maps: int) -> nn.Module:
     """Batch norm that uses the batch's own statistics in training and at test alike (Isola et al., section 3.3).
 

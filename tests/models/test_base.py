@@ -5,11 +5,15 @@ The contract asks that a model trains; this asks that it trains as its paper say
 
 from math import log
 
+import lightning.pytorch as L
 import pytest
 import torch
 from support.small_models import played, small
+from support.training import Labelled, fit, loader
 from torch import nn
 
+from ganzoo.errors import InputError
+from ganzoo.interfaces import LabelledData
 from ganzoo.models import CGAN, DCGAN, GAN, ConvolutionalGAN, Pix2Pix, SimultaneousGAN
 from ganzoo.networks.dropout import NoiseDropout
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, MaxoutDiscriminator
@@ -111,3 +115,20 @@ def test_slopes_and_dropout_rates():
     assert [m.p for m in ConvMaxoutDiscriminator().modules() if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5, 0.5, 0.5]
     assert [m.p for m in CGAN().G.modules() if isinstance(m, NoiseDropout)] == [0.5, 0.5, 0.5]
     assert [m.p for m in CGAN().D.modules() if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5, 0.5]
+
+
+def test_the_classes_that_a_data_module_declares_are_compared_with_the_models(tmp_path):
+    """By the attribute ``classes`` of any DataModule; data without one declares nothing."""
+
+    class Mine(L.LightningDataModule):
+        def train_dataloader(self):
+            return loader(torch.zeros(4, 1, 8, 8), torch.arange(4) % 2, batch_size=2, kind=Labelled)
+
+    class Declared(Mine):
+        classes = 7
+
+    assert isinstance(Declared(), LabelledData)
+    assert not isinstance(Mine(), LabelledData)
+    fit(CGAN(**CGAN.small), Mine(), tmp_path, max_epochs=1)
+    with pytest.raises(InputError, match=r"the data has 7 classes, and model\.classes is 3"):
+        fit(CGAN(**CGAN.small), Declared(), tmp_path, max_epochs=1)

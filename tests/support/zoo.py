@@ -17,32 +17,12 @@ from ganzoo.models import CycleGAN, Pix2Pix
 from support.training import Labelled, loader
 
 MODELS = {name: cls for name, cls in vars(zoo).items() if isinstance(cls, type) and issubclass(cls, AdversarialModule)}
-# sizes at which a model trains in a moment; one that is not named here is built with its defaults
-SMALL = {
-    "GAN": {"shape": (1, 8, 8), "hidden": 16, "latent": 4},
-    "SimultaneousGAN": {"shape": (1, 8, 8), "hidden": 16, "latent": 4},
-    "ConvolutionalGAN": {"shape": (1, 32, 32), "hidden": 4, "latent": 4},
-    "DCGAN": {"shape": (3, 8, 8), "width": 4, "latent": 4},
-    "CGAN": {"shape": (1, 8, 8), "classes": 3, "latent": 4},
-    "Pix2Pix": {"inputs": 3, "outputs": 1, "depth": 4, "width": 4, "patch": 16},
-    "CycleGAN": {"channels_x": 3, "channels_y": 1, "blocks": 1, "width": 4, "patch": 16, "pool": 3},
-    "LAPGAN": {
-        "shape": (3, 16, 16),
-        "sizes": (4, 8, 16),
-        "classes": 3,
-        "width": 2,
-        "latent": 4,
-        "hidden_G": 8,
-        "hidden_D": 8,
-    },
-    "DANN": {"shape": (3, 16, 16), "classes": 3},
-    "DomainNormDANN": {"shape": (3, 16, 16), "classes": 3},
-}
+SMALL = {name: dict(cls.small) for name, cls in MODELS.items()}  # the sizes at which a model trains in a moment
 
 
 def build(name: str) -> AdversarialModule:
     torch.manual_seed(0)
-    return MODELS[name](**SMALL.get(name, {}))
+    return MODELS[name](**SMALL[name])
 
 
 class Two(NamedTuple):

@@ -1,0 +1,81 @@
+"""Models that generate images from coarse to fine, with a generator and a discriminator for each level."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.errors import InputError
+from ganzoo.interfaces import CascadeSampler
+from ganzoo.models.base.conditional import ConditionalGeneratorModel
+from ganzoo.utils.ranges import NonNegativeInt, Size
+
+ROLES = "discriminator", "generator"  # in the order of their turns
+
+
+class CascadeModel(ConditionalGeneratorModel, CascadeSampler):
+    """A model that generates images from coarse to fine. Level 0 is the coarsest; each level has two players.
+
+    To override: ``networks``, ``training_step``, the losses, ``penalties``, ``cascade``, ``generate_for``.
+
+    Args:
+        shape: (C, H, W) of an image, H = W.
+        sizes: height and width of each level in pixels, coarsest first; the last is H.
+        classes: number of classes that both players are told; None for none.
+        train_level: the one level to train, 0 for the coarsest; the others are frozen. None trains all of them.
+        optimizers: replaces players' optimizers, as in ``AdversarialModule``. The players are ``discriminator_0``,
+            ``generator_0``, ``discriminator_1`` ...; those of a frozen level are ignored.
+        training: the other arguments of ``ConditionalGeneratorModel``.
+
+    Attributes:
+        G: the generators of the levels.
+        D: the discriminators of the levels.
+        levels: the levels that are trained.
+
+    Raises:
+        InputError: the sizes do not rise to H, or there is no such level.
+    """
+
+    G: nn.ModuleList
+    D: nn.ModuleList
+
+    def __init__(
+        self,
+        shape: tuple[Size, ...],
+        sizes: tuple[Size, ...],
+        classes: Size | None = None,
+        train_level: NonNegativeInt | None = None,
+        optimizers: dict[str, dict[str, Any]] | None = None,
+        **training: Any,
+    ) -> None:
+        if not sizes or list(sizes) != sorted(set(sizes)) or tuple(shape[1:]) != (sizes[-1], sizes[-1]):
+            raise InputError(f"sizes rise to the height and width of shape {tuple(shape)}, and {tuple(sizes)} do not")
+        if train_level is not None and train_level >= len(sizes):
+            raise InputError(f"train_level is a level from 0, the base, to {len(sizes) - 1}, not {train_level}")
+        self.levels = range(len(sizes)) if train_level is None else range(train_level, train_level + 1)
+        self.frozen = [k for k in range(len(sizes)) if k not in self.levels]
+        absent = {f"{role}_{k}" for role in ROLES for k in self.frozen}
+        trained = {player: recipe for player, recipe in (optimizers or {}).items() if player not in absent}
+        super().__init__(shape, classes, optimizers=trained, **training)
+        self.sizes, self.train_level = tuple(sizes), train_level
+
+    @classmethod
+    def arguments_for(cls, data: Any) -> dict[str, Any]:
+        """The images' shape, and three levels, each about half as large as the next; (8, 14, 28) for 28 pixels."""
+        known, size = super().arguments_for(data), data.shape[-1]
+        sizes = (8, 14, 28) if size == 28 else tuple(sorted({max(1, size // 4), max(1, size // 2), size}))
+        return {**known, "sizes": sizes}
+
+    def set_networks(self, G: Sequence[nn.Module], D: Sequence[nn.Module]) -> None:
+        """Takes the networks of all levels, coarsest first, and freezes those of levels that are not trained."""
+        self.G, self.D = nn.ModuleList(G), nn.ModuleList(D)
+        for k in self.frozen:
+            self.G[k].requires_grad_(False)
+            self.D[k].requires_grad_(False)
+
+    def players(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {f"{role}_{k}": [mine[k]] for k in self.levels for role, mine in zip(ROLES, (self.D, self.G), strict=True)}
+
+    def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        return self.cascade(n, y, generator)[-1]

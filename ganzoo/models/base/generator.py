@@ -1,0 +1,120 @@
+"""Models that generate images from noise."""
+
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from ganzoo.interfaces import Generated, Sampler, expect_shape
+from ganzoo.losses import AdversarialLoss
+from ganzoo.models.base.model import GANModel
+from ganzoo.noises import Noise, Normal
+from ganzoo.penalties import Critic
+from ganzoo.prediction import as_inputs, each_sample
+from ganzoo.training.ema import with_ema
+from ganzoo.training.recipes import instantiate
+from ganzoo.utils.ranges import Size
+
+
+class GeneratorModel(GANModel, Sampler):
+    """A model that generates images from noise.
+
+    To override: ``networks``, ``training_step``, ``discriminator_losses``, ``generator_losses``, ``penalties``,
+    ``generate``.
+
+    Args:
+        shape: (C, H, W) of an image; the data's.
+        latent: length of the noise vector z.
+        loss: what each player descends; ``default_loss`` if left out.
+        noise: the distribution of z; ``default_noise`` if left out.
+        training: the arguments of ``AdversarialModule``.
+
+    Attributes:
+        default_noise: the paper's noise, used where ``noise`` is left out.
+    """
+
+    default_noise: ClassVar[Noise] = Normal()
+
+    def __init__(
+        self,
+        shape: tuple[Size, ...],
+        latent: Size = 100,
+        loss: AdversarialLoss | None = None,
+        noise: Noise | None = None,
+        **training: Any,
+    ) -> None:
+        super().__init__(loss, **training)
+        self.shape: tuple[int, ...] = shape
+        self.latent = latent
+        self.noise = instantiate(noise or self.default_noise, Noise)  # type: ignore[type-abstract]
+        self.save_hyperparameters()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images [N, C, H, W] in [-1, 1] of noise z [N, latent]."""
+        return self.G(z)
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Computes the discriminator's terms from its logits of real and of generated samples."""
+        return {"gan": self.loss.discriminator(real, fake)}
+
+    def generator_losses(self, fake: Tensor) -> dict[str, Tensor]:
+        """Computes the generator's terms from the discriminator's logits of its samples."""
+        return {"gan": self.loss.generator(fake)}
+
+    def penalties(self, D: Critic, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Computes further terms of the discriminator from the images themselves (``ganzoo.penalties``): here none.
+
+        Args:
+            D: the discriminator as a function of the images alone, with its condition (the class, the input) filled in.
+            real: real images [N, C, H, W].
+            fake: generated images of the same shape.
+
+        Returns:
+            Scalars by name. They are descended beside the terms of ``discriminator_losses``.
+        """
+        return {}
+
+    def z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws noise [n, latent], on the model's device."""
+        return self.noise.sample((n, self.latent), next(self.parameters()), generator)
+
+    def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        """Generates images. ``sample`` calls this with its own arguments, with the EMA weights and without a graph."""
+        return self.G(self.z(n, generator))
+
+    @final
+    @with_ema
+    @torch.no_grad()
+    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        return self.generate(n, y, generator).float()
+
+    def labels(self, batch: Any) -> Tensor | None:
+        """The classes of a batch, int64 [N], where the model is conditional; here None."""
+        return None
+
+    def check_batch(self, batch: Any) -> None:
+        if not self.trainer.predicting:  # samples are counted by the images, and only their classes are taken from them
+            expect_shape("shape", self.shape, self.field(batch, "x"))
+
+    def generate_for(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Generated:
+        """Generates as many images as there are real ones, of the same classes; for validation and prediction.
+
+        Args:
+            x: real images [N, C, H, W].
+            y: int64 classes [N], or None.
+            generator: the source of the noise.
+        """
+        return Generated(x, self.sample(len(x), y, generator))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Generated:
+        return self.generate_for(self.field(batch, "x"), self.labels(batch), torch.Generator().manual_seed(batch_idx))
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Samples [B, C, H, W], one for each image of the batch, with noise that its number in the dataset decides."""
+        inputs = as_inputs(batch, batch_idx, self._trainer)
+        y = self.labels(inputs)
+
+        def sample(n: int, generator: torch.Generator) -> Tensor:
+            return self.generate_for(inputs.x[n][None], None if y is None else y[n : n + 1], generator).fake
+
+        return each_sample(inputs, sample)

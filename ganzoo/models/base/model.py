@@ -1,0 +1,77 @@
+"""What every model of the zoo has, and what every model with an adversarial loss has."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.interfaces import LabelledData, expect_labels
+from ganzoo.losses import AdversarialLoss, NonSaturating, discriminator_stats
+from ganzoo.training.recipes import instantiate
+
+Logits = Tensor | Sequence[Tensor]
+
+
+class ZooModel(AdversarialModule):
+    """The base of all models in ``ganzoo.models``.
+
+    Attributes:
+        small: arguments of a model that trains in a moment; the tests of the zoo build it. Plain numbers.
+    """
+
+    small: ClassVar[Mapping[str, Any]] = {}
+
+    def expect_classes(self, labels: Any, classes: int) -> None:
+        """Raises InputError where labels, or the number of classes that the data declares, do not fit the model.
+
+        Args:
+            labels: int64 [N], or whatever the batch has instead.
+            classes: the model's number of classes.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        expect_labels(labels, classes, data.classes if isinstance(data, LabelledData) else None)
+
+    def test_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.validation_step(batch, batch_idx)
+
+
+class GANModel(ZooModel):
+    """A model with a discriminator, a generator and an adversarial loss.
+
+    Args:
+        loss: what each player descends; ``default_loss`` if left out.
+        training: the arguments of ``AdversarialModule``.
+
+    Attributes:
+        default_loss: the paper's loss, used where ``loss`` is left out.
+    """
+
+    default_loss: ClassVar[AdversarialLoss] = NonSaturating()
+
+    D: nn.Module
+    G: nn.Module
+
+    def __init__(self, loss: AdversarialLoss | None = None, **training: Any) -> None:
+        super().__init__(**training)
+        self.loss = instantiate(loss or self.default_loss, AdversarialLoss)  # type: ignore[type-abstract]
+
+    def players(self) -> Mapping[str, Sequence[nn.Module]]:
+        return {"discriminator": [self.D], "generator": [self.G]}
+
+    def watch(self, real: Logits, fake: Logits, names: tuple[str, str] = ("D(x)", "D(G(z))")) -> None:
+        """Logs the discriminator's mean outputs and its statistics (``ganzoo.losses.discriminator_stats``).
+
+        Args:
+            real: its logits of real samples, any shape; a sequence of them where there are several discriminators.
+            fake: its logits of generated samples, likewise.
+            names: what the two means are called on the progress bar.
+        """
+        reals, fakes = (_flat(logits) for logits in (real, fake))
+        self.show(dict(zip(names, (reals, fakes), strict=True)), transform=self.loss.activation)
+        self.show(lambda: discriminator_stats(self.loss, reals, fakes), prog_bar=False)
+
+
+def _flat(logits: Logits) -> Tensor:
+    return logits if isinstance(logits, Tensor) else torch.cat([each.flatten() for each in logits])
