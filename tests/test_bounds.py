@@ -28,7 +28,16 @@ def test_a_limit(text, kept, broken, worst):
 
 def test_a_training_is_checked_by_the_median_of_its_seeds():
     ends = [0.1, 0.9, 0.3]
-    Training(lambda seed: {"error": ends[seed]}, {"error": Limit("< 0.5")}, median_of=3).check()
+    trained = []
+    Training(lambda seed: trained.append(seed) or {"error": ends[seed]}, {"error": Limit("< 0.5")}, median_of=3).check()
+    assert trained == [0, 1, 2]
+    ends[1] = 0.2
+    Training(lambda seed: trained.append(seed) or {"error": ends[seed]}, {"error": Limit("< 0.5")}, median_of=3).check()
+    assert trained[3:] == [0, 1]  # two of three decide
+    two = {"error": Limit("< 0.5"), "other": Limit("> 0")}
+    with pytest.raises(AssertionError, match="other is"):  # each number has its own majority
+        Training(lambda seed: {"error": 0.1, "other": seed - 1}, two, median_of=3).check()
+    ends[1] = 0.9
     Training(lambda seed: {"error": ends[seed]}, {"error": Limit("< 0.5")}).check()
     with pytest.raises(AssertionError, match=r"error is \[0.1, 0.9, 0.3\], and not < 0.2"):
         Training(lambda seed: {"error": ends[seed]}, {"error": Limit("< 0.2")}, median_of=3).check()

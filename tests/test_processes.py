@@ -6,51 +6,32 @@ from pathlib import Path
 import pytest
 import support.two_processes as two
 import torch
-from support.games import Noted, OnePass, Penalised, SimultaneousTug, Together, Tug
+from support.games import Tug
 from support.resuming import same
-from support.training import Batch, fit
+from support.training import fit
 from support.zoo import MODELS
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 
-class Numbered(Dataset):
-    """Rows made where they are asked for, so that no tensor has to travel between processes."""
-
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> Batch:
-        return Batch(torch.randn(3, generator=torch.Generator().manual_seed(index)))
-
-
-TWO = {"strategy": "ddp_spawn", "devices": 2, "max_epochs": 4}
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Path:
+    """Games and models trained, stopped and resumed by two processes that were started as torchrun starts them."""
+    folder = tmp_path_factory.mktemp("two")
+    two.run(folder)
+    return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("play", "accumulate"),
-    [
-        (Tug, 1),
-        (Penalised, 1),
-        (SimultaneousTug, 1),
-        (OnePass, 1),
-        (Together, 1),
-        (SimultaneousTug, 2),
-        (OnePass, 2),
-        (Together, 2),
-    ],
-    ids=lambda value: getattr(value, "__name__", value),
-)
-def test_two_processes_are_one(play, accumulate, tmp_path):
+@pytest.mark.parametrize(("play", "accumulate"), two.PLAYS, ids=lambda value: getattr(value, "__name__", value))
+def test_two_processes_are_one(play, accumulate, both, tmp_path):
     """(Alternating play under accumulation is not the large batch, so it is not here: see ``accumulate``.)"""
     torch.manual_seed(0)
-    alone, shared = play(), play(accumulate=accumulate)
-    shared.load_state_dict(alone.state_dict())
-    fit(alone, DataLoader(Numbered(), batch_size=8), tmp_path, max_epochs=4)
-    # Lightning deals the 8 rows out in some order: together the processes see all of them in each effective batch
-    fit(shared, DataLoader(Numbered(), batch_size=4 // accumulate), tmp_path, **TWO)
-    for name, p in alone.named_parameters():
-        assert torch.allclose(p, shared.get_parameter(name), atol=1e-6), name
+    alone = play()
+    fit(alone, DataLoader(two.Numbered(), batch_size=8), tmp_path, max_epochs=4)
+    for rank in (0, 1):
+        shared = torch.load(both / f"played_{play.__name__}_{accumulate}_{rank}.pt")
+        for name, p in alone.named_parameters():
+            assert torch.allclose(p, shared[name], atol=1e-6), (rank, name)
 
 
 class Ended(Tug):
@@ -72,26 +53,17 @@ def note_group(path: str) -> None:
 @pytest.mark.slow
 def test_a_process_group_ends_before_its_process(tmp_path):
     """A Gloo thread that outlives the interpreter aborts a process that has finished its training."""
-    fit(Ended(str(tmp_path)), DataLoader(Numbered(), batch_size=4), tmp_path, **TWO)
+    two_processes = {"strategy": "ddp_spawn", "devices": 2, "max_epochs": 4}
+    fit(Ended(str(tmp_path)), DataLoader(two.Numbered(), batch_size=4), tmp_path, **two_processes)
     assert [Path(tmp_path, f"group_{rank}").read_text() for rank in (0, 1)] == ["False", "False"]
 
 
 @pytest.mark.slow
-def test_two_processes_draw_different_noise(tmp_path):
-    torch.manual_seed(0)
-    fit(Noted(str(tmp_path)), DataLoader(Numbered(), batch_size=4), tmp_path, **TWO)
-    first, second = (Path(tmp_path, f"noise_{rank}").read_text().split() for rank in (0, 1))
+def test_two_processes_draw_different_noise(both):
+    first, second = ((both / f"noise_{rank}").read_text().split() for rank in (0, 1))
     assert len(first) == len(second) == 4
     assert not set(first) & set(second)
     assert len(set(first)) == 4
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory) -> Path:
-    """Every model trained, stopped and gone on with by two processes that were started as torchrun starts them."""
-    folder = tmp_path_factory.mktemp("two")
-    two.run(folder)
-    return folder
 
 
 def of(both: Path, what: str, name: str) -> list[dict]:

@@ -148,5 +148,9 @@ def test_the_config_without_a_download_adapts(tmp_path):
         rows = list(csv.DictReader((folder / "metrics.csv").open()))
         return [float(row["val/oracle_target_accuracy"]) for row in rows if row.get("val/oracle_target_accuracy")][-1]
 
-    gains = [accuracy(seed, "adapted") - accuracy(seed, "alone", "--model.lambda_max", "0") for seed in (0, 1, 2)]
-    assert sorted(gains)[1] > 0.05
+    gains = []
+    for seed in (0, 1, 2):
+        gains.append(accuracy(seed, "adapted") - accuracy(seed, "alone", "--model.lambda_max", "0"))
+        if sum(gain > 0.05 for gain in gains) == 2:
+            return  # two of three decide
+    raise AssertionError(gains)

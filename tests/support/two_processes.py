@@ -9,9 +9,11 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
+from support.games import Noted, OnePass, Penalised, SimultaneousTug, Together, Tug
 from support.resuming import EveryMoment, Few, build, everything
-from support.training import trainer
+from support.training import Batch, fit, trainer
 from support.zoo import MODELS, SMALL
 
 # norm-free networks, whose gradients of a batch are means over its images; without dropout, which is noise
@@ -27,6 +29,29 @@ EXACT: dict[str, dict[str, Any]] = {
 
 # of steps: a ReLU that tips over in one of two roundings makes more of a difference later
 FEW = 3
+
+
+# games, with how many small batches make one effective batch
+PLAYS = [
+    (Tug, 1),
+    (Penalised, 1),
+    (SimultaneousTug, 1),
+    (OnePass, 1),
+    (Together, 1),
+    (SimultaneousTug, 2),
+    (OnePass, 2),
+    (Together, 2),
+]
+
+
+class Numbered(Dataset):
+    """Eight rows made where they are asked for, so that no tensor has to travel between processes."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Batch:
+        return Batch(torch.randn(3, generator=torch.Generator().manual_seed(index)))
 
 
 class Seen(L.Callback):
@@ -94,7 +119,15 @@ def work(rank: int, port: int, folder: str) -> None:
     )  # fmt: skip
     torch.set_num_threads(1)
     root = Path(folder)
-    two = {"strategy": "ddp", "devices": 2}
+    two: dict[str, Any] = {"strategy": "ddp", "devices": 2}
+    for play, accumulate in PLAYS:
+        torch.manual_seed(0)
+        model = play(accumulate=accumulate)
+        # Lightning deals the 8 rows out in some order: together the processes see all of them in each effective batch
+        fit(model, DataLoader(Numbered(), batch_size=4 // accumulate), root, max_epochs=4, **two)
+        torch.save(model.state_dict(), root / f"played_{play.__name__}_{accumulate}_{rank}.pt")
+    torch.manual_seed(0)
+    fit(Noted(folder), DataLoader(Numbered(), batch_size=4), root, max_epochs=4, **two)
     for name in EXACT:
         torch.save(result(*fitted(exact(name), root, 2, max_steps=FEW, **two)), root / f"exact_{name}_{rank}.pt")
     for name in MODELS:
