@@ -1,4 +1,4 @@
-"""What all of ganzoo's data have in common: splits, loaders, order, and the one step from uint8 to [-1, 1]."""
+"""Base class of the DataModules: splits, loaders, training order, and the conversion from uint8 to [-1, 1]."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -26,40 +26,47 @@ Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
 
 class ImageDataModule(Checked, L.LightningDataModule, ABC):
-    """Images for adversarial networks. A subclass gives :meth:`splits`, and :meth:`prepare_data` where it fetches.
+    """Base class of image DataModules. A subclass defines :meth:`splits`, and :meth:`prepare_data` if it downloads.
 
-    The loaders give NamedTuples of uint8 [B, C, H, W] (:mod:`ganzoo.data.batches`); a trainer's batches are in
-    [-1, 1]. Training is in a new order each epoch, the same for the same seed, whatever the number of workers, and
-    leaves out the last incomplete batch. Validation and test are in a fixed order, unaugmented and complete. Predicting
-    is from the test set, or from all images of a folder without one; its batches are ``Inputs``.
+    The loaders yield NamedTuples of uint8 [B, C, H, W] (:mod:`ganzoo.data.batches`); a trainer's batches are in
+    [-1, 1]. The training order is new in each epoch. It depends on the seed and not on the number of workers. The last
+    incomplete batch is dropped. Validation and test have a fixed order, no augmentation, and keep their last batch.
+    Prediction uses the test set, or all images of a folder without one; its batches are ``Inputs``.
 
     Args:
-        shape: (C, H, W) of an image.
-        classes: number of classes, None where the images have no labels.
-        batch_size: images in a batch of each process, at least 1.
-        num_workers: processes that load, 0 for none beside the main one.
-        seed: of the training order and of the augmentation, at least 0.
+        shape: shape (C, H, W) of an image.
+        classes: number of classes; None if the images have no labels.
+        batch_size: images in a batch of each process (and of each domain, where there are two), at least 1.
+        num_workers: number of worker processes that load images; 0 loads them in the main process.
+        seed: seed of the training order and of the augmentation, at least 0.
 
     Attributes:
-        shape: (C, H, W).
-        classes: number of classes or None.
-        class_names: in the order of the labels; None where they have no names.
+        shape: shape (C, H, W) of an image.
+        classes: number of classes, or None.
+        class_names: names of the classes in the order of the labels; None if they have no names.
         empty_classes: names of class folders without images.
-        train_set: after setup, a dataset of samples (None where there is no such split); likewise `val_set`,
-            `test_set`.
-        predict_set: after setup("predict"), a dataset of :class:`~ganzoo.prediction.Inputs`.
-        origin: where there should be training images, and why there are none; empty where that is not known.
+        train_set: dataset of training samples after setup; None if there is no such split.
+        val_set: dataset of validation samples after setup; None if there is no such split.
+        test_set: dataset of test samples after setup; None if there is no such split.
+        predict_set: dataset of :class:`~ganzoo.prediction.Inputs` after setup("predict").
+        origin: where the training images should be, and why there are none; empty if that is not known.
 
     Raises:
-        InputError: a number out of range; in the loaders, a split without images or a training set smaller than a
-            batch.
+        InputError: a number is out of range; in the loaders, a split has no images, or the training set is smaller than
+            one batch.
     """
 
     class_names: Sequence[str] | None = None
     empty_classes: Sequence[str] = ()
 
     def __init__(
-        self, shape: tuple[int, int, int], classes: int | None, *, batch_size: PositiveInt, num_workers: Workers, seed: Seed
+        self,
+        shape: tuple[int, int, int],
+        classes: int | None,
+        *,
+        batch_size: PositiveInt = 64,
+        num_workers: Workers = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         self.shape = shape
@@ -194,9 +201,12 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
             report_changes("data", state, self._order(), state.get("within_epoch", False))
 
     def settings(self) -> dict[str, Any]:
-        """The plain arguments of the constructor that decide what a training sees."""
-        arguments = {name: getattr(self, name, None) for name in inspect.signature(type(self).__init__).parameters}
-        return {k: v for k, v in arguments.items() if isinstance(v, bool | int | float | str) and k not in _ANY}
+        """The plain constructor arguments that decide which samples a training sees, for the checkpoint."""
+        constructors = [vars(cls)["__init__"] for cls in type(self).__mro__ if "__init__" in vars(cls)]
+        own = constructors[: constructors.index(ImageDataModule.__init__)]  # of the subclasses alone
+        names = ["batch_size", "seed", *(name for init in own for name in inspect.signature(init).parameters)]
+        arguments = {name: getattr(self, name, None) for name in names if name not in _ANY}
+        return {name: value for name, value in arguments.items() if isinstance(value, bool | int | float | str)}
 
     def _order(self) -> dict[str, Any]:
         images = len(self.train_set) if self.train_set is not None else 0  # type: ignore[arg-type]

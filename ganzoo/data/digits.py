@@ -1,5 +1,7 @@
 """Digits: the data set that needs no download."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import LabelledImages
 from ganzoo.data.datasets import InMemory
 from ganzoo.data.images import resize
-from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels
 
 _NATIVE = 8
 DIGIT_NAMES = tuple("0123456789")
@@ -30,18 +32,14 @@ class Digits(ImageDataModule):
     in all three parts. Values 0..16 become 0..255 by round(255 v / 16).
 
     Args:
-        size: height and width in pixels; other than 8 they are resized bilinearly.
-        batch_size: images in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order.
+        size: height and width in pixels: any other than 8 is resized bilinearly.
+        loading: ``batch_size`` (64), ``num_workers`` (0) and ``seed`` (0) of ``ImageDataModule``.
     """
 
     class_names = DIGIT_NAMES
 
-    def __init__(
-        self, size: Pixels = _NATIVE, batch_size: PositiveInt = 64, num_workers: Workers = 0, seed: Seed = 0
-    ) -> None:
-        super().__init__((1, size, size), 10, batch_size=batch_size, num_workers=num_workers, seed=seed)
+    def __init__(self, size: Pixels = _NATIVE, **loading: Any) -> None:
+        super().__init__((1, size, size), 10, **loading)
         self.size = size
 
     def splits(self) -> Splits:

@@ -15,7 +15,7 @@ from ganzoo.data.sampling import Augmented, identity, image_rng
 from ganzoo.data.transforms import to_common_format
 from ganzoo.errors import InputError
 from ganzoo.prediction import Inputs
-from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels, PositiveInt
 
 UNKNOWN = -1
 """The label of an image that has none."""
@@ -116,9 +116,7 @@ class Domains(ImageDataModule):
         train_on_target: the upper bound: the labelled images are the target's own training set, and the target's are the
             very same, which leaves the domain classifier nothing to find. An epoch stays as long.
         epoch_length: images of each domain in an epoch; None for the larger domain's.
-        batch_size: images of each domain in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training orders and of the augmentation.
+        loading: ``batch_size`` (64, of each domain), ``num_workers`` (0) and ``seed`` (0) of ``ImageDataModule``.
 
     Attributes:
         shape: (C, H, W) of both domains.
@@ -138,9 +136,7 @@ class Domains(ImageDataModule):
         channels: Literal[1, 3] | None = None,
         train_on_target: bool = False,
         epoch_length: PositiveInt | None = None,
-        batch_size: PositiveInt = 64,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
+        **loading: Any,
     ) -> None:
         self.source = source
         self.target = target
@@ -150,7 +146,7 @@ class Domains(ImageDataModule):
         self.class_names = source.class_names
         size = size or source.shape[-1]
         shape = (channels or max(source.shape[0], target.shape[0]), size, size)
-        super().__init__(shape, source.classes, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        super().__init__(shape, source.classes, **loading)
 
     def _matched_labels(self) -> list[int] | None:
         """The source's label of each of the target's classes; None where they are the same, or there are none."""

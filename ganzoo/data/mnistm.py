@@ -22,7 +22,7 @@ from ganzoo.data.images import find_images, read_image, resize_shorter_side
 from ganzoo.data.transforms import resize_in_chunks, to_common_format
 from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError
-from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels
 
 SIDE = 28
 SHORTER = 321
@@ -118,29 +118,17 @@ class MNISTM(MNIST):
         root: folder with MNIST's files, which are downloaded if they are not there.
         photographs: folder whose images lie behind the digits (the paper's are BSDS500's); None for the two that come with
             scikit-learn.
-        size: height and width in pixels: any other than 28 is resized bilinearly.
-        batch_size: images in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order, not of the patches.
-        binarise: make each pixel of a digit that is not 0 white first, as the port tf-dann does.
+        options: ``binarise`` (False, as the paper; True as the port tf-dann) and ``size`` (28) of ``MNIST``, and
+            ``batch_size``, ``num_workers``, ``seed``. The patches do not depend on the seed.
 
     Raises:
         InputError: MNIST can be neither read nor downloaded; no photographs, or one that is too small.
     """
 
-    def __init__(
-        self,
-        root: str = "data",
-        photographs: str | None = None,
-        size: Pixels = SIDE,
-        batch_size: PositiveInt = 64,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-        binarise: bool = False,
-    ) -> None:
-        super().__init__(root, size, batch_size, num_workers, seed, binarise)
+    def __init__(self, root: str = "data", photographs: str | None = None, **options: Any) -> None:
+        super().__init__(root, **options)
         self.photographs = photographs
-        self.shape = (3, size, size)
+        self.shape = (3, self.size, self.size)
 
     def splits(self) -> Splits:
         digits = MNIST(self.root, binarise=self.binarise).splits()
@@ -155,9 +143,7 @@ class DigitsM(ImageDataModule):
     Args:
         photographs: folder whose images lie behind the digits; None for the two that come with scikit-learn.
         size: height and width in pixels: any other than 28 is resized bilinearly.
-        batch_size: images in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order, not of the patches.
+        loading: ``batch_size`` (64), ``num_workers`` (0) and ``seed`` (0). The patches do not depend on the seed.
 
     Raises:
         InputError: no photographs, or one that is too small.
@@ -165,15 +151,8 @@ class DigitsM(ImageDataModule):
 
     class_names = DIGIT_NAMES
 
-    def __init__(
-        self,
-        photographs: str | None = None,
-        size: Pixels = SIDE,
-        batch_size: PositiveInt = 64,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-    ) -> None:
-        super().__init__((3, size, size), 10, batch_size=batch_size, num_workers=num_workers, seed=seed)
+    def __init__(self, photographs: str | None = None, size: Pixels = SIDE, **loading: Any) -> None:
+        super().__init__((3, size, size), 10, **loading)
         self.photographs = photographs
         self.size = size
 

@@ -15,7 +15,7 @@ from ganzoo.data.datasets import InMemory
 from ganzoo.data.digits import DIGIT_NAMES
 from ganzoo.data.transforms import resize_in_chunks
 from ganzoo.errors import InputError, one_line
-from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels
 
 COUNTS = (20_000, 2_000, 2_000)
 """Images to train, to validate and to test on."""
@@ -96,10 +96,8 @@ class PrintedDigits(ImageDataModule):
 
     Args:
         fonts: folder with .ttf or .otf files, all of which are used; None for the font inside Pillow (Aileron).
-        size: height and width in pixels; other than 28 they are resized bilinearly.
-        batch_size: images in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order, not of the images.
+        size: height and width in pixels: any other than 28 is resized bilinearly.
+        loading: ``batch_size`` (64), ``num_workers`` (0) and ``seed`` (0). The images do not depend on the seed.
 
     Raises:
         InputError: no fonts in the folder, or one that cannot be read; a Pillow that draws no text.
@@ -107,15 +105,8 @@ class PrintedDigits(ImageDataModule):
 
     class_names = DIGIT_NAMES
 
-    def __init__(
-        self,
-        fonts: str | None = None,
-        size: Pixels = 28,
-        batch_size: PositiveInt = 64,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-    ) -> None:
-        super().__init__((1, size, size), 10, batch_size=batch_size, num_workers=num_workers, seed=seed)
+    def __init__(self, fonts: str | None = None, size: Pixels = 28, **loading: Any) -> None:
+        super().__init__((1, size, size), 10, **loading)
         self.fonts = fonts
         self.size = size
 
