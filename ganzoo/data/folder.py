@@ -1,5 +1,6 @@
-"""A folder of one's own images."""
+"""Images below one folder, with or without classes: ``ImageFolder`` and ``DomainFolder``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -8,23 +9,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganzoo.data.base import ImageDataModule, Splits
+from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images, LabelledImages
 from ganzoo.data.datasets import Mapped
-from ganzoo.data.images import (
-    Damaged,
-    find_images,
-    read_image,
-    readable_images,
-    resize_shorter_side,
-    warn_if_dark,
-)
-from ganzoo.data.predicting import FromFiles, cropped, folder_to_predict, whole
+from ganzoo.data.folder_base import FolderDataModule
+from ganzoo.data.images import find_images, read_image, resize_shorter_side
+from ganzoo.data.predicting import cropped, folder_to_predict, whole
 from ganzoo.data.sampling import Augmented
-from ganzoo.data.splits import class_folders, described, refuse_shared, split_files, split_folders, sub_folders
+from ganzoo.data.splits import class_folders, described, split_files, split_folders, sub_folders
 from ganzoo.data.transforms import CenterCrop, RandomCropFlip
 from ganzoo.errors import InputError
-from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels
 
 
 class ImageFile(NamedTuple):
@@ -43,9 +38,9 @@ class ReadFile:
     """Reads an :class:`ImageFile` as a sample whose shorter side has `size` pixels.
 
     Args:
-        size: of the shorter side in pixels.
-        channels: 1 or 3.
-        max_value: as for :func:`~ganzoo.data.images.read_image`.
+        size: length of the shorter side in pixels.
+        channels: number of channels, 1 or 3.
+        max_value: value of white in deep grey files, as for :func:`~ganzoo.data.images.read_image`.
     """
 
     def __init__(self, size: int, channels: int, max_value: float | None = None) -> None:
@@ -57,68 +52,36 @@ class ReadFile:
         return file.sample(resize_shorter_side(read_image(file.path, self.channels, self.max_value), self.size))
 
 
-class ImageFolder(ImageDataModule):
-    """The images below a folder, of any size, all turned into squares. Batches are ``Images`` or ``LabelledImages``.
+class ImageFolder(FolderDataModule):
+    """The images below a folder, of any size, cropped to squares. Batches are ``Images`` or ``LabelledImages``.
 
-    The shorter side is resized to `size`; training takes a random square of that, validation the middle one. Where
-    `root` holds folders of splits (``train``, ``val``, ``test``, ``Training``, ``valid`` and the like: see
-    :func:`~ganzoo.data.splits.split_of`), those are the splits; of ``val`` and ``test`` one that is missing is the same as
-    the other, and without ``train`` there is no training. Where `root` has none, or only ``train``, a share of the files
-    validates, chosen by a hash of the file's name, and tests as well. Predicting is from the test folder, or else from
-    all files. See :func:`~ganzoo.data.images.read_image` for alpha, 16-bit images, palettes and rotation.
+    The shorter side is resized to `size`. Training takes a random square of that, validation the middle one. Where
+    `root` holds folders of splits (``train``, ``val``, ``test``, ``Training``, ``valid`` and others: see
+    :func:`~ganzoo.data.splits.split_of`), those are the splits. If one of ``val`` and ``test`` is missing, it is the same
+    as the other. Without ``train`` there is no training. Where `root` has no splits, or only ``train``, a share of the
+    files validates and tests, chosen by a hash of the file's name. Prediction uses the test folder, or else all files.
+    See :func:`~ganzoo.data.images.read_image` for alpha, 16-bit images, palettes and rotation.
 
     Args:
         root: the folder.
-        size: height and width in pixels that come out.
+        size: height and width in pixels of the images that come out.
         channels: 1 for grey, 3 for colour; files of the other kind are converted.
-        labelled: the first folder below `root` (or below ``train``, ``val``, ``test``) is the class; classes are
+        labelled: take the first folder below `root` (or below ``train``, ``val``, ``test``) as the class. Classes are
             numbered in the order of their names. Folders without images are no classes.
-        mirror: mirror training images left to right half of the time.
-        val_share: in [0, 1), expected share of the files that validates where neither ``val`` nor ``test`` is there.
-        splits: False says that no folder is a split, whatever it is called.
-        damaged: "refuse" ends with the damaged files' names before training; "skip" decodes every file once, and goes on
-            without them.
-        max_value: the value that is white in grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
-        batch_size: images in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order and of the augmentation.
-        predict_squares: predict from squares of `size`, as in training; otherwise a translator keeps each image's own size.
-
-    Raises:
-        InputError: a number out of range; no folder, no images, or a file that is not the image its name says; folders
-            of which it is not clear whether they are splits. A file that is damaged in its middle is refused when it is
-            read.
+        options: ``mirror`` (True), ``val_share`` (0.1), ``splits`` (True), ``damaged`` ("refuse"), ``max_value`` (None),
+            ``predict_squares`` (False) and ``batch_size`` (16) of ``FolderDataModule``, and ``num_workers``, ``seed``.
     """
 
+    or_else = ", or give labelled=False"  # what an error advises where an image is in no class folder
+
     def __init__(
-        self,
-        root: str,
-        size: Pixels = 64,
-        channels: Literal[1, 3] = 3,
-        labelled: bool = False,
-        mirror: bool = True,
-        val_share: HalfOpenUnitInterval = 0.1,
-        splits: bool = True,
-        damaged: Damaged = "refuse",
-        max_value: PositiveFloat | None = None,
-        batch_size: PositiveInt = 16,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-        predict_squares: bool = False,
+        self, root: str, size: Pixels = 64, channels: Literal[1, 3] = 3, labelled: bool = False, **options: Any
     ) -> None:
-        self.predict_squares = predict_squares
-        self.root = Path(root)
-        self.size = size
+        super().__init__(root, (channels, size, size), **options)
         self.channels = channels
-        self.mirror = mirror
-        self.val_share = val_share
-        self.has_splits = splits
-        self.damaged: Damaged = damaged
-        self.max_value = max_value
         self.labelled = labelled
-        self.class_names = self._class_names() if labelled else None
-        classes = None if self.class_names is None else len(self.class_names)
-        super().__init__((channels, size, size), classes, batch_size=batch_size, num_workers=num_workers, seed=seed)
+        if labelled:
+            self._find_classes()
 
     @property
     def title(self) -> str:
@@ -133,138 +96,95 @@ class ImageFolder(ImageDataModule):
         parts = split_files(
             layout, lambda split: self._files(layout[split]), lambda file: file.name, self.val_share, self.has_splits
         )
-        whole = readable_images((file.path for files in parts for file in files), self.damaged, self.max_value)
-        train, val, test = ([file for file in files if file.path in whole] for files in parts)
-        refuse_shared(((file.path,) for file in train), ((file.path,) for file in (*val, *test)))
-        warn_if_dark([file.path for file in train or test], self.max_value)
+        sizes = self._sizes(file.path for files in parts for file in files)
+        train, val, test = self._readable(parts, sizes, lambda file: (file.path,))
         read = ReadFile(self.size, self.channels, self.max_value)
-        val_set, test_set = (Mapped(files, CenterCrop(read, self.size)) if files else None for files in (val, test))
-        return Augmented(train, RandomCropFlip(read, self.size, self.mirror), self.seed), val_set, test_set
-
-    def inputs(self) -> Dataset:
-        folder = folder_to_predict(split_folders(self.root, self.has_splits, self.labelled))
-        files = self._files(folder)
-        items = [whole(file.path, folder, self.channels, self.max_value, file.label) for file in files]
-        if self.predict_squares or not self._keeps_sizes():
-            items = [cropped(item, self.size) for item in items]
-        return self._from_files(items, folder)
-
-    def _class_names(self) -> list[str]:
-        layout = split_folders(self.root, self.has_splits, self.labelled)
-        folder = next(iter(layout.values()))
-        names = class_folders(folder)
-        if not names:
-            raise InputError(f"labelled images need a folder for each class, and {folder} has none with images")
-        return names
-
-    def _files(self, folder: Path) -> list[ImageFile]:
-        names = [(path, path.relative_to(folder)) for path in find_images(folder)]
-        return [ImageFile(path, name.as_posix(), self._label(folder, name)) for path, name in names]
-
-    def _label(self, folder: Path, name: Path) -> int | None:
-        if self.class_names is None:
-            return None
-        if len(name.parts) < 2:
-            raise InputError(f"{folder / name} is in no class folder: move it into one, or give labelled=False")
-        if name.parts[0] not in self.class_names:
-            raise InputError(f"{folder / name.parts[0]} is not one of the classes {', '.join(self.class_names)}")
-        return self.class_names.index(name.parts[0])
-
-
-class DomainFolder(ImageDataModule):
-    """A folder of one domain for :class:`~ganzoo.data.Domains`: a folder for each class, or the images themselves.
-
-    Labels are optional: a split whose images lie directly in its folder has none, so a target may have labels in its test
-    folder only. Images are turned into squares, and splits are found, as by :class:`ImageFolder`. With ``val_share=0`` all
-    images train, and the same are evaluated (as in Office's transductive protocol). Validation and test are mixed in a fixed
-    order, so that the first batches show every class.
-
-    Args:
-        root: the folder, with or without folders of splits in it.
-        size: height and width in pixels that come out.
-        channels: 1 for grey, 3 for colour; files of the other kind are converted.
-        mirror: mirror training images left to right half of the time.
-        val_share: in [0, 1), expected share of the files that validates and tests where neither ``val`` nor ``test`` is
-            there.
-        splits: False says that no folder is a split, whatever it is called.
-        damaged: "refuse" ends with the damaged files' names before training; "skip" decodes every file once, and goes on
-            without them.
-        max_value: the value that is white in grey files of more than 8 bits, 4095 for 12 bits; None for 65535.
-        batch_size: images in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order and of the augmentation.
-
-    Raises:
-        InputError: a number out of range; no folder, no images; images beside class folders.
-    """
-
-    def __init__(
-        self,
-        root: str,
-        size: Pixels = 224,
-        channels: Literal[1, 3] = 3,
-        mirror: bool = True,
-        val_share: HalfOpenUnitInterval = 0.1,
-        splits: bool = True,
-        damaged: Damaged = "refuse",
-        max_value: PositiveFloat | None = None,
-        batch_size: PositiveInt = 16,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-    ) -> None:
-        self.root = Path(root)
-        self.size = size
-        self.channels = channels
-        self.mirror = mirror
-        self.val_share = val_share
-        self.has_splits = splits
-        self.damaged: Damaged = damaged
-        self.max_value = max_value
-        self.layout = split_folders(self.root, splits, labelled=True)
-        # labels may be in the test folder only
-        where = next((folder for folder in self.layout.values() if sub_folders(folder)), self.root)
-        self.class_names = (class_folders(where) if where != self.root or "" in self.layout else []) or None
-        self.empty_classes = sorted(set(sub_folders(where)) - set(self.class_names or ()))
-        classes = None if self.class_names is None else len(self.class_names)
-        super().__init__((channels, size, size), classes, batch_size=batch_size, num_workers=num_workers, seed=seed)
-        self.origin = described(self.root, self.layout)
-
-    @property
-    def title(self) -> str:
-        return str(self.root)
-
-    def without_labels(self, items: Any) -> Any:
-        return [file._replace(label=None) for file in items]
-
-    def splits(self) -> Splits:
-        parts = split_files(self.layout, self._files, lambda file: file.name, self.val_share, self.has_splits)
-        whole = readable_images((file.path for files in parts for file in files), self.damaged, self.max_value)
-        train, val, test = ([file for file in files if file.path in whole] for files in parts)
-        refuse_shared(((file.path,) for file in train), ((file.path,) for file in (*val, *test)))
-        warn_if_dark([file.path for file in train], self.max_value)
-        read = ReadFile(self.size, self.channels, self.max_value)
-        # folders come class by class, and the first few batches are what a sanity check and an image grid see
-        mixed = np.random.default_rng(0)
         val_set, test_set = (
-            Mapped([files[i] for i in mixed.permutation(len(files))], CenterCrop(read, self.size))
-            for files in (val or train, test or train)
+            Mapped(files, CenterCrop(read, self.size)) if files else None for files in self._held_out(train, val, test)
         )
         return Augmented(train, RandomCropFlip(read, self.size, self.mirror), self.seed), val_set, test_set
 
     def inputs(self) -> Dataset:
-        folder = folder_to_predict(self.layout)
-        items = [whole(file, folder, self.channels, self.max_value) for file in find_images(folder)]
-        return FromFiles([cropped(item, self.size) for item in items])
+        folder = folder_to_predict(split_folders(self.root, self.has_splits, self.labelled))
+        items = [whole(file.path, folder, self.channels, self.max_value, file.label) for file in self._files(folder)]
+        if self.predict_squares or not self._keeps_sizes():
+            items = [cropped(item, self.size) for item in items]
+        return self._from_files(items, folder)
 
-    def _files(self, split: str) -> list[ImageFile]:
-        folder = self.layout[split]
+    def _held_out(self, train: Any, val: Any, test: Any) -> tuple[Any, Any]:
+        """The files to validate on and to test on."""
+        return val, test
+
+    def _find_classes(self) -> None:
+        layout = split_folders(self.root, self.has_splits, self.labelled)
+        folder = next(iter(layout.values()))
+        self.class_names = class_folders(folder)
+        if not self.class_names:
+            raise InputError(f"labelled images need a folder for each class, and {folder} has none with images")
+        self.classes = len(self.class_names)
+
+    def _files(self, folder: Path) -> list[ImageFile]:
         names = [(path, path.relative_to(folder)) for path in find_images(folder)]
-        labelled = any(len(name.parts) > 1 for _, name in names)
+        labelled = self._has_labels([name for _, name in names])
         return [ImageFile(path, name.as_posix(), self._label(folder, name) if labelled else None) for path, name in names]
 
+    def _has_labels(self, names: Sequence[Path]) -> bool:
+        """Whether the files of a split, of these names below its folder, have labels."""
+        return self.labelled
+
     def _label(self, folder: Path, name: Path) -> int:
+        classes = list(self.class_names or ())
         if len(name.parts) < 2:
-            raise InputError(f"{folder / name} is in no class folder, though others are: move it into one")
-        if self.class_names is None or name.parts[0] not in self.class_names:
-            raise InputError(f"{folder / name.parts[0]} is not one of the classes {', '.join(self.class_names or ())}")
-        return list(self.class_names).index(name.parts[0])
+            raise InputError(f"{folder / name} is in no class folder: move it into one{self.or_else}")
+        if name.parts[0] not in classes:
+            raise InputError(f"{folder / name.parts[0]} is not one of the classes {', '.join(classes)}")
+        return classes.index(name.parts[0])
+
+
+class DomainFolder(ImageFolder):
+    """A folder of one domain for :class:`~ganzoo.data.Domains`: a folder for each class, or the images themselves.
+
+    Labels are optional: a split whose images lie directly in its folder has none, so a target may have labels in its test
+    folder only. With ``val_share=0`` all images train, and the same images are evaluated (as in Office's transductive
+    protocol). Validation and test are shuffled in a fixed order, so that the first batches show every class. Everything else
+    is as in :class:`ImageFolder`.
+
+    Args:
+        root: the folder, with or without folders of splits in it.
+        size: height and width in pixels of the images that come out.
+        channels: 1 for grey, 3 for colour; files of the other kind are converted.
+        options: the other arguments of ``ImageFolder``, except ``labelled`` and ``predict_squares``.
+
+    Raises:
+        InputError: as for ``ImageFolder``, when it is built; or there are images beside class folders.
+    """
+
+    or_else = ", as others are"
+
+    def __init__(self, root: str, size: Pixels = 224, channels: Literal[1, 3] = 3, **options: Any) -> None:
+        super().__init__(root, size, channels, labelled=True, predict_squares=True, **options)
+
+    def inputs(self) -> Dataset:
+        # whatever labels the target has: they are not for the model
+        folder = folder_to_predict(split_folders(self.root, self.has_splits, labelled=True))
+        items = [whole(file, folder, self.channels, self.max_value) for file in find_images(folder)]
+        return self._from_files([cropped(item, self.size) for item in items], folder)
+
+    def _held_out(self, train: Any, val: Any, test: Any) -> tuple[Any, Any]:
+        # folders come class by class, and the first few batches are what a sanity check and an image grid see
+        shuffled = np.random.default_rng(0)
+        val, test = ([files[i] for i in shuffled.permutation(len(files))] for files in (val or train, test or train))
+        return val, test
+
+    def _find_classes(self) -> None:
+        layout = split_folders(self.root, self.has_splits, labelled=True)
+        self.origin = described(self.root, layout)
+        # labels may be in the test folder only
+        folder = next((folder for folder in layout.values() if sub_folders(folder)), self.root)
+        names = class_folders(folder) if folder != self.root or "" in layout else []
+        self.class_names = names or None
+        self.empty_classes = sorted(set(sub_folders(folder)) - set(names))
+        self.classes = len(names) or None
+
+    def _has_labels(self, names: Sequence[Path]) -> bool:
+        return any(len(name.parts) > 1 for name in names)
