@@ -18,7 +18,7 @@ from judge_maps import high_frequencies, land_of
 from torch import Tensor
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.data import Maps
+from ganzoo.data import WorldMaps
 from ganzoo.interfaces import CycleTranslator, Translator
 from ganzoo.models import Pix2Pix
 from ganzoo.models.cyclegan import CycleGAN
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--image", type=Path, default=Path("judged_cycle.png"))
     args = parser.parse_args()
 
-    data = Maps(root=args.root, a=args.a, b=args.b, size=args.size, batch_size=4)
+    data = WorldMaps(root=args.root, a=args.a, b=args.b, size=args.size, batch_size=4)
     data.prepare_data()
     data.setup("test")
     tiles = [data.test_set[i] for i in range(len(data.test_set))]

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganzoo import Pix2Pix
-from ganzoo.data import Maps
-from ganzoo.data.maps import land
+from ganzoo.data import WorldMaps
+from ganzoo.data.world_maps import land
 from ganzoo.utils.image_grid import grid
 from ganzoo.utils.images import to_float, to_uint8
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--image", default="judged.png")
     args = parser.parse_args()
 
-    data = Maps(root=args.root, size=args.size, batch_size=4)
+    data = WorldMaps(root=args.root, size=args.size, batch_size=4)
     data.prepare_data()
     data.setup("test")
     pairs = [data.test_set[i] for i in range(len(data.test_set))]

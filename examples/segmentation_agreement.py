@@ -27,7 +27,7 @@ from segmentation import (
 from torch import Tensor
 
 from ganzoo import Pix2Pix
-from ganzoo.data import Maps, Paired
+from ganzoo.data import Paired, WorldMaps
 from ganzoo.data.base import ImageDataModule
 from ganzoo.utils.images import to_float, to_uint8
 
@@ -40,7 +40,7 @@ def pairs(dataset: torch.utils.data.Dataset, most: int) -> tuple[Tensor, Tensor]
 
 def data_of(args: argparse.Namespace) -> ImageDataModule:
     if args.root is None:
-        return Maps(root=args.world, size=args.size, a="photo", b=args.labels, direction="BtoA")
+        return WorldMaps(root=args.world, size=args.size, a="photo", b=args.labels, direction="BtoA")
     return Paired(args.root, direction=args.direction, size=args.size, load_size=args.size, mirror=False)
 
 

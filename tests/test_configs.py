@@ -168,20 +168,20 @@ def test_a_checkpoint_serves_every_command(name, world, monkeypatch, capsys):
     assert written
 
 
-def test_the_one_flag_for_the_papers_maps(world, monkeypatch, capsys):
+def test_the_papers_maps_take_the_place_of_the_world(world, monkeypatch, capsys):
     monkeypatch.chdir(world)
-    args = ["fit", "--config", "pix2pix_maps", "--data.edition", "paper", "--data.batch_size", "2"]
+    args = ["fit", "--config", "pix2pix_maps", "--data", "Maps", "--data.load_size", "143", "--data.batch_size", "2"]
     args += ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "1", "--trainer.accelerator", "cpu"]
     assert main(args) == 0, capsys.readouterr().err
 
 
 def test_both_directions_of_the_maps(world, monkeypatch):
-    from ganzoo.data import Maps
+    from ganzoo.data import WorldMaps
 
     monkeypatch.chdir(world)
     batches = []
     for direction in ("AtoB", "BtoA"):
-        data = Maps(direction=direction, size=64, batch_size=2)
+        data = WorldMaps(direction=direction, size=64, batch_size=2)
         data.prepare_data()
         data.setup("test")
         batches.append(next(iter(data.test_dataloader())))

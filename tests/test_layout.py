@@ -24,7 +24,8 @@ ELSEWHERE = {
     # what some data modules share
     "data/cache.py": "data/test_emoji.py",
     "data/checks.py": "data/test_paired.py",
-    "data/world.py": "data/test_maps.py",
+    "data/folder_base.py": "data/test_paired.py",
+    "data/world.py": "data/test_world_maps.py",
     # two results are comparable or not: the command that asks
     "evaluation/protocol.py": "cli/test_compare.py",
     "evaluation/sources.py": "cli/test_evaluate.py",

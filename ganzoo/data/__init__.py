@@ -3,7 +3,6 @@
 from ganzoo.data.digits import Digits as Digits
 from ganzoo.data.domains import Domains as Domains
 from ganzoo.data.emoji import Emoji as Emoji
-from ganzoo.data.emoji import EmojiStyles as EmojiStyles
 from ganzoo.data.folder import DomainFolder as DomainFolder
 from ganzoo.data.folder import ImageFolder as ImageFolder
 from ganzoo.data.maps import Maps as Maps
@@ -18,3 +17,4 @@ from ganzoo.data.vision import STL10 as STL10
 from ganzoo.data.vision import SVHN as SVHN
 from ganzoo.data.vision import USPS as USPS
 from ganzoo.data.vision import FashionMNIST as FashionMNIST
+from ganzoo.data.world_maps import WorldMaps as WorldMaps

@@ -1,4 +1,4 @@
-"""Emoji: real colour images that a package index carries, in two designs."""
+"""Emoji: real colour images in an npm package."""
 
 import base64
 import hashlib
@@ -8,23 +8,23 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ganzoo.data.base import ImageDataModule, Splits
-from ganzoo.data.batches import ImagePairs, Images, LabelledImages
+from ganzoo.data.batches import LabelledImages
 from ganzoo.data.cache import cached
-from ganzoo.data.datasets import InMemory, UnpairedDataset
+from ganzoo.data.datasets import InMemory
 from ganzoo.data.images import read_image
-from ganzoo.data.sampling import Augmented, identity
+from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import is_held_out
-from ganzoo.data.transforms import Independent, random_flip, resize_in_chunks
+from ganzoo.data.transforms import random_flip, resize_in_chunks
 from ganzoo.errors import InputError, one_line
 from ganzoo.utils.download import unpack
-from ganzoo.utils.ranges import Pixels, PositiveInt, Seed, Workers
+from ganzoo.utils.ranges import Pixels
 
 VERSION = "16.0.0"
 NATIVE = 64
@@ -41,11 +41,8 @@ CLASSES = (
 )
 """Unicode's own categories, in its order. The tenth, Component, has only five swatches of skin and is left out."""
 
-# as npm publishes them (dist.integrity)
-_SHA512 = {
-    "google": "ZRexfzs7MVoLnmzZmNsO4TKhnAJp5D++Vm6PpUpH/jEQQlemp3l88CjZ+DoZ2faM9R4QxZkOPJCoT8DlPhfQ3A==",
-    "twitter": "7F+uCuHH+7Qnrc15P5tnbvKkg9E6tlzi4MnT2uW1RlN4pLYTza6cP/dstIfSDMtpjFLWuZewWg8jBbuL2eyELQ==",
-}
+# as npm publishes it (dist.integrity)
+GOOGLE_SHA512 = "ZRexfzs7MVoLnmzZmNsO4TKhnAJp5D++Vm6PpUpH/jEQQlemp3l88CjZ+DoZ2faM9R4QxZkOPJCoT8DlPhfQ3A=="
 _SKINS = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
 
 # one and the same figure as a man, a woman and a person, a boy, a girl and a child, to the left and to the right
@@ -96,15 +93,17 @@ def part_of(code: str) -> str:
 
 
 class EmojiSet:
-    """One company's drawings of all emoji, from the npm package ``emoji-datasource-<name>``.
+    """One company's drawings of all emoji, from the npm package ``emoji-datasource-<name>`` 16.0.0.
 
     Args:
-        name: "google" or "twitter".
+        name: the company, such as "google".
         root: folder that holds the package, unpacked or as npm's .tgz.
+        sha512: checksum of the .tgz, base64, as npm publishes it.
     """
 
-    def __init__(self, name: str, root: str | Path) -> None:
+    def __init__(self, name: str, root: str | Path, sha512: str) -> None:
         self.name = name
+        self.sha512 = sha512
         self.package = f"emoji-datasource-{name}"
         self.folder = Path(root, f"{self.package}-{VERSION}")
         self.archive = Path(root, f"{self.package}-{VERSION}.tgz")
@@ -121,10 +120,8 @@ class EmojiSet:
             self._npm_pack()
         with open(self.archive, "rb") as file:
             found = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
-        if found != _SHA512[self.name]:
-            raise InputError(
-                f"{self.archive} has the sha512 {found}, not {_SHA512[self.name]}: delete it and fetch it again"
-            )
+        if found != self.sha512:
+            raise InputError(f"{self.archive} has the sha512 {found}, not {self.sha512}: delete it and fetch it again")
         unpack(self.archive, self.folder, wanted=self._wanted)
 
     def listed(self) -> list[EmojiImage]:
@@ -191,17 +188,18 @@ def _said(stderr: str) -> str:
     return one_line(RuntimeError("; ".join(lines[:2]) or stderr or "without a word"))[:300]
 
 
-def _mixed(where: np.ndarray) -> Tensor:
-    """Numbers of the true ones, in a fixed order: in Unicode's, the first that an image grid shows would all be faces."""
+def shuffled_indices(where: np.ndarray) -> Tensor:
+    """Indices of the true entries, in a fixed random order."""
+    # in Unicode's order, the first that an image grid shows would all be faces
     return torch.from_numpy(np.random.default_rng(0).permutation(np.flatnonzero(where)))
 
 
 class Emoji(ImageDataModule):
     """1,906 emoji in colour, 64x64 on white, in Google's design (Noto). Batches are ``LabelledImages``.
 
-    The class is Unicode's category, in the order of :data:`CLASSES`. There is one image to an emoji, without variants
-    of skin. Which ones validate and which test, about a tenth each, is told by a hash of the emoji's code without sex,
-    age group and direction (:func:`split_group`): man, woman and person of one kind are in the same split.
+    The class is Unicode's category, in the order of :data:`CLASSES`. There is one image per emoji, without variants
+    of skin. About a tenth validates and a tenth tests, chosen by a hash of the emoji's code without sex, age group and
+    direction (:func:`split_group`): man, woman and person of one kind are in the same split.
 
     The images are in the npm package emoji-datasource-google 16.0.0 (74 MB; art under the Apache licence 2.0).
     prepare_data has npm fetch it into `root` if neither its folder nor its .tgz is there, checks it against the sha512
@@ -210,31 +208,21 @@ class Emoji(ImageDataModule):
     Args:
         root: folder with ``emoji-datasource-google-16.0.0`` or ``emoji-datasource-google-16.0.0.tgz``.
         size: height and width in pixels: any other than 64 is resized bilinearly.
-        mirror: mirror training images left to right half of the time, letters and flags as well.
-        batch_size: images in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order and of the mirroring.
+        mirror: flip training images left to right half of the time, letters and flags as well.
+        loading: ``batch_size`` (64), ``num_workers`` (0) and ``seed`` (0) of ``ImageDataModule``.
 
     Attributes:
         class_names: the nine categories, in the order of their numbers.
 
     Raises:
-        InputError: a number out of range; the package is not there and npm cannot fetch it, or it is not the known one.
+        InputError: a number is out of range; the package is not there and npm cannot fetch it, or it is not the known one.
     """
 
     class_names = CLASSES
 
-    def __init__(
-        self,
-        root: str = "data",
-        size: Pixels = NATIVE,
-        mirror: bool = False,
-        batch_size: PositiveInt = 64,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-    ) -> None:
-        super().__init__((3, size, size), len(CLASSES), batch_size=batch_size, num_workers=num_workers, seed=seed)
-        self.design = EmojiSet("google", root)
+    def __init__(self, root: str = "data", size: Pixels = NATIVE, mirror: bool = False, **loading: Any) -> None:
+        super().__init__((3, size, size), len(CLASSES), **loading)
+        self.design = EmojiSet("google", root, GOOGLE_SHA512)
         self.size = size
         self.mirror = mirror
 
@@ -250,68 +238,6 @@ class Emoji(ImageDataModule):
         parts = np.array([part_of(image.code) for image in listed])
         train, val, test = (
             InMemory(LabelledImages(x[where], y[where]))
-            for where in map(_mixed, (parts == "train", parts == "val", parts == "test"))
+            for where in map(shuffled_indices, (parts == "train", parts == "val", parts == "test"))
         )
         return Augmented(train, random_flip, self.seed) if self.mirror else train, val, test
-
-
-class EmojiStyles(ImageDataModule):
-    """Emoji in Google's design (X) and in Twitter's (Y). Training batches are ``Unpaired``, the others ``ImagePairs``.
-
-    No emoji is in X and in Y of the training: a hash of its code deals it to one of them. Held out are the emoji that
-    :class:`Emoji` holds out, each in both designs, so that a translation can be judged.
-
-    X is the npm package emoji-datasource-google 16.0.0 (Apache licence 2.0), Y emoji-datasource-twitter 16.0.0 (62 MB,
-    CC BY 4.0), fetched as :class:`Emoji` does.
-
-    Args:
-        root: folder with both packages, each unpacked or as .tgz.
-        size: height and width in pixels: any other than 64 is resized bilinearly.
-        mirror: mirror training images left to right half of the time, x and y independently.
-        batch_size: images of each design in a batch of each process.
-        num_workers: processes that load.
-        seed: of the training order and of the mirroring.
-
-    Attributes:
-        shape_x: (3, size, size), and so is `shape_y`.
-
-    Raises:
-        InputError: as for :class:`Emoji`; or the two packages do not have the same emoji.
-    """
-
-    def __init__(
-        self,
-        root: str = "data",
-        size: Pixels = NATIVE,
-        mirror: bool = False,
-        batch_size: PositiveInt = 1,
-        num_workers: Workers = 0,
-        seed: Seed = 0,
-    ) -> None:
-        self.shape_x = self.shape_y = (3, size, size)
-        super().__init__(self.shape_y, None, batch_size=batch_size, num_workers=num_workers, seed=seed)
-        self.designs = EmojiSet("google", root), EmojiSet("twitter", root)
-        self.size = size
-        self.mirror = mirror
-
-    def prepare_data(self) -> None:
-        """Fetches, checks, unpacks and decodes the images of both designs, unless that is done."""
-        for design in self.designs:
-            design.prepare()
-            design.images()
-
-    def splits(self) -> Splits:
-        listed, other = (design.listed() for design in self.designs)
-        if listed != other:
-            raise InputError(f"{self.designs[0].folder} and {self.designs[1].folder} list different emoji: delete both")
-        x, y = (resize_in_chunks(design.images(), self.size) for design in self.designs)
-        parts = np.array([part_of(image.code) for image in listed])
-        for_y = np.array([is_held_out(f"Y {split_group(image.code)}", 0.5) for image in listed])
-        train_x, train_y, val, test = (
-            _mixed(where)
-            for where in ((parts == "train") & ~for_y, (parts == "train") & for_y, parts == "val", parts == "test")
-        )
-        flip = random_flip if self.mirror else identity
-        items_x, items_y = InMemory(Images(x[train_x])), InMemory(Images(y[train_y]))
-        train = UnpairedDataset(items_x, items_y, Independent(flip, flip), self.seed)
-        return train, InMemory(ImagePairs(x[val], y[val])), InMemory(ImagePairs(x[test], y[test]))

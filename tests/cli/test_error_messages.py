@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("toy_folder")
         (["--model", "support.command.ToyData"], "model: support.command.ToyData is not a LightningModule"),
         (["--model", "nowhere.GAN"], "model: there is no class 'nowhere.GAN' (No module named 'nowhere')"),
         (["--data.batch_size", "four"], "data.batch_size: expected int, not four"),
-        (["--data", "Maps", "--data.edition", "moon"], "data.edition: expected one of world, paper, not moon"),
+        (["--data", "WorldMaps", "--data.a", "moon"], "data.a: expected one of photo, relief, etopo, not moon"),
         (["--trainer.max_epochs", "three"], "trainer.max_epochs: expected int, not three"),
         (["--config", "{trainer: {callbacks: [{class_path: SampleGird}]}}"],
          "no class 'SampleGird': did you mean 'SampleGrid'?"),

@@ -1,94 +1,31 @@
-"""Emoji and EmojiStyles, on small packages of npm's form: fetching, what is unpacked, pixels, classes, splits."""
+"""Emoji, on small packages of npm's form: fetching, what is unpacked, pixels, classes, splits."""
 
-import base64
-import hashlib
-import io
-import json
 import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from support.emoji_packages import CATEGORIES, CODES, GOOGLE, OFFICE_WORKERS, TEST, VAL, numbers, pack, sha512
 
-from ganzoo.data import Emoji, EmojiStyles, emoji
-from ganzoo.data.batches import ImagePairs, LabelledImages, Unpaired
+from ganzoo.data import Emoji, emoji
+from ganzoo.data.batches import LabelledImages
 from ganzoo.data.emoji import CLASSES, part_of, split_group
 from ganzoo.errors import InputError
 
-# by their own codes, the man would test, the woman validate and the person train
-OFFICE_WORKERS = ["1F468-200D-1F4BC", "1F469-200D-1F4BC", "1F9D1-200D-1F4BC"]
-CODES = [f"2{number:03X}" for number in range(87)] + OFFICE_WORKERS
-CATEGORIES = [CLASSES[number * 7 % 9] for number in range(len(CODES))]
-VAL = ["200D", "2018", "2019", "201F", "2026", "2043", "204B"]
-TEST = ["200E", "201C", "2021", "2039", "203C", "2044"]
-GOOGLE = "emoji-datasource-google-16.0.0"
 
-
-def png(number: int, design: str) -> bytes:
-    """Red tells the emoji's number, green the design; the left half is opaque, the right half a fifth of that."""
-    pixels = np.zeros((64, 64, 4), np.uint8)
-    pixels[..., :2] = number, 10 if design == "google" else 20
-    pixels[:, :32, 3], pixels[:, 32:, 3] = 255, 51
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png")
-    return file.getvalue()
-
-
-def listed() -> list[dict]:
-    """emoji.json, in an order that is not the official one, with a swatch of skin."""
-    known = [
-        {"unified": code, "image": f"{code.lower()}.png", "category": category, "sort_order": number + 1}
-        for number, (code, category) in enumerate(zip(CODES, CATEGORIES, strict=True))
-    ]
-    swatch = {"unified": "1F3FB", "image": "1f3fb.png", "category": "Component", "sort_order": 999}
-    return [swatch, *reversed(known)]
-
-
-def pack(path: Path, design: str, extra: dict[str, bytes] | None = None) -> Path:
-    """A package as npm packs it; its sha512 is what ganzoo must expect."""
-    files = {f"img/{design}/64/{code.lower()}.png": png(number, design) for number, code in enumerate(CODES)}
-    files |= {
-        "package.json": b"{}",
-        "emoji.json": json.dumps(listed()).encode(),
-        "emoji_pretty.json": b"[]",
-        "README.md": b"whose art it is",
-        "LICENSE": b"whose data it is",
-        f"img/{design}/64/1f3fb.png": png(0, design),
-        f"img/{design}/64/1f468-1f3fe-200d-1f4bc.png": png(0, design),
-        f"img/{design}/sheets/64.png": b"a large sheet",
-        **(extra or {}),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(f"package/{name}")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
-
-
-def expect(monkeypatch, *archives: Path) -> None:
-    """Has ganzoo take these archives for the published ones."""
-    sums = {path.name.split("-")[2]: hashlib.sha512(path.read_bytes()).digest() for path in archives}
-    monkeypatch.setattr(emoji, "_SHA512", {name: base64.b64encode(found).decode() for name, found in sums.items()})
+def expect(monkeypatch, archive: Path) -> None:
+    """Has ganzoo take this archive for the published one."""
+    monkeypatch.setattr(emoji, "GOOGLE_SHA512", sha512(archive))
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
-    """A data folder with both archives, and no npm."""
+    """A data folder with the archive, and no npm."""
     folder = tmp_path / "data"
-    archives = [pack(folder / f"emoji-datasource-{design}-16.0.0.tgz", design) for design in ("google", "twitter")]
-    expect(monkeypatch, *archives)
+    expect(monkeypatch, pack(folder / f"{GOOGLE}.tgz", "google"))
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     return folder
-
-
-def numbers(images: torch.Tensor) -> list[int]:
-    """Of the emoji in a batch, told by the red of the opaque half."""
-    return images[:, 0, 0, 0].tolist()
 
 
 def test_only_what_is_needed_is_unpacked_and_decoded_once(root):
@@ -195,60 +132,6 @@ def test_the_split_is_told_by_the_code():
     assert shares.count("test") / 5000 == pytest.approx(0.1, abs=0.015)
 
 
-def test_two_designs_share_no_training_emoji_and_all_held_out_ones(root):
-    data = EmojiStyles(root=str(root), batch_size=4)
-    data.prepare_data()
-    data.setup()
-    assert data.shape == data.shape_x == data.shape_y == (3, 64, 64)
-    assert data.classes is None
-    n = len(data.train_set)
-    samples = [data.train_set[epoch, index] for epoch in (0, 1) for index in range(n)]
-    assert {type(sample) for sample in samples} == {Unpaired}
-    assert all(sample.x[1, 0, 0] == 10 and sample.y[1, 0, 0] == 20 for sample in samples)
-    x, y = (set(numbers(torch.stack(images))) for images in zip(*samples, strict=True))
-    assert not x & y
-    assert x | y == {number for number, code in enumerate(CODES) if part_of(code) == "train"}
-    assert min(len(x), len(y)) > 20
-    assert n == max(len(x), len(y))
-    # nor is one a man and the other a woman
-    assert not {split_group(CODES[number]) for number in x} & {split_group(CODES[number]) for number in y}
-    for part, name in ((data.val_set, "val"), (data.test_set, "test")):
-        assert sorted(numbers(part.samples.x)) == [number for number, code in enumerate(CODES) if part_of(code) == name]
-        for pair in part:
-            assert type(pair) is ImagePairs
-            assert pair.x[0, 0, 0] == pair.y[0, 0, 0]
-            assert (pair.x[1, 0, 0], pair.y[1, 0, 0]) == (10, 20)
-    batch = next(iter(data.train_dataloader()))
-    assert type(batch) is Unpaired
-    assert batch.x.shape == batch.y.shape == (4, 3, 64, 64)
-
-
-def test_the_two_designs_are_mirrored_independently(root):
-    data = EmojiStyles(root=str(root), mirror=True, size=16)
-    data.prepare_data()
-    data.setup()
-    flips = np.array(
-        [
-            [bool(image[0, 0, 0] > image[0, 0, -1]) for image in data.train_set[epoch, index]]
-            for epoch in range(20)
-            for index in range(30)
-        ]
-    )
-    for x in (False, True):
-        for y in (False, True):
-            assert (flips == [x, y]).all(1).mean() == pytest.approx(0.25, abs=0.06)
-    assert not any(image[0, 0, 0] > image[0, 0, -1] for pair in data.val_set for image in pair)
-
-
-def test_two_packages_of_different_emoji_are_refused(root):
-    data = EmojiStyles(root=str(root))
-    data.prepare_data()
-    path = root / "emoji-datasource-twitter-16.0.0" / "emoji.json"
-    path.write_text(json.dumps(listed()[:-1]))
-    with pytest.raises(InputError, match="list different emoji"):
-        data.setup()
-
-
 def test_another_archive_is_refused_and_leaves_nothing(root):
     pack(root / f"{GOOGLE}.tgz", "google", {"README.md": b"changed on the way"})
     with pytest.raises(InputError, match=r"google-16\.0\.0\.tgz has the sha512 .*: delete it") as caught:
@@ -331,12 +214,10 @@ def test_when_npm_fails_it_says_what_to_put_where(tmp_path, monkeypatch, script,
 
 def test_without_npm_it_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    for data in (Emoji(root=str(tmp_path)), EmojiStyles(root=str(tmp_path))):
-        with pytest.raises(InputError, match=rf"`npm pack emoji-datasource-google@16\.0\.0` and put .* {tmp_path}$"):
-            data.prepare_data()
+    with pytest.raises(InputError, match=rf"`npm pack emoji-datasource-google@16\.0\.0` and put .* {tmp_path}$"):
+        Emoji(root=str(tmp_path)).prepare_data()
 
 
 def test_sizes_must_be_positive():
-    for data_module in (Emoji, EmojiStyles):
-        with pytest.raises(InputError, match="size is 0"):
-            data_module(size=0)
+    with pytest.raises(InputError, match="size is 0"):
+        Emoji(size=0)
