@@ -1,4 +1,4 @@
-"""A labelled source and an unlabelled target, brought to one format, for domain adaptation."""
+"""Data for domain adaptation: a labelled source and an unlabelled target, converted to one format."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from ganzoo.data.base import ImageDataModule, Splits
@@ -22,33 +23,48 @@ UNKNOWN = -1
 
 
 class CommonFormat:
-    """Converts the images of a sample to a number of channels and a size, and sets or drops its label.
+    """Converts the images of a domain to a number of channels and a size, and sets or drops their labels.
 
     Args:
-        channels: 1 or 3.
+        channels: number of channels, 1 or 3.
         size: height and width in pixels.
+        labels: the source's label of each of the domain's classes; None where they are the same.
     """
 
-    def __init__(self, channels: int, size: int) -> None:
+    def __init__(self, channels: int, size: int, labels: Sequence[int] | None = None) -> None:
         self.channels = channels
         self.size = size
+        self.labels = labels
 
-    def convert(self, image: torch.Tensor) -> torch.Tensor:
+    def convert(self, image: Tensor) -> Tensor:
         """uint8 [C, H, W] -> uint8 [channels, size, size]."""
         return to_common_format(image.unsqueeze(0), self.channels, self.size).squeeze(0)
 
     def with_label(self, sample: Images | LabelledImages) -> LabelledImages:
         """The sample with its label, or with -1 if it has none."""
-        x, y = sample if isinstance(sample, LabelledImages) else (sample.x, torch.tensor(UNKNOWN))
-        return LabelledImages(self.convert(x), y)
+        if not isinstance(sample, LabelledImages):
+            return LabelledImages(self.convert(sample.x), torch.tensor(UNKNOWN))
+        return LabelledImages(self.convert(sample.x), self._label(sample.y))
 
     def without_label(self, sample: Images | LabelledImages) -> Images:
         """The sample's image alone."""
         return Images(self.convert(sample.x))
 
+    def in_memory(self, dataset: InMemory, labelled: bool) -> InMemory:
+        """A whole dataset, converted at once; as :meth:`with_label` if `labelled`, otherwise as :meth:`without_label`."""
+        samples = dataset.samples
+        x = to_common_format(samples.x, self.channels, self.size)
+        if not labelled:
+            return InMemory(Images(x))
+        y = self._label(samples.y) if isinstance(samples, LabelledImages) else torch.full((len(x),), UNKNOWN)
+        return InMemory(LabelledImages(x, y))
+
     def inputs(self, sample: Inputs) -> Inputs:
-        """The same for one image to predict from; one that is damaged has no pixels."""
+        """An image to predict from, converted; a damaged file has no image."""
         return sample._replace(x=[self.convert(image) for image in sample.x])
+
+    def _label(self, y: Tensor) -> Tensor:
+        return y if self.labels is None else torch.tensor(self.labels)[y]
 
 
 @lru_cache(maxsize=8)
@@ -225,11 +241,10 @@ class Domains(ImageDataModule):
     def inputs(self) -> Dataset:
         """The target's test images; all of a target folder that has no test folder."""
         self.target.trainer = self.trainer
-        return Mapped(self.target.inputs(), self._format.inputs)
+        return Mapped(self.target.inputs(), self._format(self.target).inputs)
 
-    @property
-    def _format(self) -> CommonFormat:
-        return CommonFormat(self.shape[0], self.shape[-1])
+    def _format(self, domain: ImageDataModule) -> CommonFormat:
+        return CommonFormat(self.shape[0], self.shape[-1], self.target_labels if domain is self.target else None)
 
     def _training_set(self, domain: ImageDataModule, labelled: bool) -> Augmented:
         dataset: Any = domain.train_set
@@ -237,38 +252,23 @@ class Domains(ImageDataModule):
             return Augmented([], identity, 0)
         if labelled and not isinstance(dataset[0], LabelledImages):
             raise InputError(f"{domain.title} trains without labels: labelled images need a folder for each class")
-        change = self._labels(domain) if labelled else self._format.without_label
+        common = self._format(domain)
         if isinstance(dataset, InMemory):
-            return Augmented(self._in_memory(dataset, labelled, domain), identity, 0)
+            return Augmented(common.in_memory(dataset, labelled), identity, 0)
         if not isinstance(dataset, Augmented):
             dataset = Augmented(dataset, identity, 0)
         items = dataset.items if labelled else domain.without_labels(dataset.items)
-        return Augmented(items, _Then(dataset.transform, change), 0)
+        return Augmented(items, _Then(dataset.transform, common.with_label if labelled else common.without_label), 0)
 
     def _held_out(self, source: Dataset | None, target: Dataset | None) -> ConcatDataset[Any]:
         parts: list[Any] = []
         for domain, dataset in ((self.source, source), (self.target, target)):
+            common = self._format(domain)
             if isinstance(dataset, InMemory):
-                parts.append(self._in_memory(dataset, True, domain))
+                parts.append(common.in_memory(dataset, labelled=True))
             else:
-                parts.append(Mapped([] if dataset is None else dataset, self._labels(domain)))
+                parts.append(Mapped([] if dataset is None else dataset, common.with_label))
         return ConcatDataset(parts)
-
-    def _labels(self, domain: ImageDataModule) -> Any:
-        matched = self.target_labels if domain is self.target else None
-        return self._format.with_label if matched is None else _Relabelled(self._format, matched)
-
-    def _in_memory(self, dataset: InMemory, labelled: bool, domain: ImageDataModule) -> InMemory:
-        """The same in the common format, converted at once."""
-        x = to_common_format(dataset.samples.x, self.shape[0], self.shape[-1])
-        if not labelled:
-            return InMemory(Images(x))
-        if not isinstance(dataset.samples, LabelledImages):
-            return InMemory(LabelledImages(x, torch.full((len(x),), UNKNOWN)))
-        y = dataset.samples.y
-        if domain is self.target and self.target_labels is not None:
-            y = torch.tensor(self.target_labels)[y]
-        return InMemory(LabelledImages(x, y))
 
     def _loaders(self, both: Dataset | None, split: str) -> list[DataLoader]:
         checked: Any = self._checked(both, split)
@@ -287,15 +287,3 @@ class _Then:
 
     def __call__(self, item: Any, rng: np.random.Generator) -> Any:
         return self.change(self.transform(item, rng))
-
-
-class _Relabelled:
-    """A sample in the common format, with the source's label of its class."""
-
-    def __init__(self, common: CommonFormat, labels: Sequence[int]) -> None:
-        self.common = common
-        self.labels = labels
-
-    def __call__(self, sample: Images | LabelledImages) -> LabelledImages:
-        x, y = self.common.with_label(sample)
-        return LabelledImages(x, torch.tensor(self.labels[int(y)]) if isinstance(sample, LabelledImages) else y)

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeVar
 from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule
-from ganzoo.data.checks import at_least
 from ganzoo.data.images import Damaged, find_images, readable_images, warn_if_dark
 from ganzoo.data.predicting import InputImage, folder_to_predict, squared, whole
 from ganzoo.data.splits import Layout, one_side, refuse_shared, split_folders, two_sides
+from ganzoo.errors import InputError
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt
 
 Direction = Literal["AtoB", "BtoA"]
@@ -113,7 +113,8 @@ class TwoSidedFolders(FolderDataModule):
         batch_size: PositiveInt = 1,
         **options: Any,
     ) -> None:
-        at_least("load_size", load_size, size)
+        if load_size < size:
+            raise InputError(f"load_size is {load_size}: give a whole number of at least {size}, the size")
         super().__init__(root, (channels_y, size, size), batch_size=batch_size, **options)
         self.root_b = None if root_b is None else Path(root_b)
         self.direction: Direction = direction

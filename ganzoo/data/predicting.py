@@ -127,30 +127,34 @@ def whole(file: Path, folder: Path, channels: int, max_value: float | None, labe
     return InputImage(file.relative_to(folder).as_posix(), partial(read_image, file, channels, max_value), label)
 
 
+def changed(item: InputImage, change: Callable[[Tensor], Tensor]) -> InputImage:
+    """The same input, with a function applied to its image after it is read."""
+    return item._replace(read=partial(_read_changed, item.read, change))
+
+
 def half(item: InputImage, right: bool) -> InputImage:
     """The left or the right half of an input."""
-    return item._replace(read=partial(_half, item.read, right))
+    return changed(item, partial(_half, right=right))
 
 
 def squared(item: InputImage, size: int) -> InputImage:
     """The same input, resized to a square of `size` pixels."""
-    return item._replace(read=partial(_squared, item.read, size))
+    return changed(item, partial(resize, height=size, width=size))
 
 
 def cropped(item: InputImage, size: int) -> InputImage:
     """The same input: shorter side to `size` pixels, the middle square."""
-    return item._replace(read=partial(_cropped, item.read, size))
+    return changed(item, partial(_cropped, size=size))
 
 
-def _half(read: Callable[[], Tensor], right: bool) -> Tensor:
-    image = read()
+def _read_changed(read: Callable[[], Tensor], change: Callable[[Tensor], Tensor]) -> Tensor:
+    return change(read())
+
+
+def _half(image: Tensor, right: bool) -> Tensor:
     middle = image.shape[-1] // 2
     return (image[..., middle:] if right else image[..., :middle]).contiguous()
 
 
-def _squared(read: Callable[[], Tensor], size: int) -> Tensor:
-    return resize(read(), size, size)
-
-
-def _cropped(read: Callable[[], Tensor], size: int) -> Tensor:
-    return centre_crop(resize_shorter_side(read(), size), size).contiguous()
+def _cropped(image: Tensor, size: int) -> Tensor:
+    return centre_crop(resize_shorter_side(image, size), size).contiguous()

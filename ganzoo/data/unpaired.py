@@ -2,11 +2,10 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images
-from ganzoo.data.checks import one_of
 from ganzoo.data.datasets import Mapped, UnpairedDataset, Zipped
 from ganzoo.data.folder_base import TwoSidedFolders
 from ganzoo.data.images import find_images, read_image, resize
@@ -16,7 +15,7 @@ from ganzoo.errors import InputError
 from ganzoo.utils.download import fetch, unpack
 
 ARCHIVES_URL = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
-ARCHIVES = (
+Archive = Literal[
     "apple2orange",
     "cezanne2photo",
     "facades",
@@ -27,7 +26,7 @@ ARCHIVES = (
     "summer2winter_yosemite",
     "ukiyoe2photo",
     "vangogh2photo",
-)
+]
 # of the archive itself: its authors' documentation names smaller numbers
 COUNTS = {"horse2zebra": {"trainA": 1067, "trainB": 1334, "testA": 120, "testB": 140}}
 
@@ -76,8 +75,8 @@ class UnpairedFolders(TwoSidedFolders):
     Args:
         root: folder of both sides, or of A.
         root_b: folder of B; None if both sides are in `root`.
-        archive: a name of :data:`ARCHIVES` to download and unpack into `root` (``data/horse2zebra``, for example); None
-            for images of your own.
+        archive: name of a set of the paper's authors, which is downloaded and unpacked into `root` (``data/horse2zebra``,
+            for example); None for images of your own.
         sha256: checksum of the archive, in hexadecimal; None to check none.
         options: ``direction`` ("AtoB"), ``size`` (256), ``load_size`` (286), ``channels_x`` (3), ``channels_y`` (3) and
             ``batch_size`` (1) of ``TwoSidedFolders``, and the options of ``FolderDataModule``.
@@ -91,12 +90,10 @@ class UnpairedFolders(TwoSidedFolders):
         self,
         root: str,
         root_b: str | None = None,
-        archive: str | None = None,
+        archive: Archive | None = None,
         sha256: str | None = None,
         **options: Any,
     ) -> None:
-        if archive is not None:
-            one_of("archive", archive, ARCHIVES)
         if archive is not None and root_b is not None:
             raise InputError(f"archive is {archive} and root_b is {root_b}: an archive holds both, so leave root_b out")
         if archive is None and sha256 is not None:
