@@ -1,6 +1,6 @@
-"""The grammar: players take turns, and each descends its own named terms.
+"""The grammar: the base class of every model. Players take turns, and each minimizes its own named loss terms.
 
-A variant says who plays and what each player descends::
+A model names its players and what each of them descends::
 
     class CycleGAN(AdversarialModule):
         def players(self):
@@ -11,8 +11,8 @@ A variant says who plays and what each player descends::
                 descend({"gan": ..., "cycle": ...})
 
 A turn freezes every other player, and ``descend`` takes the step: zero the gradients, back-propagate the sum of the
-terms, clip, step the optimizer, step its schedules, log each term as ``<player>/<term>``. That ritual exists here and in
-``ganzoo.training.optimization``, and nowhere else. Three forms of play:
+terms, clip, step the optimizer, step its schedules, log each term as ``<player>/<term>``. These steps are written here and
+in ``ganzoo.training.optimization``, and nowhere else. Three forms of play:
 
 =============================================  ==========================================================================
 ``turn("discriminator")``                      one player descends: ``descend({"gan": loss})``
@@ -41,10 +41,10 @@ Descend = Callable[..., None]
 
 
 class AdversarialModule(PlayersModule):
-    """The base of every system in the zoo: players, turns, descend.
+    """Base class of every model in the zoo: players, turns, descend.
 
     To override: ``players`` and ``training_step`` (both required), ``player_optimizer`` and ``player_schedules`` (the
-    paper's own), ``check_batch``, ``ema_networks``. The rest is final; Lightning's own hooks are yours, but call
+    paper's own), ``check_batch``, ``ema_networks``. The rest is final. You may override Lightning's hooks, but call
     ``super()`` in them. The constructor's arguments are those of ``PlayersModule`` (``optimizers``, ``schedules``,
     ``rates``, ``clip_norm``, ``accumulate``) and of ``ResumableModule`` (``ema_half_life``, ``ema_ramp``).
     """
@@ -53,19 +53,19 @@ class AdversarialModule(PlayersModule):
 
     @abstractmethod
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
-        """Each player's name and the networks whose parameters it moves; every trainable parameter has one owner."""
+        """Maps each player's name to the networks that it trains; every trainable parameter has exactly one player."""
         return super().players()
 
     @final
     @contextmanager
     def turn(self, *names: str) -> Iterator[Descend]:
-        """The named players' turn: everyone else's parameters are frozen until the block ends.
+        """Starts the named players' turn: the parameters of all other players are frozen until the block ends.
 
-        Compute what a player descends inside its turn. A forward pass that two turns share is computed before the first,
-        and given to the opponent detached.
+        Compute a player's loss inside its turn. Compute a forward pass that two turns share before the first turn, and give
+        it to the opponent detached.
 
         Yields:
-            ``descend``. ``descend({"term": loss, ...})`` takes the step of all named players on the sum of the terms.
+            ``descend``. ``descend({"term": loss, ...})`` steps all named players on the sum of the terms.
             ``descend(generator={...}, discriminator={...})`` takes each player's gradient of its own terms with respect
             to its own parameters, all at the same point, and then steps them all.
         """
@@ -115,14 +115,14 @@ class AdversarialModule(PlayersModule):
                 self._optimize(player)
 
     def _backward_sum(self, playing: list[Player], terms: Terms) -> None:
-        """The gradient of one sum, for all players together."""
+        """Back-propagates one sum of terms to all players of the turn."""
         loss = _total(terms)
         with nullcontext() if self._step.is_last else self._local_gradients():
             self.manual_backward(self._shared(loss))
         self._log_terms("+".join(player.name for player in playing), terms, loss)
 
     def _backward_each(self, playing: list[Player], each: Mapping[str, Terms]) -> None:
-        """Each player's gradient of its own sum, all at the same point."""
+        """Back-propagates each player's own sum to that player's parameters, all before any step (simultaneous play)."""
         with self._local_gradients():  # one graph, several backward passes: processes average by hand, below
             for player in playing:
                 loss = _total(each[player.name])
@@ -135,7 +135,7 @@ class AdversarialModule(PlayersModule):
 
     @final
     def every(self, k: int) -> bool:
-        """Whether this batch is a k-th one, counted over the whole training: true at the k-th, the 2k-th, ... step.
+        """Whether this is the k-th, 2k-th, ... step, counted over the whole training.
 
         For Algorithm 1 of Goodfellow et al. 2014: k discriminator steps, each on a fresh batch, then one generator step.
         """
@@ -145,17 +145,17 @@ class AdversarialModule(PlayersModule):
     @property
     @final
     def total_steps(self) -> int:
-        """Steps of the whole training, as ``max_epochs`` and ``max_steps`` have it.
+        """Number of steps of the whole training, from ``max_epochs`` and ``max_steps``.
 
         Raises:
-            InputError: the trainer was given neither, or only a time.
+            InputError: the trainer has neither, or only ``max_time``.
         """
         return self._count_steps()
 
     @property
     @final
     def progress(self) -> float:
-        """The share of the training that was done before this step: 0 at the first; it goes on where a run is resumed."""
+        """Fraction of the training done before this step, in [0, 1]: 0 in the first step. A resumed run continues it."""
         self._begin_step()
         return min(self._step.number / self.total_steps, 1.0)
 
@@ -166,12 +166,12 @@ class AdversarialModule(PlayersModule):
         transform: Callable[[Tensor], Tensor] | None = None,
         prog_bar: bool = True,
     ) -> None:
-        """Logs means; costs nothing in a step that is not logged.
+        """Logs the means of values, in the steps that Lightning logs; costs nothing in other steps.
 
         Args:
             values: tensors of any shape by name, or a function that makes them, called only in a step that is logged.
             transform: applied to each before the mean (a loss's ``output``).
-            prog_bar: whether they are on the progress bar too.
+            prog_bar: whether the progress bar shows them too.
         """
         self._begin_step()
         if self._step.log_now:

@@ -23,12 +23,12 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse(x: Tensor, strength: float) -> Tensor:
-    """The identity, whose gradient comes back times ``-strength``. Any shape and floating type."""
+    """Returns ``x`` unchanged; its gradient is multiplied by ``-strength``. Any shape and floating dtype."""
     return _Reversal.apply(x, strength)
 
 
 def lambda_p(progress: float, gamma: float = 10.0) -> float:
-    """``2 / (1 + exp(-gamma p)) - 1`` (Ganin et al. 2016, section 5.2.2): 0 at the start, nearly 1 at the end.
+    """Computes DANN's lambda, ``2 / (1 + exp(-gamma p)) - 1`` (Ganin et al. 2016, section 5.2.2): from 0 to nearly 1.
 
     Args:
         progress: p, the share of the training that is done, in [0, 1].

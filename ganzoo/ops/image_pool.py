@@ -1,6 +1,6 @@
 """Image pool (replay buffer) of CycleGAN: shows past generated images to the discriminator again.
 
-Shrivastava et al. 2017, section 2.3 (arXiv 1612.07828), in the form that CycleGAN's code has (Zhu et al. 2017, section 4).
+Shrivastava et al. 2017, section 2.3 (arXiv 1612.07828), in the form of CycleGAN's code (Zhu et al. 2017, section 4).
 """
 
 import torch
@@ -10,21 +10,21 @@ from ganzoo.errors import InputError
 
 
 class ImagePool(nn.Module):
-    """Swaps some of the images that pass through for older ones. [N, C, H, W] -> the same shape, without a graph.
+    """Replaces some generated images by older ones. [N, C, H, W] -> the same shape, without gradients.
 
-    The first ``size`` images are kept and returned as they are. From then on each image, with probability one half,
-    takes the place of a random one of those kept, which is returned in its stead; otherwise it is returned and not kept.
-    Random numbers come from torch's generator on the CPU, so nothing waits for a GPU.
+    The first ``size`` images are stored and returned. After that, with probability one half, an image replaces a random
+    stored one, and the stored one is returned; otherwise the image is returned and not stored. Random numbers come from
+    torch's generator on the CPU, so nothing waits for a GPU.
 
-    What is kept goes into the checkpoint as one tensor [count, C, H, W], and follows the images to their device. It is no
-    buffer: several processes are given the first one's buffers at each step, and each has a pool of its own
-    (``ResumableModule`` saves them all). Images of another size than those kept start it anew.
+    The stored images are saved in the checkpoint as one tensor [count, C, H, W], and move to the device of new images. They
+    are not a buffer: DDP gives every rank the buffers of rank 0 at each step, but each rank has its own pool
+    (``ResumableModule`` saves them all). An image of another size empties the pool.
 
     Args:
-        size: most images kept; 0 returns every image as it is. The paper has 50.
+        size: number of images to store; 0 returns every image unchanged. The paper has 50.
 
     Raises:
-        InputError: a size below 0.
+        InputError: ``size`` is below 0.
     """
 
     kept: Tensor
@@ -32,12 +32,12 @@ class ImagePool(nn.Module):
     def __init__(self, size: int = 50) -> None:
         super().__init__()
         if size < 0:
-            raise InputError(f"a history keeps at least 0 images, not {size}")
+            raise InputError(f"an image pool keeps at least 0 images, not {size}")
         self.size = size
         self.kept = torch.empty(0)
 
     def __len__(self) -> int:
-        """Images kept now."""
+        """Number of stored images."""
         return len(self.kept)
 
     @torch.no_grad()
@@ -57,13 +57,13 @@ class ImagePool(nn.Module):
         return mixed
 
     def get_extra_state(self) -> Tensor:
-        """What is kept, [count, C, H, W], for the checkpoint."""
+        """Returns the stored images, [count, C, H, W], for the checkpoint."""
         return self.kept.clone()
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Takes what another history kept; of more than ``size`` the last."""
+        """Loads stored images from a checkpoint: the last ``size`` of them."""
         self.kept = state[max(0, len(state) - self.size) :].clone()
 
     def extra_repr(self) -> str:
-        """For printing."""
+        """Returns the arguments, for printing."""
         return f"size={self.size}"

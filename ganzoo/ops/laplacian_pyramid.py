@@ -1,12 +1,12 @@
 """The Laplacian pyramid (Burt and Adelson 1983), exact for any pair of operators.
 
-With ``d`` to shrink and ``u`` to enlarge, an image I becomes ever smaller ones and what each loses to the next::
+With ``d`` to shrink and ``u`` to enlarge, an image I is split into smaller images and what each loses to the next::
 
     I_fine,  I_next = d(I_fine),  ...,  I_coarse        the Gaussian pyramid
     h = I - u(I_next)                                   the Laplacian one; the coarsest level keeps its image
 
-``h + u(I_next)`` is I again whatever d and u are, because it is the same ``u(I_next)`` that was taken away. So the two
-operators are one object, and whoever builds with it also collapses with it.
+``h + u(I_next)`` is I again for any d and u, because the same ``u(I_next)`` was subtracted. So the two operators are one
+object: build and collapse with the same one.
 
 Every list here runs from coarse to fine, which is the order of generation. The papers count the other way: their level 0
 is the finest.
@@ -26,7 +26,7 @@ Weights = Callable[[int, int], list[list[float]]]
 
 
 class Operators(Checked, ABC):
-    """A pair of operators on images [N, C, H, H]. Neither need be linear, nor undo the other."""
+    """Shrinks and enlarges images [N, C, H, H]. The two need not be linear, nor invert each other."""
 
     @abstractmethod
     def down(self, x: Tensor, size: int) -> Tensor:
@@ -38,7 +38,7 @@ class Operators(Checked, ABC):
 
 
 class Resize(Operators):
-    """Any size to any other: means over areas on the way down, linear interpolation on the way up.
+    """Resizes between any two sizes: means over areas to shrink, linear interpolation to enlarge.
 
     The released LAPGAN code resizes so (Torch's bilinear ``image.scale``): a smaller pixel is the mean of the area that it
     covers, fractions of pixels included, and enlarging keeps the corner pixels where they are.
@@ -52,10 +52,10 @@ class Resize(Operators):
 
 
 class BurtAdelson(Operators):
-    """Halves and doubles with the five taps 1 4 6 4 1 (Burt and Adelson 1983, a = 3/8), mirrored at the border.
+    """Halves and doubles images with the filter 1 4 6 4 1 (Burt and Adelson 1983, a = 3/8), mirrored at the border.
 
     Raises:
-        InputError: a size that is not half (rounded up) or twice (or one less) the image's.
+        InputError: the size is not half (rounded up), or twice (or one less), the image's.
     """
 
     def down(self, x: Tensor, size: int) -> Tensor:
@@ -70,11 +70,11 @@ class BurtAdelson(Operators):
 
 
 def gaussian(images: Tensor, sizes: Sequence[int], operators: Operators) -> list[Tensor]:
-    """Each level's image, made from the next finer one.
+    """Computes the Gaussian pyramid: each level's image is shrunk from the next finer one.
 
     Args:
         images: [N, C, H, H].
-        sizes: pixels of every level, coarsest first, rising; the last is H.
+        sizes: pixels of each level, ascending; the last is H.
         operators: how to shrink.
 
     Returns:
@@ -93,14 +93,14 @@ def gaussian(images: Tensor, sizes: Sequence[int], operators: Operators) -> list
 
 
 def build(images: Tensor, sizes: Sequence[int], operators: Operators) -> list[Tensor]:
-    """The coefficients h: arguments, shapes, order and errors as in :func:`gaussian`; the first is the coarsest image."""
+    """Computes the Laplacian pyramid h; its first entry is the coarsest image. Arguments, errors: :func:`gaussian`."""
     levels = gaussian(images, sizes, operators)
     finer = zip(levels[1:], levels, sizes[1:], strict=False)
     return [levels[0], *(level - operators.up(coarse, size) for level, coarse, size in finer)]
 
 
 def collapse(coefficients: Sequence[Tensor], operators: Operators) -> Tensor:
-    """The images that :func:`build` took apart with the same operators, [N, C, H, H]."""
+    """Reconstructs the images [N, C, H, H] from :func:`build`'s coefficients and the same operators."""
     images = coefficients[0]
     for h in coefficients[1:]:
         images = operators.up(images, h.shape[-1]) + h
@@ -117,7 +117,7 @@ def _separable(weights: Weights, x: Tensor, size: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _matrix(weights: Weights, before: int, after: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # made once and used in training too, also where it is first asked for in validation
+    # cached: if it is first computed in validation, training uses it too
     with torch.inference_mode(False):
         return torch.tensor(weights(before, after), dtype=torch.float64).to(device, dtype)
 

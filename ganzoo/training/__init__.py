@@ -1,1 +1,1 @@
-"""What stands behind the grammar: optimizers and schedules of players, the step, resume, averages, seeds, checkpoints."""
+"""Behind the grammar: optimizers and schedules of players, the training step, resume, EMA, seeds, checkpoint files."""

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there."""
+"""Atomic writing and safe reading of checkpoint files."""
 
 import os
 from collections.abc import Mapping
@@ -19,14 +19,16 @@ VERSION = "pytorch-lightning_version"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to the disk, renames: a reader finds the old file or the new, never a part.
+    """Writes checkpoints atomically: a reader finds the old file or the new one, never a part.
+
+    It writes to a file in the same folder, flushes it to the disk and renames it.
 
     Lightning's own stages in the folder for temporary files and moves: between two file systems that is a copy, and the
     copy is visible while it grows. A remote path (``s3://``) is left to Lightning.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Writes ``checkpoint`` to ``path``, making its folder.
+        """Writes a checkpoint to ``path`` and creates its folder.
 
         Raises:
             InputError: when it cannot be written: a full disk, a folder that may not be written. ``path`` is as it was.
@@ -46,7 +48,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def read_checkpoint(path: str | Path, weights_only: bool = True) -> dict[str, Any]:
-    """Reads a checkpoint of Lightning's; its tensors stay on the disk until they are used.
+    """Reads a Lightning checkpoint; tensors stay on the disk until they are used (memory-mapped).
 
     Args:
         path: of a local file.
@@ -75,7 +77,7 @@ def read_checkpoint(path: str | Path, weights_only: bool = True) -> dict[str, An
 
 
 def _wrong_inside(checkpoint: dict[str, Any]) -> str | None:
-    """What in a checkpoint is not of the kind that it must be; None where all is well.
+    """Names the first part of a checkpoint that has a wrong type; None if there is none.
 
     What only resuming needs is compared with the run that resumes (``ganzoo.training.resume.check_inside``).
     """

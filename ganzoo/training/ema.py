@@ -1,8 +1,8 @@
-"""An exponential moving average of networks: parameters averaged, buffers copied.
+"""Exponential moving average (EMA) of networks: parameters are averaged, buffers copied.
 
 Averaged weights make steadier images than the last ones (Yazici et al. 2019, "The Unusual Effectiveness of Averaging in
-GAN Training"). The half-life is told in images and not in steps, so that it means the same for any batch size, and
-rises with the training at first, as in the released code of StyleGAN2 with ADA (Karras et al. 2020).
+GAN Training"). The half-life is counted in images and not in steps, so that it means the same for any batch size. It
+grows at the beginning of the training, as in the released code of StyleGAN2 with ADA (Karras et al. 2020).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,12 +21,12 @@ R = TypeVar("R")
 
 
 def decay(images: float, half_life: float, ramp: float, seen: float) -> float:
-    """What is left of the average after ``images`` more images: ``0.5 ^ (images / min(half_life, ramp seen))``.
+    """Computes the decay of the average over ``images`` images: ``0.5 ^ (images / min(half_life, ramp * seen))``.
 
     Args:
         images: images since the last update.
         half_life: images after which an old weight counts half.
-        ramp: the half-life is at most this share of all images seen; 0 for no such bound.
+        ramp: the half-life is at most this fraction of all images seen; 0 for no such bound.
         seen: images seen in all.
     """
     bound = min(half_life, ramp * seen) if ramp else half_life
@@ -34,7 +34,7 @@ def decay(images: float, half_life: float, ramp: float, seen: float) -> float:
 
 
 class EMA(nn.ModuleDict):
-    """Averaged copies of a module's networks by name; frozen, and in its checkpoint like any other network.
+    """Holds the averaged copies of a module's networks, by name. They are frozen, and saved in its checkpoint.
 
     Args:
         networks: the networks to average, by the names of the attributes that hold them.
@@ -62,7 +62,7 @@ class EMA(nn.ModuleDict):
 
     @torch.no_grad()
     def initialize(self, networks: Mapping[str, nn.Module]) -> None:
-        """Takes the networks as they are for the average, unless it has followed them already.
+        """Copies the networks into the average before the first update.
 
         Raises:
             InputError: in half precision, where an average stands still because its steps are rounded away.
@@ -75,7 +75,7 @@ class EMA(nn.ModuleDict):
 
     @torch.no_grad()
     def update_parameters(self, player: str, networks: Mapping[str, nn.Module], moved: set[int]) -> None:
-        """Moves the averages of the parameters that a player has moved, and copies the buffers beside them.
+        """Updates the averages of the parameters that a player has stepped, and copies the buffers.
 
         Args:
             player: its name.
@@ -98,17 +98,17 @@ class EMA(nn.ModuleDict):
                 copy.copy_(buffer)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The counts, for the checkpoint."""
+        """Returns the image counts, for the checkpoint."""
         return {"seen": self.seen, "updated": dict(self.updated)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Takes the counts of a checkpoint."""
+        """Loads the image counts from a checkpoint."""
         self.seen, self.updated = state["seen"], dict(state["updated"])
 
 
 @contextmanager
 def swap_weights(module: nn.Module, average: EMA | None) -> Iterator[None]:
-    """Inside the block the module's attributes are the averaged networks, if there are any."""
+    """Replaces the module's networks by the averaged ones inside the block, if there are any."""
     live = {} if average is None else {name: getattr(module, name) for name in average}
     for name in live:
         setattr(module, name, average[name])  # type: ignore[index]
@@ -120,7 +120,7 @@ def swap_weights(module: nn.Module, average: EMA | None) -> Iterator[None]:
 
 
 def with_ema(method: Callable[P, R]) -> Callable[P, R]:
-    """For a method of an ``AdversarialModule`` that is for the user's eyes: it works with the averaged networks, if any."""
+    """Decorator: runs a method of an ``AdversarialModule`` with the EMA weights, if there are any."""
 
     @wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""Hyperparameters as plain data, so that a checkpoint loads back alike from Python and from the command line."""
+"""Saves hyperparameters as plain data, so that a checkpoint loads the same way in Python and from the command line."""
 
 import inspect
 import sys
@@ -26,7 +26,7 @@ LONGEST = 160  # letters of another library's reason
 
 
 class PlainHyperparameters(Checked, L.LightningModule):
-    """A LightningModule whose checkpoints hold weights and plain data only.
+    """A LightningModule whose checkpoints hold only weights and plain data.
 
     Its hyperparameters are the arguments that its constructor was called with. A subclass that fixes or changes an argument
     on its way to ``super().__init__`` keeps its own arguments, so that ``type(model)(**hyperparameters)`` is the same model.
@@ -40,7 +40,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
     _open: bool  # whether other arguments go through every constructor so far
 
     def _constructed_with(self, arguments: inspect.BoundArguments) -> None:
-        """Gathers the arguments that the model can be built with again, from its own constructor and those above it."""
+        """Collects the arguments that build the model again, from its own constructor and its parents'."""
         _, *parameters = arguments.signature.parameters.values()
         given = {p.name: arguments.arguments[p.name] for p in parameters if p.name in arguments.arguments}
         named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -64,7 +64,7 @@ class PlainHyperparameters(Checked, L.LightningModule):
         self.__dict__["_by_place"] = next((len(given.get(p.name, ())) for p in parameters if p.kind is p.VAR_POSITIONAL), 0)
 
     def used_arguments(self) -> dict[str, Any]:
-        """The arguments that the constructors worked with, also where a default or a subclass chose them, as plain data."""
+        """Returns the arguments that the constructors used, as plain data, also those that a default or a subclass chose."""
         used = {}
         for name, value in self._used.items():
             chosen = getattr(self, name, None) if value is None else value
@@ -76,20 +76,20 @@ class PlainHyperparameters(Checked, L.LightningModule):
 
     @property
     def _given(self) -> dict[str, Any]:
-        """The arguments that are not what they would be if they were left out."""
+        """Returns the arguments that differ from their defaults."""
         return {k: v for k, v in self._arguments.items() if k in self._defaults and v != self._defaults[k]}
 
     def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
-        """Writes down the constructor's arguments, every object as its recipe, so that a checkpoint loads with weights only.
+        """Saves the constructor's arguments, objects as recipes, so that ``weights_only=True`` can load the checkpoint.
 
         Args:
-            args: names of those to be written down, all if left out; or one mapping, as Lightning has it.
-            ignore: a name, or names, of those that are not.
+            args: names of the arguments to save, all if left out; or one mapping, as in Lightning.
+            ignore: the name or names of arguments that are not saved.
             frame: not used.
-            logger: whether loggers are told.
+            logger: whether loggers get them too.
 
         Raises:
-            InputError: for an argument that cannot be written down (a network, a function).
+            InputError: an argument is not plain data (a network, a function).
         """
         if args and not isinstance(args[0], str):
             kept = dict(vars(args[0]) if isinstance(args[0], Namespace) else args[0])
@@ -104,11 +104,10 @@ class PlainHyperparameters(Checked, L.LightningModule):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, weights_only: bool = True, **kwargs: Any) -> Self:
-        """Lightning's, reading weights and plain data only: the file itself brings no code.
+        """Loads a model from a checkpoint with ``weights_only=True``: the file cannot run code.
 
-        It does name classes (the model's, its loss's). These must be ganzoo's, torch's, an installed plug-in's, or of a
-        module that is imported already (``ganzoo.utils.trust``). The model comes back in training mode, like any new one:
-        call ``eval()`` before you sample it.
+        The file names classes (the model's, its loss's). They must belong to ganzoo, torch, an installed plug-in or a module
+        that is already imported (``ganzoo.utils.trust``). The model is in training mode: call ``eval()`` before you sample.
 
         Raises:
             InputError: the file is damaged, holds something else than weights and plain data, names a class that it may not
@@ -133,17 +132,17 @@ class PlainHyperparameters(Checked, L.LightningModule):
 
 
 def _is_part(value: Any) -> bool:
-    """Whether it is a small object that a paper varies, which a default or a subclass chose."""
+    """Whether a value is a configurable object (a loss, noise, networks) that a default or a subclass chose."""
     return isinstance(value, Checked) and not isinstance(value, nn.Module)
 
 
 def class_name(cls: type) -> str:
-    """The dotted path of a class, for a checkpoint."""
+    """Returns the dotted path of a class, for a checkpoint."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def check_class(checkpoint: Mapping[str, Any], cls: type, path: Any = "the checkpoint") -> None:
-    """Refuses a checkpoint of another class, also of a parent or a subclass: its weights may fit and mean something else.
+    """Refuses a checkpoint of another class, also of a parent or a subclass, whose weights may fit and mean something else.
 
     A checkpoint that does not say its class is taken. One whose class has the same name in another module is taken with a
     line, because files move.
@@ -165,7 +164,7 @@ def check_class(checkpoint: Mapping[str, Any], cls: type, path: Any = "the check
 
 
 def _of_class(path: Any, cls: type, weights_only: bool) -> Any:
-    """The checkpoint, checked; without those arguments of an older ganzoo that the class does not take any more."""
+    """Checks a checkpoint, and drops arguments of an older ganzoo that the class no longer takes."""
     if not isinstance(path, str | Path) or not Path(path).is_file():
         return path
     found = torch.load(path, map_location="cpu", weights_only=weights_only, mmap=True)
@@ -192,7 +191,7 @@ def _of_class(path: Any, cls: type, weights_only: bool) -> Any:
 
 
 def _said_by_the_command(cls: type) -> dict[str, Any]:
-    """By which class and which function of Lightning's the command builds a model, for its checkpoint."""
+    """Returns which class, and which function of Lightning, the command builds a model with, for its checkpoint."""
     given = _given_hyperparameters.get() or {}
     if find_class(given.get("_class_path", "builtins.object"), object) is not cls:  # a model that is built inside another
         return {}

@@ -1,4 +1,4 @@
-"""The part of a training run that has nothing to do with players: data, random numbers, the moving average, checkpoints."""
+"""What a training run needs besides players: the first batch's check, random numbers, EMA, checkpoints, resume."""
 
 import inspect
 import math
@@ -32,19 +32,19 @@ from ganzoo.utils.rng import seed_step
 
 
 class ResumableModule(PlainHyperparameters):
-    """A LightningModule whose run can be resumed exactly, and that can keep a moving average of its networks.
+    """A LightningModule whose run resumes exactly, and that can keep an EMA of its networks.
 
-    Random numbers in ``training_step`` are a function of (seed, rank, batch), whichever of torch's, numpy's or Python's they
-    are: a resumed run draws what the straight run would have drawn.
+    Random numbers in ``training_step``, of torch, NumPy and Python alike, are a function of (seed, rank, batch). So a
+    resumed run draws the numbers that the run without a stop would have drawn.
 
     Args:
-        ema_half_life: half-life of the networks' moving average, in images, above 0. What the model is asked for outside of
-            its training then comes from the average. None: no average.
-        ema_ramp: the half-life is at most this share of the images seen so far, at least 0; 0.05 as in StyleGAN2's code.
+        ema_half_life: half-life of the EMA weights, in images, above 0. Sampling, translation, validation and prediction
+            then use the EMA weights. None: no EMA.
+        ema_ramp: the half-life is at most this fraction of the images seen so far; at least 0. 0.05 as in StyleGAN2's code.
 
     Attributes:
-        ema_networks: names of the attributes that hold the networks to average: those whose images a user wants.
-        ema: their averages, by the same names; None without.
+        ema_networks: names of the attributes whose networks are averaged.
+        ema: the averaged networks, by the same names; None without EMA.
     """
 
     ema_networks: tuple[str, ...] = ("G",)
@@ -67,7 +67,7 @@ class ResumableModule(PlainHyperparameters):
 
         Args:
             data: a DataModule that says the ``shape`` (C, H, W) of its images, and ``classes`` if it has them.
-            arguments: of the constructor; they win over what the data says.
+            arguments: arguments of the constructor; they replace what the data says.
 
         Raises:
             InputError: the data does not say what the model needs.
@@ -76,7 +76,7 @@ class ResumableModule(PlainHyperparameters):
 
     @classmethod
     def arguments_for(cls, data: Any) -> dict[str, Any]:
-        """The arguments that the data decides: its shape, channels and classes. To override, for others."""
+        """Returns the constructor arguments that the data decides: shape, channels, classes. Override it to add others."""
         shape = getattr(data, "shape", None)
         if shape is None:
             raise InputError(f"{type(data).__name__} does not say the shape of its images: give the model's arguments")
@@ -93,21 +93,21 @@ class ResumableModule(PlainHyperparameters):
         return {name: value for name, value in known.items() if name in defaults}
 
     def field(self, batch: Any, name: str) -> Any:
-        """A field of a batch of any kind (:func:`ganzoo.interfaces.field_of`), floats in the type of the weights.
+        """Returns a field of a batch of any kind (:func:`ganzoo.interfaces.field_of`), floats in the dtype of the weights.
 
-        They differ where ``trainer.precision`` is ``bf16-true`` or ``64-true``: a batch comes in float32.
+        A batch is float32; the weights are not with ``trainer.precision`` ``bf16-true`` or ``64-true``.
         """
         found = field_of(batch, name)
         return found.to(self.dtype) if isinstance(found, Tensor) and found.is_floating_point() else found
 
     def check_batch(self, batch: Any) -> None:
-        """Raises InputError where data and model do not fit. Called with a run's first batch. Nothing, unless overridden."""
+        """Override it to raise InputError if the data does not fit the model. Called with the first batch of a run."""
 
     def image_count(self, batch: Any) -> int:
-        """How many images a batch has, for the average: the length of its first tensor of two dimensions or more.
+        """Counts the images of a batch, for the EMA: the length of its first tensor of two or more dimensions.
 
         Raises:
-            InputError: there is none.
+            InputError: the batch has no such tensor.
         """
         found = next((len(tensor) for tensor in _tensors(batch) if tensor.dim() > 1), 0)
         if not found:
@@ -119,7 +119,7 @@ class ResumableModule(PlainHyperparameters):
     # -- Lightning's hooks --------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Refuses what cannot train, begins the average, and lets DDP train one player's parameters at a time."""
+        """Refuses precisions and strategies that cannot train, creates the EMA, sets DDP's ``find_unused_parameters``."""
         self._forget_fit()
         end_group_at_exit()
         if self.trainer.precision == "16-true":
@@ -140,7 +140,7 @@ class ResumableModule(PlainHyperparameters):
             self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
     def teardown(self, stage: str) -> None:
-        """Forgets what belongs to the trainer."""
+        """Drops references to the trainer's objects."""
         self._forget_fit()
 
     def _forget_fit(self) -> None:
@@ -148,7 +148,7 @@ class ResumableModule(PlainHyperparameters):
         self._batch_seeded = -1  # the last batch whose random numbers were started
 
     def on_train_start(self) -> None:
-        """Agrees with the other processes on the seed, and begins the average."""
+        """Broadcasts the seed from rank 0, and initializes the EMA."""
         self._checked = False
         if self._seed is None:
             self._seed = self.trainer.strategy.broadcast(torch.initial_seed() % 2**63)
@@ -158,7 +158,7 @@ class ResumableModule(PlainHyperparameters):
             raise RuntimeError(f"on_load_checkpoint of {type(self).__name__} does not call super().on_load_checkpoint")
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Starts the batch's random numbers. Checks the first batch."""
+        """Seeds the batch's random numbers, and checks the first batch."""
         self._check_first(batch)
         self._batch_seeded = self.trainer.fit_loop.total_batch_idx
         assert self._seed is not None
@@ -185,7 +185,7 @@ class ResumableModule(PlainHyperparameters):
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the seed, how the run was made, and what each process has of its own."""
+        """Adds the seed, the run's metadata and each rank's own state (image pools, open gradients)."""
         if self._trainer is None:  # a model that is written without having been trained
             checkpoint["ganzoo"] = {**format_metadata(), **self._state_of_model()}
             return
@@ -204,11 +204,11 @@ class ResumableModule(PlainHyperparameters):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the seed and what this process had of its own; says what has changed.
+        """Restores the seed and this rank's own state; logs a line for each difference from the checkpoint.
 
         Raises:
-            InputError: it was written by a newer ganzoo; with another kind of optimizer, whose state would mean nothing;
-                within an epoch of other data.
+            InputError: a newer ganzoo wrote the checkpoint; the run has another kind of optimizer; or the checkpoint is from
+                within an epoch and the data differs.
         """
         check_inside(checkpoint, self._trainer)
         record = checkpoint.get("ganzoo", {})
@@ -244,20 +244,20 @@ class ResumableModule(PlainHyperparameters):
                 checkpoint["state_dict"][f"{name}._extra_state"] = kept
 
     def _state_of_model(self) -> dict[str, Any]:
-        """Which class was trained, with which arguments and networks, whoever chose them."""
+        """Returns the class, arguments and networks that were trained, also those that a default or a subclass chose."""
         networks = {name: class_name(type(child)) for name, child in self.named_children() if name != "ema"}
         return {"class": class_name(type(self)), "arguments": self.used_arguments(), "networks": networks}
 
     def _state_of_rank(self) -> dict[str, Any]:
-        """What each process has of its own of the players, for the checkpoint."""
+        """Returns the players' state that differs between ranks, for the checkpoint."""
         return {"gradients": {}}
 
     def _state_of_players(self) -> dict[str, Any]:
-        """What all processes know of the players, for the checkpoint."""
+        """Returns the players' state that all ranks share, for the checkpoint."""
         return {}
 
     def _resume_players(self, checkpoint: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        """Takes the players' part of a checkpoint from which a run is resumed."""
+        """Restores the players' state from the checkpoint of a resumed run."""
 
     # -- the moving average -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Players in a training run: their optimizers are built, step, are clipped, scheduled and resumed here."""
+"""Builds, steps, clips, schedules and resumes the optimizers of the players."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,32 +22,32 @@ from ganzoo.utils.ranges import PositiveFloat, PositiveInt
 
 
 class PlayersModule(ResumableModule):
-    """A module with several players, each with an optimizer of its own.
+    """A module with several players, each with its own optimizer.
 
-    One batch is one step wherever a user reads a number, however many optimizers step in it: the first optimizer's step of
-    a batch advances ``trainer.global_step``, and the others do not.
+    One batch is one step, however many optimizers step in it: only the first optimizer's step of a batch advances
+    ``trainer.global_step``.
 
     Args:
-        optimizers: replaces a player's optimizer, and drops the paper's schedules of it: ``{player: {"class_path":
+        optimizers: replaces a player's optimizer and drops the paper's schedules for it: ``{player: {"class_path":
             "torch.optim.RMSprop", "init_args": {...}}}``.
         schedules: replaces a player's schedules: ``{player: [{"class_path": ..., "init_args": {...}, "interval":
-            "step" or "epoch"}]}``; the interval is an epoch unless said.
-        rates: factors on the learning rate of parts of a player's networks, above 0, by the names that ``named_parameters``
-            has for them: ``{"G_f.1": 0.1}`` for a pretrained backbone. The longest name that fits counts; the rest has 1.
-            Whatever optimizer and schedules the player has, the ratio stays.
-        clip_norm: the greatest gradient norm of a player's whole gradient, ``{player: 1.0}``; applied after unscaling.
-        accumulate: small batches to one effective batch, whose loss is the mean of theirs. In simultaneous play that is
-            exactly the large batch. In alternating play the second player sees the first before its step in all
-            but the last small batch: its gradient is collected while the first stands still.
+            "step" or "epoch"}]}``; the default interval is "epoch".
+        rates: factors above 0 on the learning rate of parts of a player's networks, by their names in ``named_parameters``:
+            ``{"G_f.1": 0.1}`` for a pretrained backbone. The longest name that fits counts; other parts have 1. The ratio
+            is the same with any optimizer and schedule.
+        clip_norm: the largest norm of a player's whole gradient, ``{player: 1.0}``; applied after unscaling.
+        accumulate: number of small batches in one effective batch, whose loss is the mean of theirs. In simultaneous play
+            this equals one large batch. In alternating play it does not for the second player: in all but the last small
+            batch its gradient is computed before the first player's step.
         training: ``ema_half_life``, ``ema_ramp`` of ``ResumableModule``.
 
     Attributes:
-        optimizer_arguments: names of the constructor's arguments that ``player_optimizer`` alone uses. Given beside
-            ``optimizers`` for every player they would be recorded and not used, so that is refused.
-        schedule_arguments: names of those that ``player_schedules`` alone uses.
+        optimizer_arguments: names of constructor arguments that only ``player_optimizer`` uses. They are refused where
+            ``optimizers`` replaces every player's optimizer, because nothing would use them.
+        schedule_arguments: names of constructor arguments that only ``player_schedules`` uses.
 
     Raises:
-        InputError: when a player is not one of ``players()``, or a number is out of range.
+        InputError: a name is not in ``players()``, or a number is out of range.
     """
 
     optimizer_arguments: tuple[str, ...] = ("lr", "beta1", "momentum")
@@ -76,21 +76,21 @@ class PlayersModule(ResumableModule):
 
     @abstractmethod
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
-        """Each player's name and its networks; see ``AdversarialModule``."""
+        """Maps each player's name to its networks; see ``AdversarialModule``."""
         raise TypeError(f"{type(self).__name__} does not say who plays: give it a method players()")
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """A player's optimizer. Adam at 2e-4 with beta1 = 0.5 (Radford et al. 2016, section 4), unless overridden."""
+        """Returns a player's optimizer: by default Adam at 2e-4 with beta1 = 0.5 (Radford et al. 2016, section 4)."""
         return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
     def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
-        """A player's schedules, each with its interval: "step" (of this player) or "epoch". None, unless overridden."""
+        """Returns a player's schedules, each with its interval, "step" (of this player) or "epoch": by default none."""
         return []
 
     # -- building -----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
-        """One optimizer per player, in the players' order, and their schedules."""
+        """Builds one optimizer per player, in the players' order, and their schedules."""
         players, recipes = self.players(), self._recipes
         names = {parameter: name for name, parameter in self.named_parameters()}
         recipes.check(players, names)
@@ -125,7 +125,7 @@ class PlayersModule(ResumableModule):
             check_optimizers(*resumed.states, list(optimizers.values()), schedulers)
 
     def _players(self) -> dict[str, Player]:
-        """Each player of this fit, by name."""
+        """Returns the players of this fit, by name."""
         if self._optimizers_of is not self.trainer.optimizers:  # a new fit has new optimizers
             wrapped = self.optimizers()
             wrapped = wrapped if isinstance(wrapped, list) else [wrapped]
@@ -146,7 +146,7 @@ class PlayersModule(ResumableModule):
     # -- stepping -----------------------------------------------------------------------------------------------------
 
     def _begin_step(self) -> None:
-        """Looks where the run is, once in a batch."""
+        """Reads the position of the run from the trainer, once in a batch."""
         batch = self.trainer.fit_loop.total_batch_idx
         if self._step.batch == batch:
             return
@@ -155,7 +155,7 @@ class PlayersModule(ResumableModule):
         self._step = Step.now(self.trainer, self.accumulate)
 
     def _optimize(self, player: Player) -> None:
-        """Takes a player's optimizer step: clips, steps, drops the gradients, moves the average, steps the schedules."""
+        """Takes a player's optimizer step: clips, steps, drops the gradients, updates the EMA, steps the schedules."""
         # LightningOptimizer.step advances trainer.global_step, the strategy's own does not and is otherwise the same
         scale = self._scaler.get_scale() if self._scaler is not None else 1.0
         if not self._step.counted:
@@ -169,7 +169,7 @@ class PlayersModule(ResumableModule):
             )
         player.zero_grad()
         # where a loss scaler finds an overflow it takes no step and scales down. The batch is a step all the same, and the
-        # schedules go on with the training; the average, which is of steps that were taken, waits for the next
+        # schedules advance with the training; the average counts only steps that were taken, so it waits for the next
         moved = self._scaler is None or self._scaler.get_scale() >= scale
         if self.ema is not None and moved:
             self.ema.update_parameters(player.name, self._networks_to_average(), {id(p) for p in player.parameters})
@@ -177,7 +177,7 @@ class PlayersModule(ResumableModule):
             player.step_schedules(self.current_epoch, self.trainer.is_last_batch)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clips. Lightning calls this after unscaling, so the bound holds for the true gradient under 16-mixed too."""
+        """Clips the gradient. Lightning calls this after unscaling, so 16-mixed clips the true gradient too."""
         self._called_before_step = True
         for name, norm in self._recipes.clip_norm.items():
             player = self._players()[name]
@@ -196,7 +196,7 @@ class PlayersModule(ResumableModule):
             raise InputError("model.accumulate needs --trainer.precision bf16-mixed or 32-true, not 16-mixed")
 
     def _shared(self, loss: Tensor) -> Tensor:
-        """A small batch's share of the effective batch's loss, which is the mean of theirs."""
+        """Scales a small batch's loss to its share of the effective batch's loss, which is the mean of all."""
         return loss * self._step.share if self.accumulate > 1 else loss
 
     def _local_gradients(self) -> AbstractContextManager[None]:
@@ -210,7 +210,7 @@ class PlayersModule(ResumableModule):
     # -- a run begins, is resumed, ends -------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Forgets the length of the run before; see ``ResumableModule.setup``."""
+        """Drops the length of an earlier run; see ``ResumableModule.setup``."""
         super().setup(stage)
         if stage == "fit":
             self._total_steps = None
@@ -223,12 +223,12 @@ class PlayersModule(ResumableModule):
         self._rate_is_zero = False  # and that was reported
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the trainer's optimizers, so that the module can be copied and pickled, also after an error."""
+        """Leaves out the trainer's optimizers, so that the module can be copied and pickled, also after an error."""
         without = {"_playing": {}, "_optimizers_of": [], "_intervals": {}, "_step": Step()}
         return {**super().__getstate__(), **without}  # type: ignore[misc]
 
     def on_train_start(self) -> None:
-        """Gives a resumed run the numbers that the user has changed, and the gradients of an open window."""
+        """Applies numbers that the user changed to a resumed run, and restores an open window's gradients."""
         self._step = Step()  # a trial of Lightning's tuner had a first batch too
         super().on_train_start()
         self._follow_changes()
@@ -241,11 +241,11 @@ class PlayersModule(ResumableModule):
         self._resumed.gradients = {}
 
     def on_train_epoch_start(self) -> None:
-        """Says once where a player's learning rate has come to 0."""
+        """Logs once that a player's learning rate has reached 0."""
         self._report_zero_rates()
 
     def on_validation_model_zero_grad(self) -> None:
-        """Lightning's, but not within an accumulation window, whose gradients are still wanted."""
+        """Zeroes the gradients before a validation, but not within an accumulation window, which still needs them."""
         if self.accumulate == 1:
             super().on_validation_model_zero_grad()
 

@@ -1,8 +1,8 @@
-"""Optimizers and learning-rate schedulers of players: checked when they are built, and followed when a run resumes.
+"""Checks optimizers and learning-rate schedulers, and applies changed learning rates when a run resumes.
 
-What torch takes without a word and no training survives (a learning rate of NaN, a momentum of 5, a ``StepLR`` of step size
-0) is refused in one line. On resume a checkpoint's optimizers and schedulers go on exactly as they were, but for the numbers
-that the user has changed: those are the new ones.
+Some values are accepted by torch, and no training survives them: a learning rate of NaN, a momentum of 5, a ``StepLR`` with
+step size 0. They are refused in one line. On resume, optimizers and schedulers continue exactly, except for the numbers that
+the user has changed.
 """
 
 import warnings
@@ -43,10 +43,10 @@ def check_optimizer(where: str, optimizer: Optimizer) -> None:
 
     Args:
         where: what the error names, ``optimizers.generator``.
-        optimizer: of the player.
+        optimizer: the player's optimizer.
 
     Raises:
-        InputError: its class needs what a turn does not have, or a number of it is out of range.
+        InputError: its class needs something that a turn does not have (a closure), or one of its numbers is out of range.
     """
     for kind, advice in _ADVICE.items():
         if isinstance(optimizer, kind):
@@ -67,17 +67,17 @@ def check_optimizer(where: str, optimizer: Optimizer) -> None:
 
 
 def check_scheduler(where: str, part: Mapping[str, Any], optimizer: Optimizer) -> None:
-    """Refuses a scheduler that leaves the range of a learning rate, or that fails, in its first steps.
+    """Refuses a scheduler that fails, or leaves the range of a learning rate, in its first 100 steps.
 
-    It is tried on another optimizer, with the same numbers and without the networks.
+    It is tried on a copy of the optimizer's numbers, without the networks.
 
     Args:
         where: what the error names, ``schedules of 'generator'``.
-        part: its recipe.
-        optimizer: that it is for, without a step yet.
+        part: the scheduler's recipe.
+        optimizer: the optimizer that it is for, before its first step.
 
     Raises:
-        InputError: it does.
+        InputError: the scheduler fails or leaves the range.
     """
     trial = SGD([{"params": [nn.Parameter(torch.zeros(1))]} for _ in optimizer.param_groups], lr=0.0)
     trial.defaults = dict(optimizer.defaults)
@@ -103,7 +103,7 @@ def check_scheduler(where: str, part: Mapping[str, Any], optimizer: Optimizer) -
 
 
 def settings(optimizers: Mapping[str, Optimizer], schedulers: Sequence[tuple[str, LRScheduler]]) -> Settings:
-    """What optimizers and schedulers begin with, as plain data for a checkpoint."""
+    """Returns the initial numbers of optimizers and schedulers, as plain data for a checkpoint."""
     return {
         "groups": {
             player: [{k: deepcopy(v) for k, v in group.items() if _is_plain(v)} for group in optimizer.param_groups]
@@ -118,10 +118,10 @@ def settings(optimizers: Mapping[str, Optimizer], schedulers: Sequence[tuple[str
 
 
 def check_kinds(before: Settings, now: Settings) -> None:
-    """Refuses to resume with schedulers of other players or classes, whose state would mean nothing.
+    """Refuses to resume with schedulers of other players or classes, because the saved state would not fit them.
 
     Raises:
-        InputError: they are.
+        InputError: the players or classes differ.
     """
     there, here = ([(each["player"], each["kind"]) for each in s["schedulers"]] for s in (before, now))
     if there != here:
@@ -134,10 +134,10 @@ def check_kinds(before: Settings, now: Settings) -> None:
 def follow_changes(
     optimizers: Mapping[str, Optimizer], schedulers: Sequence[LRScheduler], before: Settings, now: Settings
 ) -> list[str]:
-    """Gives resumed optimizers and schedulers the numbers that the user has changed; the others stay as they were.
+    """Applies the numbers that the user has changed to resumed optimizers and schedulers; all others stay as saved.
 
-    A learning rate that a schedule has moved is moved in the same proportion: after half of a decay, another rate goes on at
-    half of it.
+    A learning rate that a schedule has changed is changed in the same proportion: after half of a decay, a new rate
+    continues at half of the new rate.
 
     Args:
         optimizers: with the checkpoint's state, by player.
@@ -146,7 +146,7 @@ def follow_changes(
         now: :func:`settings` of this one.
 
     Returns:
-        What has changed of the optimizers, for the user: ``generator: lr 0.0002 -> 1e-05``.
+        The changes in the optimizers, as messages: ``generator: lr 0.0002 -> 1e-05``.
     """
     changes = []
     flat = [each for scheduler in schedulers for each in _and_those_inside(scheduler)]
@@ -175,7 +175,7 @@ def follow_changes(
 
 
 def recorded(optimizer_states: Sequence[Mapping[str, Any]], now: Settings) -> Settings:
-    """:func:`settings` of a checkpoint that does not hold them, from its optimizers' state. Schedules count as unchanged."""
+    """Reads :func:`settings` off the optimizers' state of a checkpoint without them. Schedules count as unchanged."""
     groups = [
         [{k: v for k, v in {**g, "lr": g.get("initial_lr", g["lr"])}.items() if _is_plain(v)} for g in state["param_groups"]]
         for state in optimizer_states

@@ -1,4 +1,4 @@
-"""Players: their optimizers and schedulers, built from the paper's own or from the user's recipes, and checked."""
+"""Builds and checks each player's optimizer and schedulers, from the paper's or from the user's recipes."""
 
 import inspect
 import warnings
@@ -23,7 +23,7 @@ CHAINED = "ChainedScheduler does not count its epochs: give its schedules as a l
 
 @dataclass(slots=True)
 class Player:
-    """A player during one fit: its optimizer, the parameters that it moves, and its schedulers by their interval."""
+    """A player during one fit: its optimizer, the parameters that it trains, and its schedulers by interval."""
 
     name: str
     optimizer: LightningOptimizer
@@ -32,19 +32,19 @@ class Player:
     every_epoch: list[LRScheduler]
 
     def zero_grad(self) -> None:
-        """Drops its gradients."""
+        """Drops the player's gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def catch_up(self, epoch: int) -> None:
-        """Brings epoch schedules to this epoch: a player that sat out the last batch of an epoch has missed its step."""
+        """Steps epoch schedules up to this epoch: a player without a turn in an epoch's last batch has missed a step."""
         for schedule in self.every_epoch:
             while schedule.last_epoch < epoch:
                 with without_step_order_warning():
                     schedule.step()
 
     def step_schedules(self, epoch: int, last_batch: bool) -> None:
-        """Steps its schedules after its optimizer's step.
+        """Steps the player's schedules, after its optimizer's step.
 
         Args:
             epoch: the current epoch.
@@ -60,7 +60,7 @@ class Player:
 
 @dataclass(slots=True)
 class Recipes:
-    """What the user says of the players' optimizers, by player; see ``PlayersModule`` for the arguments."""
+    """The user's optimizers, schedules, rates and clipping, by player; see ``PlayersModule`` for the arguments."""
 
     optimizers: dict[str, dict[str, Any]] = field(default_factory=dict)
     schedules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -68,14 +68,14 @@ class Recipes:
     clip_norm: dict[str, float] = field(default_factory=dict)
 
     def check(self, players: Mapping[str, Sequence[nn.Module]], names: Mapping[nn.Parameter, str]) -> None:
-        """Refuses recipes of players that there are not, and players that do not divide the parameters among them.
+        """Refuses recipes for unknown players, and players that share or leave out parameters.
 
         Args:
             players: each player's networks.
-            names: of all parameters of the module.
+            names: the names of all parameters of the module.
 
         Raises:
-            InputError: an unknown name, a parameter of two players, a trainable parameter of none.
+            InputError: an unknown player, a parameter of two players, or a trainable parameter without a player.
         """
         for what in ("optimizers", "schedules", "clip_norm"):
             for name in getattr(self, what):
@@ -103,10 +103,10 @@ class Recipes:
         names: Mapping[nn.Parameter, str],
         paper: Callable[[str, list[nn.Parameter]], Optimizer],
     ) -> Optimizer:
-        """A player's optimizer: the recipe's, or else the paper's; with the factors of ``rates``.
+        """Builds a player's optimizer from its recipe, or the paper's; applies the factors of ``rates``.
 
         Raises:
-            InputError: it cannot train a player, or a number of it is out of range.
+            InputError: the optimizer cannot train a player, or one of its numbers is out of range.
         """
         if player in self.optimizers:
             made = instantiate(self.optimizers[player], Optimizer, parameters)  # type: ignore[type-abstract]
@@ -117,10 +117,10 @@ class Recipes:
         return made
 
     def schedulers(self, player: str, optimizer: Optimizer, paper: Callable[[str, Optimizer], Schedules]) -> Schedules:
-        """A player's schedulers with their intervals: the recipes', or else the paper's.
+        """Builds a player's schedulers, with their intervals, from its recipes, or the paper's.
 
         Raises:
-            InputError: one cannot be used, or leaves the range of a learning rate in its first steps.
+            InputError: a scheduler cannot be used, or leaves the range of a learning rate in its first steps.
         """
         if player not in self.schedules:
             # the paper's schedules are of the paper's optimizer: they go with it
@@ -157,16 +157,16 @@ class Recipes:
         optimizer_arguments: Sequence[str],
         schedule_arguments: Sequence[str],
     ) -> None:
-        """Refuses an argument that the user gave and that nothing would use, because recipes replace what does.
+        """Refuses an argument that the user gave but nothing would use, because recipes replace the paper's optimizers.
 
         Args:
-            players: all names.
-            given: the constructor's arguments that are not at their defaults.
-            optimizer_arguments: those that the paper's optimizer alone uses.
-            schedule_arguments: those that the paper's schedules alone use.
+            players: the names of all players.
+            given: the constructor's arguments that differ from their defaults.
+            optimizer_arguments: names of arguments that only the paper's optimizer uses.
+            schedule_arguments: names of arguments that only the paper's schedules use.
 
         Raises:
-            InputError: it names the argument and what replaces it.
+            InputError: an argument would not be used; the message says what to write.
         """
         own_optimizer = [name for name in players if name not in self.optimizers]
         own_schedules = [name for name in own_optimizer if name not in self.schedules]
@@ -192,18 +192,18 @@ class Recipes:
 
 
 def trainable(networks: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """The parameters of networks that require a gradient, in order."""
+    """Lists the parameters of networks that require a gradient, in order."""
     return [parameter for network in networks for parameter in network.parameters() if parameter.requires_grad]
 
 
 def class_paths(recipes: Mapping[str, Any] | None) -> dict[str, str]:
-    """The class of each player's recipe."""
+    """Maps each player to the class path of its recipe."""
     return {player: each["class_path"] for player, each in (recipes or {}).items()}
 
 
 @contextmanager
 def without_step_order_warning() -> Iterator[None]:
-    """Torch warns of a schedule that steps before its optimizer: the very case of a player that has not moved."""
+    """Silences torch's warning that a scheduler steps before its optimizer, which is right for a player without a step."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
         yield

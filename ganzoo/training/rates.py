@@ -1,4 +1,4 @@
-"""Learning rates of parts of a player's networks, as factors on the player's own: a parameter group for each factor."""
+"""Learning rates of parts of a network, as factors on the player's rate: one parameter group per factor."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isclose
@@ -11,14 +11,14 @@ from ganzoo.errors import InputError
 
 
 def check_rates(rates: Mapping[str, float], moved: Iterable[str]) -> None:
-    """Checks that each factor is of something.
+    """Checks that each name in ``rates`` fits a parameter that a player trains.
 
     Args:
         rates: a factor above 0 for each name of a network, a layer or a parameter.
-        moved: names of all parameters that players move.
+        moved: the names of all parameters that players train.
 
     Raises:
-        InputError: a name of nothing that a player moves.
+        InputError: no parameter has that name or lies within it.
     """
     moved = list(moved)
     for name in rates:
@@ -30,17 +30,17 @@ def check_rates(rates: Mapping[str, float], moved: Iterable[str]) -> None:
 
 
 def factor_of(parameter: str, rates: Mapping[str, float]) -> float:
-    """The factor of a parameter: that of the longest name in ``rates`` that it lies within, 1 if there is none."""
+    """Returns a parameter's factor: that of the longest name in ``rates`` that contains it, else 1."""
     fitting = [name for name in rates if _within(name, parameter)]
     return float(rates[max(fitting, key=len)]) if fitting else 1.0
 
 
 def split_by_rate(optimizer: Optimizer, names: Mapping[nn.Parameter, str], rates: Mapping[str, float]) -> None:
-    """Splits an optimizer's groups so that each has one factor, and multiplies its learning rate by that.
+    """Splits an optimizer's groups by factor, and multiplies each group's learning rate by its factor.
 
     Args:
-        optimizer: one that has taken no step.
-        names: of its parameters.
+        optimizer: the optimizer, before its first step.
+        names: the names of its parameters.
         rates: see :func:`check_rates`. Groups in which no factor differs stay whole.
     """
     groups: list[dict[str, Any]] = []
@@ -53,15 +53,15 @@ def split_by_rate(optimizer: Optimizer, names: Mapping[nn.Parameter, str], rates
 
 
 def check_ratio(optimizer: Optimizer, before: Sequence[float], schedule: str) -> None:
-    """Checks that a new schedule has not given groups of several rates one rate.
+    """Checks that a new schedule keeps the ratio of the groups' learning rates.
 
     Args:
-        optimizer: whose schedule it is.
-        before: its groups' rates before the schedule was made.
-        schedule: its name.
+        optimizer: the optimizer that the schedule is for.
+        before: the groups' rates before the schedule was built.
+        schedule: the schedule's name, for the error.
 
     Raises:
-        InputError: the rates have another ratio than before.
+        InputError: the ratio has changed.
     """
     now = [float(group["lr"]) for group in optimizer.param_groups]
     if any(not isclose(rate * before[0], now[0] * old, rel_tol=1e-6) for rate, old in zip(now, before, strict=True)):

@@ -1,8 +1,8 @@
-"""Small objects that a paper varies (a loss, an optimizer), as plain data and back.
+"""Converts configurable objects (losses, optimizers, networks) to class_path and init_args, and back.
 
-A checkpoint that loads with weights only can hold numbers, strings, lists and dictionaries, not objects. So an object is
-kept as its recipe, ``{"class_path": "ganzoo.losses.LeastSquares", "init_args": {"real_target": 0.9}}``, the same shape that
-a config has. For this an object keeps every argument of its constructor as an attribute of the same name.
+A checkpoint that loads with ``weights_only=True`` can hold numbers, strings, lists and dictionaries, not objects. So an
+object is saved as its recipe, ``{"class_path": "ganzoo.losses.LeastSquares", "init_args": {"real_target": 0.9}}``, the
+same form as in a config. For this an object keeps every argument of its constructor as an attribute of the same name.
 """
 
 import inspect
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def to_recipe(part: object) -> dict[str, Any]:
-    """The class path and constructor arguments of an object, as plain data."""
+    """Converts an object to its class path and constructor arguments, as plain data."""
     cls = type(part)
     names = [name for name in inspect.signature(cls).parameters if name not in ("args", "kwargs")]
     return {
@@ -27,10 +27,10 @@ def to_recipe(part: object) -> dict[str, Any]:
 
 
 def to_plain(value: Any) -> Any:
-    """A hyperparameter as numbers, strings, lists and dictionaries; an object becomes its recipe.
+    """Converts a hyperparameter to numbers, strings, lists and dictionaries; an object becomes its recipe.
 
     Raises:
-        InputError: for a value that cannot be written down, such as a network or a lambda.
+        InputError: the value cannot be saved as plain data: a network, a lambda.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -53,10 +53,10 @@ def to_plain(value: Any) -> Any:
 
 
 def find_class(path: str, kind: type[T]) -> type[T]:
-    """The class that a dotted path names.
+    """Imports the class that a dotted path names.
 
     Raises:
-        InputError: if there is no such class, or it is not a ``kind``.
+        InputError: there is no such class, or it is not a subclass of ``kind``.
     """
     module, _, name = path.rpartition(".")
     try:
@@ -69,21 +69,21 @@ def find_class(path: str, kind: type[T]) -> type[T]:
 
 
 def check_keys(part: Mapping[str, Any], *known: str) -> None:
-    """Refuses a recipe with a key that would be passed over."""
+    """Refuses a recipe with an unknown key, which would be ignored."""
     for key in part:
         if key not in known:
             raise InputError(f"a recipe has the keys {', '.join(known)}, and not '{key}': arguments go under init_args")
 
 
 def instantiate(part: T | Mapping[str, Any], kind: type[T], *args: Any) -> T:
-    """An object from its recipe (or the object itself, if it is one already).
+    """Builds an object from its recipe; an object is returned as it is.
 
     Recipes of the same kind among the arguments, also in a list, are built first (the schedules of a ``SequentialLR``).
 
     Args:
-        part: a ``kind``, or its recipe.
-        kind: the class that it must be an instance of.
-        args: what its constructor takes before the recipe's arguments (an optimizer's parameters).
+        part: an instance of ``kind``, or its recipe.
+        kind: the class that the object must be an instance of.
+        args: positional arguments before those of the recipe (an optimizer's parameters).
     """
     if isinstance(part, kind):
         return part

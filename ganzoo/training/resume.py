@@ -1,4 +1,4 @@
-"""Where a training stands, what a checkpoint remembers of how it was trained, and what may be different when it goes on."""
+"""Exact resume: the position of a run, the metadata in its checkpoints, and checks of what may differ on resume."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -45,16 +45,16 @@ ELEMENTWISE = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax
 
 @dataclass(slots=True)
 class Resumed:
-    """What a run takes from a checkpoint beside the weights, until it is used; Lightning loads before it builds optimizers.
+    """State of a checkpoint that is kept until the optimizers exist, because Lightning loads it before it builds them.
 
     Attributes:
         loaded: whether ``on_load_checkpoint`` has run.
         optimizer_kinds: the class name of each player's optimizer.
-        settings: what optimizers and schedulers began with (``ganzoo.training.optimizers.settings``); None if not recorded.
-        states: the checkpoint's, of optimizers and of schedulers; None where no run is resumed.
+        settings: initial numbers of optimizers and schedulers (``ganzoo.training.optimizers.settings``); None if not saved.
+        states: the checkpoint's states of optimizers and of schedulers; None if no run is resumed.
         changed: whether hyperparameters differ from the checkpoint's.
-        total_steps: length of the training, if anything in it depended on that.
-        gradients: of a checkpoint from within an accumulation window, by parameter name.
+        total_steps: steps of the whole training, if anything in it depended on that.
+        gradients: gradients of an open accumulation window, by parameter name.
     """
 
     loaded: bool = False
@@ -67,9 +67,9 @@ class Resumed:
 
 
 def position(trainer: L.Trainer) -> tuple[int, int]:
-    """The epoch in hand and how many of its batches are done, both from 0, of a running or a resumed training.
+    """Returns the current epoch and the number of its batches that are done, both from 0, of a running or resumed run.
 
-    A place between two epochs is the beginning of the next one.
+    Between two epochs it is the beginning of the next one.
     """
     epochs: Any = trainer.fit_loop.epoch_progress.current
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress
@@ -77,24 +77,24 @@ def position(trainer: L.Trainer) -> tuple[int, int]:
         # a run that is stopped by its number of steps counts the epoch that it was in
         cut = batches.current.processed if not batches.is_last_batch else 0
         return (epochs.processed - 1, cut) if cut else (epochs.processed, 0)
-    # of a checkpoint that was written as the last batch ended, Lightning goes on in the next epoch
+    # a checkpoint that was written as the last batch ended continues in the next epoch
     if batches.is_last_batch and batches.current.completed < batches.current.processed:
         return epochs.processed + 1, 0
     return epochs.processed, batches.current.processed
 
 
 def within_epoch(trainer: L.Trainer) -> bool:
-    """Whether batches of the epoch in hand are done and others are not."""
+    """Whether the run is within an epoch: some of its batches are done and others are not."""
     return position(trainer)[1] > 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
 def format_metadata() -> dict[str, Any]:
-    """Who wrote a checkpoint, and in which form."""
+    """Returns the version of ganzoo and of the checkpoint format."""
     return {"format": FORMAT, "version": __version__}
 
 
 def run_metadata(module: L.LightningModule, seed: int) -> dict[str, Any]:
-    """What a checkpoint remembers beside weights and progress: plain data."""
+    """Returns what a checkpoint says of its run besides weights and progress, as plain data: seed, data, processes."""
     trainer = module.trainer
     data = getattr(trainer, "datamodule", None)
     return {
@@ -110,10 +110,10 @@ def run_metadata(module: L.LightningModule, seed: int) -> dict[str, Any]:
 
 
 def check_version(remembered: Mapping[str, Any]) -> None:
-    """Refuses what a newer ganzoo has written in another way.
+    """Refuses a checkpoint in a newer format.
 
     Raises:
-        InputError: its format is not known here.
+        InputError: a newer ganzoo wrote it.
     """
     if remembered.get("format", FORMAT) > FORMAT:
         raise InputError(
@@ -123,10 +123,10 @@ def check_version(remembered: Mapping[str, Any]) -> None:
 
 
 def check_inside(checkpoint: Mapping[str, Any], trainer: L.Trainer | None) -> None:
-    """Refuses a checkpoint whose progress or record is not of the kind that a run writes, before anything takes it up.
+    """Refuses a checkpoint whose progress or metadata has wrong types, before anything uses it.
 
     Raises:
-        InputError: it names the first place that is wrong.
+        InputError: something is wrong; the message names the first such entry.
     """
     wrong = None
     fn = None if trainer is None else trainer.state.fn
@@ -154,7 +154,7 @@ def check_inside(checkpoint: Mapping[str, Any], trainer: L.Trainer | None) -> No
 def check_optimizers(
     states: Sequence[Any], schedules: Sequence[Any], fresh: Sequence[Optimizer], kept: Sequence[Any]
 ) -> None:
-    """Refuses optimizer and schedule states that do not fit, which torch would find out in the middle of a step, or never.
+    """Refuses optimizer and scheduler states that do not fit; torch would fail in the middle of a step, or never.
 
     Args:
         states: ``checkpoint["optimizer_states"]``.
@@ -163,7 +163,7 @@ def check_optimizers(
         kept: the states of the run's schedules.
 
     Raises:
-        InputError: another number of optimizers, parameters of other shapes, values of another kind.
+        InputError: another number of optimizers, parameters of other shapes, or values of other types.
     """
     wrong = _unlike([], states, "optimizer_states") or _unlike([], schedules, "lr_schedulers")
     if wrong is not None:
@@ -219,7 +219,7 @@ def _optimizer_unlike(state: Any, optimizer: Optimizer, where: str) -> str | Non
 
 
 def _unlike(usual: Any, found: Any, where: str) -> str | None:
-    """Where plain data are of another kind than usual: None if they are alike. ``None`` stands for anything."""
+    """Names the first entry of ``found`` whose type differs from ``usual``; None if all agree. ``None`` matches anything."""
     if usual is None:
         return None
     if isinstance(usual, Mapping):
@@ -251,17 +251,17 @@ def _unlike(usual: Any, found: Any, where: str) -> str | None:
 
 
 def report_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], within: bool, order: bool = True) -> None:
-    """Says what is not as it was when the checkpoint was written.
+    """Logs the values that differ from those in the checkpoint.
 
     Args:
-        what: whose values these are, as the user names it: ``data``.
-        before: values as they were, by name; those that are not in ``now`` are passed over.
-        now: values as they are.
+        what: the name of their section, for the message: ``data``.
+        before: the checkpoint's values, by name; those that are not in ``now`` are ignored.
+        now: this run's values.
         within: whether the checkpoint is from within an epoch.
-        order: whether another value means another order of the data, which has no meaning within an epoch.
+        order: whether another value changes the order of the data.
 
     Raises:
-        InputError: within an epoch, where the data's order is another one.
+        InputError: the order of the data changes within an epoch.
     """
     changed = [
         f"{what}.{k} was {before[k]} and is {v}" for k, v in now.items() if k in before and _tuples(before[k]) != _tuples(v)
@@ -277,10 +277,10 @@ def report_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any],
 
 
 def report_length(before: int | None, now: int) -> None:
-    """Says that the training ends at another step than was said when the checkpoint was written.
+    """Logs that the training has another length than when the checkpoint was written.
 
     Args:
-        before: steps of the whole training then; None where nothing in it depended on its length.
+        before: steps of the whole training then; None if nothing depended on the length.
         now: steps of the whole training now.
     """
     if before is not None and before != now:
@@ -291,11 +291,11 @@ def report_length(before: int | None, now: int) -> None:
 
 
 def report_zero_rates(rates: Mapping[str, Sequence[float]], epoch: int) -> bool:
-    """Says which players' learning rates are 0; whether there are any.
+    """Logs which players have learning rate 0, and returns whether any has.
 
     Args:
-        rates: of each player's parameter groups.
-        epoch: that begins.
+        rates: the rates of each player's parameter groups.
+        epoch: the epoch that begins.
     """
     still = [name for name, each in rates.items() if each and max(each) <= 0]
     if still:
@@ -308,14 +308,14 @@ def report_zero_rates(rates: Mapping[str, Sequence[float]], epoch: int) -> bool:
 
 
 def resume_position(trainer: L.Trainer) -> tuple[int, int]:
-    """Where a training loader that is made now begins: at :func:`position` where a run is taken up, else with the epoch."""
+    """Returns the epoch and batch at which a new training loader begins: :func:`position` on resume, else batch 0."""
     if trainer.fit_loop.restarting:
         return position(trainer)
     return trainer.fit_loop.epoch_progress.current.processed, 0  # type: ignore[attr-defined]
 
 
 def validation_due(trainer: L.Trainer) -> bool:
-    """Whether a validation follows the batch in hand, which has not quite ended: the moment of a step's checkpoint."""
+    """Whether a validation follows the current batch, asked when a checkpoint is written at the end of a step."""
     loop: Any = trainer.fit_loop.epoch_loop
     done, fetcher = loop.batch_progress.current, trainer.fit_loop._data_fetcher
     ending = done.ready == done.processed == done.completed + 1
@@ -323,7 +323,7 @@ def validation_due(trainer: L.Trainer) -> bool:
 
 
 def validation_done(trainer: L.Trainer) -> bool:
-    """Whether the batch in hand is done and the validation that followed it too, and Lightning has counted both."""
+    """Whether the current batch and the validation after it are done, and Lightning has counted both."""
     loop: Any = trainer.fit_loop.epoch_loop
     done, fetcher = loop.batch_progress, trainer.fit_loop._data_fetcher
     counted = done.current.ready == done.current.completed > 0 and loop._batches_that_stepped == done.total.completed
@@ -331,19 +331,20 @@ def validation_done(trainer: L.Trainer) -> bool:
 
 
 def fix_loop_state(loops: dict[str, Any], trainer: L.Trainer, due: bool, done: bool = False) -> None:
-    """Tells Lightning 2.6 of some moments as of others, from which it goes on exactly.
+    """Corrects saved loop counters where Lightning 2.6 would not resume exactly.
 
-    - An epoch that had been announced and not begun is announced again.
-    - A run that was stopped within an epoch, by its number of steps or by its time, counts that epoch as done.
-    - Where a training is limited by steps, one batch too many follows an epoch's end. None does after the last batch of
-      that epoch, a moment earlier.
-    - A validation that was left in its middle counts as done, as does one that was about to begin: both begin anew.
+    What Lightning would do, and what is corrected:
+
+    - It skips an epoch that was announced and had not begun: the epoch is announced again.
+    - It counts an epoch as done in which the run was stopped by ``max_steps`` or ``max_time``: the rest of it follows.
+    - With ``max_steps`` it takes one batch too many after the end of an epoch: the counters are set to the last batch.
+    - It skips a validation that was interrupted or about to begin: the validation starts again.
 
     Args:
         loops: ``checkpoint["loops"]``; changed in place.
-        trainer: that goes on.
-        due: whether a validation was to follow (:func:`validation_due`).
-        done: whether one had followed (:func:`validation_done`). Passing it over, Lightning counts the batch again.
+        trainer: the trainer that resumes.
+        due: whether a validation was due (:func:`validation_due`).
+        done: whether a validation was done (:func:`validation_done`); otherwise Lightning counts the batch again.
     """
     fit = loops.get("fit_loop", {})
     epochs, batches = fit.get("epoch_progress"), fit.get("epoch_loop.batch_progress")

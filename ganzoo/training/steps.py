@@ -1,4 +1,4 @@
-"""The training step in hand: where it stands in the run and in its accumulation window; and how many steps a run has."""
+"""The current training step, its position in the accumulation window, and the number of steps of a run."""
 
 import math
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Step:
 
     @classmethod
     def now(cls, trainer: L.Trainer, accumulate: int) -> Self:
-        """The step that the trainer is at."""
+        """Reads the current step from the trainer."""
         loop = trainer.fit_loop
         place = loop.batch_idx % accumulate
         log_every = trainer.log_every_n_steps or math.inf  # type: ignore[attr-defined]
@@ -56,14 +56,14 @@ def total_steps(trainer: L.Trainer, accumulate: int, model: str) -> int:
     """Computes how many steps the whole training has, from ``max_epochs`` and ``max_steps``.
 
     Args:
-        trainer: of the run.
-        accumulate: batches in one step.
-        model: the name of the model's class, for the error.
+        trainer: the trainer of the run.
+        accumulate: number of batches in one step.
+        model: name of the model's class, for the error.
 
     Raises:
-        InputError: the trainer was given neither, or only a time.
+        InputError: the trainer has neither, or only ``max_time``.
     """
-    batches = trainer.estimated_stepping_batches  # which asks for the data, where nobody has yet
+    batches = trainer.estimated_stepping_batches  # which loads the data, if that has not been done
     limits = [] if trainer.max_steps == -1 else [trainer.max_steps]
     if trainer.max_epochs not in (None, -1) and trainer.num_training_batches != float("inf"):
         limits.append(math.ceil(trainer.num_training_batches / accumulate) * trainer.max_epochs)

@@ -1,4 +1,4 @@
-"""Lightning's strategies that several players cannot use, and the end of a process group."""
+"""Refuses Lightning strategies that cannot train several players; ends the process group before the interpreter exits."""
 
 import atexit
 
@@ -16,13 +16,13 @@ _CLASSES = {"fsdp": FSDPStrategy, "deepspeed": DeepSpeedStrategy, "modelparallel
 
 
 def refuse_strategy(strategy: object | str) -> None:
-    """Refuses what cannot train several players, before anything is built.
+    """Refuses FSDP, DeepSpeed and model parallelism, which cannot train several players.
 
     Args:
-        strategy: as ``Trainer`` takes it: a name, an object; or a class path.
+        strategy: what ``Trainer`` takes, a name or an object; or a class path.
 
     Raises:
-        InputError: for FSDP, DeepSpeed and model parallelism.
+        InputError: it is one of these.
     """
     given = strategy if isinstance(strategy, str) else type(strategy).__name__
     short = given.rpartition(".")[2].lower().replace("_", "")
