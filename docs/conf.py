@@ -34,6 +34,19 @@ def _plain_numbers(app, what, name, obj, options, signature, returned):
     return signature and re.sub(r"~?jsonargparse\.typing\.(int|float) in [\[(][^\])]*[\])]", r"\1", signature), returned
 
 
+def list_modules(app, docname, source):
+    """Replaces ``.. modules:: ganzoo.models`` by an automodule for each file of the folder."""
+    source[0] = re.sub(r"^\.\. modules:: (\S+)$", lambda found: "\n".join(_modules(found[1])), source[0], flags=re.M)
+
+
+def _modules(package):
+    checkout = Path(__file__).parent.parent
+    files = sorted(checkout.joinpath(*package.split(".")).rglob("*.py"))
+    names = [".".join(path.relative_to(checkout).with_suffix("").parts) for path in files if path.name != "__init__.py"]
+    return [f".. automodule:: {name}" for name in names]
+
+
 def setup(app):
     """Sphinx calls this."""
+    app.connect("source-read", list_modules)
     app.connect("autodoc-process-signature", _plain_numbers)

@@ -1,11 +1,19 @@
-"""Makes results.md from results.csv: python docs/tables.py"""
+"""Writes the generated tables: python docs/tables.py
 
+results.md is made from results.csv. The table of models in README.md and index.md is made from the docstrings in
+ganzoo/models, read as text, so that torch is not needed.
+"""
+
+import ast
 import csv
+import re
 from itertools import groupby
 from pathlib import Path
 from statistics import mean, stdev
 
 HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+MODELS = "<!-- models: written by python docs/tables.py -->\n", "<!-- end of models -->\n"
 HEAD = """# Results
 
 Every figure that was measured here, a table to each config; made from [results.csv](results.csv) by `python docs/tables.py`.
@@ -74,5 +82,52 @@ def page() -> str:
     return HEAD + "\n\n".join(parts) + "\n"
 
 
+def models(folder: str) -> list[str]:
+    """The table of models, a row for each page in docs/models, oldest paper first.
+
+    Args:
+        folder: where the pages are, as seen from the file that the table is in; "" or ending in a slash.
+    """
+    exported = re.findall(r"^from ganzoo\.models\.(\w+) import (\w+) as \w+$", _text("__init__.py"), re.M)
+    found = []
+    for home, some in groupby(sorted(exported, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
+        names, tree = {name for _, name in some}, ast.parse(_text(f"{home}.py"))
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in names]
+        about = ast.get_docstring(tree) or ""
+        paper = re.search(r"\((?:after )?(.+?\s\d{4}),", about, re.S)
+        number = re.search(r"arXiv[: ](\d{4}\.\d{4,5})", about)
+        if not paper or not number or not classes:
+            raise SystemExit(
+                f'ganzoo/models/{home}.py: the docstring begins with: Name (Authors 2014, "Title", arXiv 1234.5678)'
+            )
+        what = (ast.get_docstring(classes[0]) or "").splitlines()[0].removesuffix(".")
+        linked = [f"[`{classes[0].name}`]({folder}{home}.md)", *(f"`{each.name}`" for each in classes[1:])]
+        row = f"| {', '.join(linked)} | {' '.join(paper[1].split())} | {what} |"
+        found.append((number[1], home, row))
+    return ["| model | paper | what it does |", "|---|---|---|", *(row for _, _, row in sorted(found))]
+
+
+def _text(name: str) -> str:
+    return (CHECKOUT / "ganzoo" / "models" / name).read_text(encoding="utf-8")
+
+
+def with_models(text: str, folder: str) -> str:
+    """A page with the table of models as it should be, between its two marks."""
+    before, rest = text.split(MODELS[0])
+    _, after = rest.split(MODELS[1])
+    return before + MODELS[0] + "\n" + "\n".join(models(folder)) + "\n\n" + MODELS[1] + after
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page or part of a page, as it should be."""
+    readme, index = CHECKOUT / "README.md", HERE / "index.md"
+    return {
+        HERE / "results.md": page(),
+        readme: with_models(readme.read_text(encoding="utf-8"), "docs/models/"),
+        index: with_models(index.read_text(encoding="utf-8"), "models/"),
+    }
+
+
 if __name__ == "__main__":
-    (HERE / "results.md").write_text(page(), encoding="utf-8")
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ import lightning as L
 import pytest
 import torch
 from PIL import Image
+from support.zoo import MODELS
 
 from ganzoo.cli import main
 from ganzoo.cli.configs import config_names
@@ -54,12 +55,38 @@ def test_every_config_and_file_that_it_names_is_there():
         assert (CHECKOUT / path).exists(), path
 
 
-MODELS = ["GAN", "SimultaneousGAN", "ConvolutionalGAN", "DCGAN", "CGAN", "Pix2Pix", "CycleGAN", "LAPGAN", "DANN"]
+def tables() -> Any:
+    """docs/tables.py as a module."""
+    spec = importlib.util.spec_from_file_location("tables", CHECKOUT / "docs/tables.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_generated_is_up_to_date():
+    for path, text in tables().pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python docs/tables.py"
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_is_named(model):
-    assert f"`{model}`" in TEXT
+    for page in (TEXT, (CHECKOUT / "docs/index.md").read_text()):
+        (row,) = [line for line in page.splitlines() if line.startswith("|") and f"`{model}`" in line]
+        _, _, paper, what, _ = row.split("|")
+        assert re.search(r" \d{4} $", paper)
+        assert len(what) > 20
+
+
+def test_the_api_page_has_every_model_and_every_network():
+    spec = importlib.util.spec_from_file_location("conf", CHECKOUT / "docs/conf.py")
+    conf = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conf)
+    source = [(CHECKOUT / "docs/api.md").read_text()]
+    conf.list_modules(None, "api", source)
+    for folder in ("models", "networks"):
+        for path in (CHECKOUT / "ganzoo" / folder).glob("[!_]*.py"):
+            assert f".. automodule:: ganzoo.{folder}.{path.stem}\n" in source[0]
 
 
 def test_the_training_step_that_it_shows_is_the_one_in_the_file():
@@ -204,6 +231,7 @@ AROUND = {
     "your_own.md: class Small": beside_models,
     "your_own.md: data = Digits()": a_trainer_and_data,
     "your_own.md: import torch": a_checkpoint_of_gan_digits,
+    "add_a_paper.md:": nothing,
     "cgan.md:": lambda: {"model": CGAN(shape=(1, 8, 8)), "torch": torch},
     "lapgan.md:": a_cascade,
 }

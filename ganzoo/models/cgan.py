@@ -21,7 +21,9 @@ from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 
 
 class CGAN(ConditionalGeneratorModel):
-    """Class labels in, images of that class out. Section 4.1's networks, played simultaneously like the 2014 code.
+    """Generates images of the class that you ask for.
+
+    The networks are those of section 4.1, trained simultaneously like the released code of 2014.
 
     Args:
         shape: (C, H, W) of an image; the data's.

@@ -23,7 +23,7 @@ from ganzoo.utils import ranges
 
 
 class CycleGAN(CycleTranslatorModel):
-    """An image of one domain to one of another and back, learned without pairs.
+    """Translates images of one domain into another and back, learned without pairs.
 
     Args:
         blocks: residual blocks of G and F; 9 from 256 pixels on, 6 for 128.

@@ -22,7 +22,7 @@ from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, NonNegativeF
 
 
 class DANN(DomainAdaptationModel):
-    """Labels for the target domain, learned from labels of the source domain alone.
+    """Classifies images of a target domain, learned from labels of a source domain alone.
 
     All three networks descend one sum; between features and domain classifier lies a gradient reversal. The strength
     follows the true progress p of the training, and so does the learning rate ``lr / (1 + alpha p)^beta``.

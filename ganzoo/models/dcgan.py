@@ -4,7 +4,7 @@ A GAN whose two networks are all-convolutional with batch norm, trained by Adam 
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 from torch.optim import Adam, Optimizer
@@ -12,13 +12,16 @@ from torch.optim import Adam, Optimizer
 from ganzoo.losses import NonSaturating
 from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganzoo.networks.norms import BatchNorm, Norm
 from ganzoo.noises import Normal
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
 
 
 class DCGAN(GeneratorModel):
-    """A GAN with the DCGAN networks. Play, widths and normal noise as in the PyTorch port of the authors' Torch code.
+    """Generates images from noise with all-convolutional networks and batch norm.
 
+    Play, widths and normal noise are those of the PyTorch port of the authors' Torch code.
     Radford's own code (Theano) differs: it decays the weights by 1e-5, moves one player with each batch in turn, and draws z
     from ``Uniform(-1, 1)``, as the caption of the paper's figure 1 says.
 
@@ -28,11 +31,13 @@ class DCGAN(GeneratorModel):
         k: discriminator steps to a generator step, each on a fresh batch and fresh noise.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
+        norm: the norm of the discriminator; ``BatchNorm``. A gradient penalty needs another (``LayerNorm``).
         training: ``latent`` (100), ``loss`` and ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
     """
 
     default_loss = NonSaturating()
     default_noise = Normal()
+    default_norm: ClassVar[Norm] = BatchNorm()
     small = {"shape": (3, 8, 8), "width": 4, "latent": 4}
 
     def __init__(
@@ -42,8 +47,10 @@ class DCGAN(GeneratorModel):
         k: PositiveInt = 1,
         lr: LearningRate = 2e-4,
         beta1: HalfOpenUnitInterval = 0.5,
+        norm: Norm | None = None,
         **training: Any,
     ) -> None:
+        self.norm = instantiate(norm or self.default_norm, Norm)  # type: ignore[type-abstract]
         super().__init__(shape, **training)
         self.width, self.k, self.lr, self.beta1 = width, k, lr, beta1
         self.G, self.D = self.networks()
@@ -51,7 +58,8 @@ class DCGAN(GeneratorModel):
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
         channels, size, _ = self.shape
-        return DCGANGenerator(self.latent, channels, size, self.width), DCGANDiscriminator(channels, size, self.width)
+        G = DCGANGenerator(self.latent, channels, size, self.width)
+        return G, DCGANDiscriminator(channels, size, self.width, self.norm)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.field(batch, "x")

@@ -1,6 +1,4 @@
-"""DANN with batch norm that keeps the two domains apart; a departure from Ganin et al. 2016 (arXiv 1505.07818), whose
-networks have no batch norm.
-"""
+"""DANN with batch norm for each domain (after Ganin et al. 2016, arXiv 1505.07818, whose networks have no batch norm)."""
 
 from typing import Any, ClassVar
 
@@ -16,7 +14,7 @@ from ganzoo.utils.ranges import Shape, Size
 
 
 class DomainNormDANN(DANN):
-    """DANN whose networks have batch norm, with running averages of each domain.
+    """DANN for networks with batch norm: each domain has its own statistics.
 
     In training each domain is normalised by its own statistics; in evaluation by its own averages. Without adaptation
     (``lambda_max`` 0) the target goes by the source's averages, as its own would be an adaptation already.

@@ -22,7 +22,7 @@ from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt,
 
 
 class GAN(GeneratorModel):
-    """Algorithm 1: k steps of the discriminator, then one of the generator.
+    """Generates images from noise. Algorithm 1: k steps of the discriminator, then one of the generator.
 
     Args:
         shape: (C, H, W) of an image, or (n,) of a vector; the data's.
@@ -76,7 +76,7 @@ class GAN(GeneratorModel):
 
 
 class SimultaneousGAN(GAN):
-    """The play of the released code: both gradients from one pass at the same point, then both step.
+    """The GAN as the released code trains it: both gradients from one pass at the same point, then both players step.
 
     Args:
         shape: (C, H, W) of an image; the data's.
@@ -96,7 +96,7 @@ class SimultaneousGAN(GAN):
 
 
 class ConvolutionalGAN(SimultaneousGAN):
-    """The convolutional pair of the paper's CIFAR-10 samples (figure 2d), 32 x 32 images only.
+    """The GAN of the paper's CIFAR-10 samples (figure 2d), with convolutions, for 32 x 32 images only.
 
     Args:
         shape: (C, 32, 32) of an image.

@@ -28,7 +28,7 @@ from ganzoo.utils import ranges
 
 
 class LAPGAN(CascadeModel):
-    """A pyramid of GANs: a small image first, then what each doubling leaves out.
+    """Generates images from noise, from coarse to fine, with or without a class.
 
     Args:
         shape: (C, H, W) of an image, H = W.

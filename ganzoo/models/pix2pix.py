@@ -19,7 +19,7 @@ from ganzoo.utils.ranges import HalfOpenUnitInterval, Halvings, LearningRate, No
 
 
 class Pix2Pix(TranslatorModel):
-    """An image to an image, learned from pairs.
+    """Translates images of one kind into images of another, learned from pairs.
 
     Args:
         inputs: channels of the input image.

@@ -1,5 +1,6 @@
-"""Batch norm where two domains pass through the same network."""
+"""Normalisation: which layer a network has between its convolutions, and batch norm where two domains share a network."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,7 +9,45 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ganzoo.utils.ranges import Checked
+
 SOURCE, TARGET = 0, 1
+
+
+class Norm(Checked, ABC):
+    """A kind of normalisation, as an argument of a model. A subclass can be named in a config by its class path."""
+
+    @abstractmethod
+    def layer(self, maps: int) -> nn.Module:
+        """Builds the layer for feature maps [N, maps, H, W]."""
+
+
+class BatchNorm(Norm):
+    """Batch norm: each map by the statistics of the batch, in evaluation by running averages; learned scale and shift."""
+
+    def layer(self, maps: int) -> nn.Module:
+        return nn.BatchNorm2d(maps)
+
+
+class InstanceNorm(Norm):
+    """Instance norm: each map of each image by its own statistics; learned scale and shift."""
+
+    def layer(self, maps: int) -> nn.Module:
+        return nn.InstanceNorm2d(maps, affine=True)
+
+
+class LayerNorm(Norm):
+    """Layer norm: all maps of each image together by their statistics; learned scale and shift of each map."""
+
+    def layer(self, maps: int) -> nn.Module:
+        return nn.GroupNorm(1, maps)
+
+
+class NoNorm(Norm):
+    """No normalisation."""
+
+    def layer(self, maps: int) -> nn.Module:
+        return nn.Identity()
 
 
 class DomainNorm(nn.Module):
