@@ -1,4 +1,7 @@
-"""Callbacks. They work with any module, and know the zoo's models only by ``ganzoo.interfaces``."""
+"""Lightning callbacks for any module: metrics, image grids, checkpoints, health, progress, signals.
+
+They use a model only through ``ganzoo.interfaces``.
+"""
 
 from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.compile import Compile

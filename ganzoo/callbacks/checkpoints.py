@@ -1,4 +1,4 @@
-"""Lightning's ModelCheckpoint for modules that step their optimizers by hand."""
+"""Saves checkpoints while training: ModelCheckpoint for modules with manual optimization."""
 
 import os
 import re
@@ -21,23 +21,23 @@ from ganzoo.utils.log import log_info
 class Checkpoints(ModelCheckpoint):
     """Saves ``epoch=3-step=1200.ckpt`` at each epoch's end (or as asked) and ``last.ckpt`` with it.
 
-    A step is a batch, however many players moved in it. Training that ends, or is interrupted between two
-    steps (as ``StopOnSignal`` does on Ctrl-C and SIGTERM), leaves its last state in ``last.ckpt``; anything else leaves what
-    was saved before it.
+    A step is a batch, however many players stepped in it. A training that ends, or is stopped between two steps (by
+    Ctrl-C or SIGTERM, see ``StopOnSignal``), saves its last state in ``last.ckpt``. After an error ``last.ckpt`` is the
+    last one saved.
 
     Args:
-        dirpath: the folder. Left out: ``checkpoints`` in the run's folder.
-        filename: of the checkpoints, filled with ``{epoch}``, ``{step}`` and whatever is logged.
-        monitor: keep the best by this logged value. Left out: keep the newest.
-        mode: ``min`` or ``max`` of the monitored value is best.
-        save_top_k: how many to keep besides ``last.ckpt``; -1 for all.
-        save_last: whether to write ``last.ckpt``. Without a monitor it is another name of the newest file, and costs no
-            space. It is written whenever a save is due, also where the monitored value is not better.
-        every_n_train_steps: save each so many steps, instead of at the epochs' ends.
-        every_n_epochs: save each so many epochs.
-        train_time_interval: save each so much time.
-        save_on_train_epoch_end: at the end of each epoch (so if left out, without a monitor), or of each validation.
-        save_weights_only: leave out what only resuming needs.
+        dirpath: the folder. Default: ``checkpoints`` in the run's folder.
+        filename: name of the checkpoints, with fields ``{epoch}``, ``{step}`` and any logged value.
+        monitor: the logged value that decides which checkpoints to keep. Default: keep the newest.
+        mode: whether the ``min`` or the ``max`` of the monitored value is best.
+        save_top_k: number of checkpoints to keep besides ``last.ckpt``; -1 keeps all.
+        save_last: whether to write ``last.ckpt``. Without a monitor it is a hard link to the newest file and needs no extra
+            space. It is written at every save, also if the monitored value is not better.
+        every_n_train_steps: save every n steps, instead of at the end of epochs.
+        every_n_epochs: save every n epochs.
+        train_time_interval: save at this interval of time.
+        save_on_train_epoch_end: save at the end of each epoch (the default without a monitor) or of each validation.
+        save_weights_only: leave out everything that only resuming needs.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Checkpoints(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves when a step or a time is due."""
+        """Saves if ``every_n_train_steps`` or ``train_time_interval`` is due."""
         self._validated = False
         # For manual optimization Lightning has another branch, without time intervals and with a warning of twenty
         # lines. All that it asks of the module is this attribute.
@@ -85,21 +85,21 @@ class Checkpoints(ModelCheckpoint):
         super().on_train_batch_end(trainer, automatic, outputs, batch, batch_idx)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Finds the folder."""
+        """Determines the folder."""
         super().setup(trainer, pl_module, stage)
         self._saved_at = (-1, -1)
         self._validated = False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves, if a validation is the time for it."""
+        """Saves after a validation, if that is configured."""
         self._validated = True
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Saves the last state, whichever step the training ended on.
+        """Saves the last state at the end of the training.
 
-        Also where that step is saved already: what was saved before its validation, or before the end of its epoch, would
-        say that these are still to come.
+        Also if that step is saved already: a checkpoint from before its validation, or before the end of its epoch, would
+        do these again on resume.
         """
         if trainer.fast_dev_run or not self.save_last or self._saved_at == _place(trainer):  # type: ignore[attr-defined]
             return
@@ -110,10 +110,10 @@ class Checkpoints(ModelCheckpoint):
         self._save_last_checkpoint(trainer, values)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Saves when the training was interrupted between two steps.
+        """Saves the last state if the training was stopped between two steps.
 
-        Not what an error leaves, nor what Ctrl-C leaves that came between two players' steps: a checkpoint from before is
-        better. Nor after Ctrl-C in one of several processes, which are anywhere then and would wait for each other.
+        It does not save after an error, nor if Ctrl-C came between two players' steps: the last checkpoint is better. Nor
+        after Ctrl-C in one of several processes, which would wait for each other.
         """
         step = trainer.fit_loop.epoch_loop.batch_progress.current
         whole = step.ready == step.processed and trainer.world_size == 1  # type: ignore[attr-defined]
@@ -128,12 +128,12 @@ class Checkpoints(ModelCheckpoint):
         return {**super()._monitor_candidates(trainer), "step": torch.tensor(trainer.global_step)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on with the best checkpoints so far, which stay where they are: in the folder of the run that left them.
+        """Restores the scores and paths of the best checkpoints, which stay in the folder of the earlier run.
 
-        Lightning forgets their scores where the folder is another, and each run has its own.
+        Lightning drops the scores if the folder has changed, and each run has its own folder.
 
         Raises:
-            InputError: the checkpoint holds something else in this place.
+            InputError: the saved state has wrong types.
         """
         scores, best = state_dict.get("best_k_models", {}), state_dict.get("best_model_path", "")
         if not isinstance(scores, dict) or not isinstance(best, str):
@@ -180,7 +180,7 @@ class Checkpoints(ModelCheckpoint):
 
     @staticmethod
     def _link_checkpoint(trainer: L.Trainer, filepath: str, linkpath: str) -> None:
-        # Lightning's symbolic link dangles for a moment at each save, and for ever in a copy of last.ckpt alone
+        # Lightning's symbolic link dangles for a moment at each save, and always in a copy of last.ckpt alone
         if trainer.is_global_zero and not (os.path.exists(linkpath) and os.path.samefile(filepath, linkpath)):
             with atomic_write(Path(linkpath)) as part:
                 try:
@@ -191,5 +191,5 @@ class Checkpoints(ModelCheckpoint):
 
 
 def _place(trainer: L.Trainer) -> tuple[int, int]:
-    """The step, and how many epochs are done: at the end of the last epoch another than before it."""
+    """Returns the step and the number of finished epochs, which differ before and after the end of the last epoch."""
     return trainer.global_step, trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]

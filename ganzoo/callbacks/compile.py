@@ -1,4 +1,4 @@
-"""torch.compile of the players' networks, in place."""
+"""Compiles the players' networks with torch.compile, in place."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,24 +14,24 @@ OF_ONE = 8  # variants of a network: training or not, with a gradient or without
 
 
 class Compile(L.Callback):
-    """Compiles every network that a player moves, each by itself (``torch.nn.Module.compile``).
+    """Compiles every network of the players, each by itself (``torch.nn.Module.compile``).
 
-    What lies between the networks stays as it is written: turns, losses, freezing, the optimizers. So do the names of the
-    weights, and checkpoints and hyperparameters do not know of it: a run may go on with or without. Averaged networks,
-    which are looked at now and then, are not compiled.
+    Turns, losses, freezing and optimizers are not compiled. Names of weights, checkpoints and hyperparameters do not
+    change, so a run can be resumed with or without. EMA networks, which are used rarely, are not compiled.
 
-    A network is compiled when it is first called, and again for each way in which it is called (training or evaluation, its
-    weights frozen or not, a last batch of another size). Networks of one class share what was compiled where it fits.
-    torch gives up on a function after 8 variants; the limit is raised to 8 for each network, for this process.
+    A network is compiled at its first call, and again for each new kind of call: training or evaluation, frozen or not,
+    a last batch of another size. Networks of one class share compiled code if it fits. torch stops compiling a function
+    after 8 variants; the limit is raised to 8 per network for this process.
 
     Args:
-        mode: torch.compile's: ``default``, ``reduce-overhead``, ``max-autotune``.
-        backend: torch.compile's: ``inductor``, which on the CPU needs a C++ compiler, or ``aot_eager`` to look for faults.
-        dynamic: whether sizes may vary. Left out: torch sees for itself.
-        fullgraph: raise an error where a network cannot be compiled as a whole.
+        mode: mode of torch.compile: ``default``, ``reduce-overhead``, ``max-autotune``.
+        backend: backend of torch.compile: ``inductor``, which needs a C++ compiler on the CPU, or ``aot_eager`` for
+            debugging.
+        dynamic: whether sizes may vary. Default: torch decides.
+        fullgraph: raise an error if a network cannot be compiled as one graph.
 
     Raises:
-        InputError: the module has no players; torch knows no such backend or mode.
+        InputError: the module has no players, or torch has no such backend or mode.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Compile(L.Callback):
         self._compiled: WeakSet[nn.Module] = WeakSet()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Marks the networks; those marked in an earlier stage keep what was compiled."""
+        """Marks the networks for compilation; networks that an earlier stage compiled stay compiled."""
         players: Any = getattr(pl_module, "players", None)
         if players is None:
             raise InputError(
@@ -67,7 +67,7 @@ class Compile(L.Callback):
 
 
 def _callable(networks: Iterable[nn.Module]) -> Iterator[nn.Module]:
-    """The networks themselves; of a ModuleList or another that only holds networks, those that it holds."""
+    """Yields the networks, and the members of containers without a forward pass (ModuleList)."""
     for network in networks:
         if type(network).forward is nn.Module.forward:
             yield from _callable(network.children())

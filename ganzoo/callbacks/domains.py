@@ -1,4 +1,4 @@
-"""Metrics of a domain adaptation during its training: domain distance, scores without target labels, and a plot."""
+"""Domain adaptation metrics while training: domain distance, scores without target labels, and a plot."""
 
 import math
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ COLOURS = ((31, 90, 200), (214, 39, 40))  # the source's points are blue and the
 
 @dataclass
 class _Domain:
-    """What a validation has shown of a domain: a random choice of its features, and all of its logits."""
+    """One domain's outputs in a validation: a random subset of its features, and all of its logits."""
 
     draw: np.random.Generator
     features: Tensor | None = None
@@ -52,39 +52,37 @@ class _Domain:
 
 
 class DomainAdaptation(Checked, L.Callback):
-    """Computes metrics of an adaptation at each validation, and plots the two domains before and now.
+    """Computes domain adaptation metrics at each validation, and plots both domains' features before and now.
 
-    It reads what ``validation_step`` and ``test_step`` return, an ``Adapted`` for each batch, where data loader 0 is the
-    source and 1 the target; a module that returns anything else is left alone. The target's labels are never read.
-    Logged, and fit to be a checkpoint's monitor:
+    It reads the ``Adapted`` records that ``validation_step`` and ``test_step`` return; data loader 0 is the source, 1
+    the target. Other records are ignored. The target's labels are never read. It logs, also as a checkpoint's monitor:
 
     ===========================  ========================================================================================
-    val/proxy_a_distance         0 where a linear classifier cannot tell the features' domain, 2 where it always can
+    val/proxy_a_distance         0 if a linear classifier cannot separate the domains by features, 2 if it always can
     val/target_entropy           mean entropy of the target's predictions, in nats; low is good
     val/target_information       H(mean p) - mean H(p) of them, from 0 to log K; high is good
-    val/select_entropy           the entropy where the source is classified well enough, else log K; choose the ``min``
-    val/select_information       the information where the source is classified well enough, else 0; choose the ``max``
+    val/select_entropy           the entropy if the source is classified well enough, else log K; choose the ``min``
+    val/select_information       the information if the source is classified well enough, else 0; choose the ``max``
     ===========================  ========================================================================================
 
     (``test/...`` too, without the last two.) The image ``images/embedding_step_000400.png`` in the run's folder, and
-    ``embedding.png``, always the newest, show the features of both domains, source blue and target red, projected to two
-    dimensions, each panel by itself: on the right those of now, on the left those of the run's first validation. That is
-    the untrained model where Lightning's sanity check runs (``num_sanity_val_steps`` batches of each domain: give it enough
-    for some hundred images); where it does not, the panel says the step. The left panel survives resuming.
+    ``embedding.png``, always the newest, show both domains' features, source blue and target red, projected to two
+    dimensions, each panel by itself: now on the right, the run's first validation on the left. The first is the
+    untrained model if Lightning's sanity check runs (``num_sanity_val_steps`` batches of each domain: give it some
+    hundred images); otherwise the panel names the step. The left panel is kept on resume.
 
-    The training is not changed: nothing is run, or drawn from the global random streams.
+    The training is not changed: no network is run, and no global random state is used.
 
     Args:
-        n: images of each domain, chosen at random, that distance and image are made of, over all processes.
-        points: of each domain in the image, at most `n`.
-        least_source_accuracy: in [0, 1], below which the two ``select`` scores are the worst possible.
-        tsne: project by t-SNE as the paper does (some seconds for 500 + 500 points), instead of the two principal
-            components.
-        seed: of the choice, of the distance's halves and of t-SNE.
-        folder: where the PNG files go. Left out: ``images`` in the run's folder.
+        n: number of images of each domain, chosen at random over all processes, for the distance and the plot.
+        points: number of points of each domain in the plot, at most `n`.
+        least_source_accuracy: source accuracy in [0, 1] below which the two ``select`` scores are the worst possible.
+        tsne: project with t-SNE as in the paper (some seconds for 500 + 500 points), instead of two principal components.
+        seed: seed of the subset, of the halves for the distance, and of t-SNE.
+        folder: folder of the PNG files. Default: ``images`` in the run's folder.
 
     Raises:
-        InputError: when a number is out of range.
+        InputError: a number is out of range.
     """
 
     def __init__(
@@ -112,22 +110,22 @@ class DomainAdaptation(Checked, L.Callback):
     # -- when ---------------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Finds the folder; every process must ask, because the answer is broadcast."""
+        """Determines the folder; every process must ask, because the answer is broadcast."""
         home = trainer.log_dir or trainer.default_root_dir
         self._home = Path(self.folder) if self.folder is not None else Path(home) / "images"
         if stage == "fit":
             self._before = None  # of an earlier fit; a resumed one finds its own in the checkpoint
 
     def state_dict(self) -> dict[str, Any]:
-        """The left panel, for a run that is taken up again."""
+        """Returns the left panel, for the checkpoint."""
         return {} if self._before is None else {"step": self._before[0], "points": self._before[1]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The left panel of the run that is taken up again."""
+        """Loads the left panel from the checkpoint."""
         self._before = (state_dict["step"], state_dict["points"]) if state_dict else None
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forgets the last validation."""
+        """Drops the records of the last validation."""
         self._seen = {}
 
     def on_validation_batch_end(
@@ -139,7 +137,7 @@ class DomainAdaptation(Checked, L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps what is needed of one batch."""
+        """Adds one batch's records."""
         if isinstance(outputs, Adapted):
             # the same draws for both domains, so that the same images are chosen where both are one
             domain = self._seen.setdefault(dataloader_idx, _Domain(np.random.default_rng(self.seed)))
@@ -148,15 +146,15 @@ class DomainAdaptation(Checked, L.Callback):
                 domain.count(outputs)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Measures and logs."""
+        """Computes and logs the metrics."""
         self._measure(trainer, pl_module, "val")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draws; of the sanity check it only keeps the points."""
+        """Draws the plot; after the sanity check it only keeps the points."""
         self._draw(trainer)
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forgets the last evaluation."""
+        """Drops the records of the last evaluation."""
         self._seen = {}
 
     def on_test_batch_end(
@@ -168,15 +166,15 @@ class DomainAdaptation(Checked, L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps what is needed of one batch."""
+        """Adds one batch's records."""
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Measures and logs."""
+        """Computes and logs the metrics."""
         self._measure(trainer, pl_module, "test")
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draws."""
+        """Draws the plot."""
         self._draw(trainer)
 
     # -- what ---------------------------------------------------------------------------------------------------------
@@ -237,20 +235,20 @@ class DomainAdaptation(Checked, L.Callback):
 
 
 def _of_all_processes(trainer: L.Trainer, mine: list[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], ...]]:
-    """For each domain the ranks' values side by side: [(f, l), (f', l')] -> [((f, ...), (l, ...)), (..., ...)]."""
+    """Gathers each domain's values from all ranks: [(f, l), (f', l')] -> [((f, ...), (l, ...)), (..., ...)]."""
     return [tuple(zip(*domain, strict=True)) for domain in zip(*gather(trainer, mine), strict=True)]
 
 
 def projected(domains: list[Tensor], tsne: bool, seed: int) -> list[Tensor]:
-    """Features of both domains in one plane.
+    """Projects the features of both domains to two dimensions.
 
     Args:
-        domains: [N, F] each.
-        tsne: t-SNE of the 50 first principal components, begun at the two first; else the two first themselves.
-        seed: of t-SNE.
+        domains: features of each domain, [N, F].
+        tsne: whether to use t-SNE of the first 50 principal components, started at the first two; else the first two.
+        seed: seed of t-SNE.
 
     Returns:
-        [N, 2] each.
+        Points of each domain, [N, 2].
     """
     x = torch.cat(domains).double()
     u, s, _ = torch.linalg.svd(x - x.mean(0), full_matrices=False)
@@ -271,7 +269,7 @@ def projected(domains: list[Tensor], tsne: bool, seed: int) -> list[Tensor]:
 
 
 def side_by_side(panels: list[tuple[str, list[Tensor]]]) -> Image.Image:
-    """Scatter plots: for each a title and the points [N, 2] of source and target, each on a scale of its own."""
+    """Draws scatter plots side by side: each has a title, the points [N, 2] of source and target, and its own scale."""
     page = Image.new("RGB", (PANEL * len(panels), PANEL + 44), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
     for number, (title, (source, target)) in enumerate(panels):

@@ -1,4 +1,4 @@
-"""A training watched for vanishing gradients, oscillation, mode collapse, and numbers that are none."""
+"""Detects vanishing gradients, oscillation, mode collapse and NaN during training."""
 
 import math
 import os
@@ -22,37 +22,38 @@ OF_A_CLASS = 8  # samples, where the model has classes
 
 
 class Health(Checked, L.Callback):
-    """Says once, in words, that the discriminator wins, that the players go round, or that the generator has collapsed.
+    """Reports once if the discriminator wins, the players oscillate, the generator collapses or a value is NaN.
 
-    It takes a look where the trainer logs (each ``log_every_n_steps`` batches), but no more often than each
+    It measures in the steps that the trainer logs (every ``log_every_n_steps`` batches), at most every
     ``every_n_steps``, and logs
 
     ===========================  ========================================================================================
     health/gradient_<player>     norm of the player's gradient, after unscaling and before clipping
-    health/accuracy              the discriminator's, mean over real and generated; 1/2 where it is undecided
-    health/diversity             of a sampler's images of always the same noise, in units of real images' diversity
-    health/well                  the step, where there is no sign of a failure, else 0: the monitor of a checkpoint
+    health/accuracy              the discriminator's, mean over real and generated; 1/2 if it is undecided
+    health/diversity             of generated images, always from the same noise, relative to real images' diversity
+    health/well                  the step if there is no sign of a failure, else 0: a monitor for checkpoints
     ===========================  ========================================================================================
 
     The model itself logs its discriminator's statistics (``discriminator/accuracy_real``, ``accuracy_fake``,
     ``gradient_ratio``, ``js``). What a module does not have is left out: diversity and oscillation need a ``Sampler``, a
-    vanishing gradient needs players whose names begin with ``discriminator`` and ``generator``. What was seen and said is in
-    the checkpoint.
+    vanishing gradient needs players whose names begin with ``discriminator`` and ``generator``. Measurements and reports are
+    saved in the checkpoint.
 
-    Looking does not change the training: samples come from a random stream of their own, without gradients, in evaluation
-    mode. All processes see the same and decide alike.
+    The training is not changed: samples come from a separate random state, without gradients, in evaluation mode. All
+    processes see the same values and decide alike.
 
     Args:
-        every_n_steps: batches between two looks, at least.
-        patience: steps that a failure must last.
-        n: samples that the diversity is measured on.
-        seed: of their noise.
-        stop: end the training, in good order, when a failure is named.
-        stop_on_nan: end it with an ``InputError`` when a loss, a gradient or a weight is not finite. On one CPU that is in
-            the same step; on other devices, and with several processes, at the next look, and before the next checkpoint.
+        every_n_steps: least number of batches between two measurements.
+        patience: number of steps that a failure must last before it is reported.
+        n: number of samples for the diversity.
+        seed: seed of their noise.
+        stop: whether to end the training, after the current step, when a failure is reported.
+        stop_on_nan: whether to end it with an ``InputError`` if a loss, a gradient or a weight is not finite. On one CPU
+            that is in the same step; on other devices, and with several processes, at the next measurement or
+            checkpoint.
 
     Raises:
-        InputError: when a number is out of range; in training, when one is not finite.
+        InputError: a number is out of range; in training, a value is not finite.
     """
 
     def __init__(
@@ -87,39 +88,39 @@ class Health(Checked, L.Callback):
     # -- when ---------------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Forgets an earlier fit; a resumed one finds its own in the checkpoint."""
+        """Resets the state of an earlier fit; a resumed run loads its own from the checkpoint."""
         if stage == "fit":
             self._forget()
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen and said, for a run that is taken up again."""
+        """Returns measurements and reports, for the checkpoint."""
         return {"diagnosis": self.diagnosis.state_dict(), "logged": dict(self._logged)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """What was seen and said in the run that is taken up again."""
+        """Loads measurements and reports from the checkpoint."""
         self.diagnosis.load_state_dict(state_dict["diagnosis"])
         self._logged = dict(state_dict["logged"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Finds out who plays, and what there is to be watched."""
+        """Finds the players and what can be measured of them."""
         players = getattr(pl_module, "players", lambda: [f"optimizer_{i}" for i in range(len(trainer.optimizers))])
         for name, optimizer in zip(players(), trainer.optimizers, strict=True):
             self._players[name] = optimizer, [p for group in optimizer.param_groups for p in group["params"]]
         self._at_once = self._waits_for_nothing(trainer, pl_module)
         self._samples = isinstance(pl_module, Sampler)
         if isinstance(pl_module, CascadeSampler):
-            # where a level is not trained, what comes of it says nothing
+            # samples mean nothing while some levels are not trained
             levels = len(self._drawn(trainer, pl_module, lambda generator: pl_module.cascade(1, generator=generator)))
             self._samples = levels == sum(player.startswith("generator") for player in self._players)
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Begins a look."""
+        """Starts a measurement, if one is due."""
         self._step = trainer.global_step + 1
         if self._due(trainer):
             self._wanted = set(self._players)
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        """Keeps the loss; where that waits for nothing, checks it at once."""
+        """Stores the loss; on one CPU it is checked at once."""
         if not self.stop_on_nan or (self._at_once and math.isfinite(loss.item())):
             return
         playing = [name for name, (_, mine) in self._players.items() if mine[0].requires_grad]
@@ -128,7 +129,7 @@ class Health(Checked, L.Callback):
             self._check_losses(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        """Measures the gradient of a player who is looked at: in this batch, or when next it steps."""
+        """Measures the gradient norm of a player that is due: in this batch, or at its next step."""
         if self._wanted:
             for player, (mine, parameters) in self._players.items():
                 if player in self._wanted and mine is optimizer:
@@ -139,18 +140,18 @@ class Health(Checked, L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks, and judges."""
+        """Measures and checks for failures, if due."""
         if self._due(trainer):
             self._judge(trainer, pl_module, self._look(trainer, pl_module, batch))
         elif not self._logged_here and self._logged:
             self._log(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Checks what is left."""
+        """Checks the losses that were not checked yet."""
         self._check_losses(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Lets no checkpoint be written whose weights are not finite."""
+        """Prevents a checkpoint with weights that are not finite."""
         if self.stop_on_nan and trainer.state.fn == "fit":
             self._check_losses(trainer, pl_module)
             broken = self._broken()
@@ -258,7 +259,7 @@ class Health(Checked, L.Callback):
         self._refuse(trainer, f"{before}the loss of {player} {value} in step {step}")
 
     def _check_gradients(self, trainer: L.Trainer, norms: Mapping[str, float]) -> None:
-        # a loss scaler makes gradients that are not finite, skips the step, and scales down: that is its way
+        # under a loss scaler gradients that are not finite are normal: it skips the step and scales down
         if self.stop_on_nan and getattr(trainer.precision_plugin, "scaler", None) is None:
             for player, norm in norms.items():
                 if not math.isfinite(norm):
@@ -286,7 +287,7 @@ def _newest(trainer: L.Trainer) -> Path | None:
         paths |= {getattr(keeper, "best_model_path", ""), getattr(keeper, "last_model_path", "")}
         paths |= set(getattr(keeper, "best_k_models", ()))
     there = [path for path in paths if path and os.path.exists(path)]
-    # by its own name, where last.ckpt is another name of it
+    # last.ckpt may be a link to it: take its own name
     return max(map(Path, there), key=lambda path: (path.stat().st_mtime, path.name != "last.ckpt"), default=None)
 
 

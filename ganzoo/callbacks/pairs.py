@@ -1,4 +1,4 @@
-"""L1, PSNR, SSIM and LPIPS of translations of pairs, over the whole validation or test."""
+"""L1, PSNR, SSIM and LPIPS of translated pairs, over the whole validation or test split."""
 
 import math
 from collections.abc import Iterator
@@ -22,30 +22,30 @@ Way = tuple[int, str]  # data loader, and "" or "back_"
 class PairedQuality(L.Callback):
     """Computes metrics of translated pairs at each validation and test.
 
-    It reads what ``validation_step`` and ``test_step`` return: a ``Translated`` for each batch, or, if told that the data
-    are pairs, a ``Cycled``; other modules are left alone. Logged, and fit to be a checkpoint's monitor:
+    It reads the ``Translated`` records that ``validation_step`` and ``test_step`` return, and with ``truth`` the
+    ``Cycled`` ones. Other records are ignored. It logs, also as a checkpoint's monitor:
 
     ==========  ========================================================================================================
-    val/l1      mean absolute difference in [-1, 1] units; it takes the place of a value of that name that the module logs
-    val/psnr    in decibels, the mean over the images; infinite if an image is its truth to the last pixel
-    val/ssim    1 for equal images; left out, and that is said, of images smaller than its window of 11 pixels
-    val/lpips   0 for equal images; if asked for
+    val/l1      mean absolute difference on the scale [-1, 1]; replaces a value of that name that the module logs
+    val/psnr    in decibels, the mean over the images; infinite if an image equals its target
+    val/ssim    1 for equal images; left out, with a message, for images smaller than its window of 11 pixels
+    val/lpips   0 for equal images; only with ``lpips``
     ==========  ========================================================================================================
 
-    Each is a mean over the images as they would be stored (uint8). ``test/...`` too, and beside each its standard
-    error, ``test/psnr_error``. The way back of a ``Cycled`` is ``val/back_l1`` and so on; with several data loaders the
-    names end in ``/dataloader_idx_0``. Under several processes each image counts once, also those that Lightning shows
-    twice so that all processes have as many. If an image has NaN or infinite values, all values are NaN.
+    Each is a mean over the images as uint8. ``test/...`` too, each with its standard error, ``test/psnr_error``. For a
+    ``Cycled`` the other direction is ``val/back_l1`` and so on. With several data loaders the names end in
+    ``/dataloader_idx_0``. With several processes each image counts once, also if Lightning repeats it so that all
+    processes have the same number. If an image has NaN or infinite values, all values are NaN.
 
-    The training is not changed: nothing is drawn from the random streams, and no weight enters the checkpoint.
+    The training is not changed: no random state is used, and no weight is added to the checkpoint.
 
     Args:
-        lpips: measure LPIPS, too. Its backbone is fetched once (:class:`ganzoo.metrics.paired.LPIPS`).
+        lpips: whether to compute LPIPS too. Its backbone is downloaded once (:class:`ganzoo.metrics.paired.LPIPS`).
         net: the backbone of LPIPS.
-        truth: a ``Cycled``'s x and y are pairs: y is the truth of ``fake_y``, and x of ``fake_x``.
+        truth: whether x and y of a ``Cycled`` are pairs: y is the target of ``fake_y``, and x of ``fake_x``.
 
     Raises:
-        InputError: at the start of the run, where the weights of LPIPS cannot be had.
+        InputError: at the start of the run, if the weights of LPIPS are not available.
     """
 
     def __init__(self, lpips: bool = False, net: Literal["alex", "vgg", "squeeze"] = "alex", truth: bool = False) -> None:
@@ -61,7 +61,7 @@ class PairedQuality(L.Callback):
     # -- when ---------------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Gets the weights of LPIPS; a machine's first process fetches them for the others."""
+        """Loads the weights of LPIPS; each machine's first process downloads them for the others."""
         if self.lpips and not self._lpips:
             if trainer.local_rank == 0:
                 self._lpips = {"lpips": LPIPS(self.net)}
@@ -69,7 +69,7 @@ class PairedQuality(L.Callback):
             self._lpips = self._lpips or {"lpips": LPIPS(self.net)}
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forgets the last validation."""
+        """Resets the sums."""
         self._sums, self._shown, self._broken = {}, {}, False
 
     def on_validation_batch_end(
@@ -81,15 +81,15 @@ class PairedQuality(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Measures one batch."""
+        """Adds one batch to the sums."""
         self._take(trainer.val_dataloaders, outputs, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs."""
+        """Logs the means."""
         self._log(trainer, pl_module, "val")
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forgets the last evaluation."""
+        """Resets the sums."""
         self.on_validation_epoch_start(trainer, pl_module)
 
     def on_test_batch_end(
@@ -101,11 +101,11 @@ class PairedQuality(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Measures one batch."""
+        """Adds one batch to the sums."""
         self._take(trainer.test_dataloaders, outputs, dataloader_idx)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs."""
+        """Logs the means."""
         self._log(trainer, pl_module, "test")
 
     # -- what ---------------------------------------------------------------------------------------------------------
@@ -170,25 +170,26 @@ class PairedQuality(L.Callback):
 
 
 def _loader(loaders: Any, number: int) -> Any:
-    """Which of a trainer's loaders has this number: it may have one, a list or a dictionary of them."""
+    """Returns a trainer's loader by its number; the trainer has one loader, a list or a dictionary."""
     if isinstance(loaders, dict):
         loaders = list(loaders.values())
     return loaders[number] if isinstance(loaders, list | tuple) else loaders
 
 
 def shown_once(loader: Any, first: int, n: int) -> Tensor:
-    """Which images of a batch are no repetition.
+    """Marks the images of a batch that are not repetitions.
 
-    Torch's ``DistributedSampler`` deals the images out in turn, and begins again from the first until all processes have
-    as many: of r processes, this one's j-th is the (r j + rank)-th of all, and a repetition beyond the data's length.
+    Torch's ``DistributedSampler`` distributes the images in turn, and repeats the first ones until all processes have
+    the same
+    number: with r processes, this one's j-th image is the (r j + rank)-th of all, and a repetition beyond the data's length.
 
     Args:
-        loader: where the batch is from.
-        first: images that this process was given before it.
-        n: images in the batch.
+        loader: the loader of the batch.
+        first: number of images that this process had before the batch.
+        n: number of images in the batch.
 
     Returns:
-        bool [n].
+        bool tensor [n].
     """
     sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
     sampler = getattr(loader, "sampler", None) if sampler is None else sampler

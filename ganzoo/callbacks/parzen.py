@@ -1,4 +1,4 @@
-"""Parzen-window log-likelihood of validation images during a training, to choose an epoch by."""
+"""Parzen-window log-likelihood of validation images during training, to choose the best epoch."""
 
 import lightning.pytorch as L
 import torch
@@ -15,32 +15,32 @@ PART = 500  # images made, or read, at a time
 
 
 class ParzenLikelihood(PeriodicMetrics):
-    """Logs ``val/parzen``: the Parzen-window log-likelihood of validation images under a model's samples, in nats an image.
+    """Logs ``val/parzen``: the Parzen-window log-likelihood of validation images under a model's samples, in nats per image.
 
-    The code that Goodfellow et al. 2014 released watches such a value (``monitor_ll`` of ``mnist.yaml``) and saves each
-    epoch. To keep the epoch that it is highest in, without a look at the test images::
+    The released code of Goodfellow et al. 2014 monitors such a value (``monitor_ll`` of ``mnist.yaml``) and saves each
+    epoch. To keep the epoch with the highest value, without the test images::
 
         - class_path: ParzenLikelihood
         - class_path: Checkpoints
           init_args: {monitor: val/parzen, mode: max}
 
-    It is the estimate of :mod:`ganzoo.metrics.parzen`, from 8-bit samples and the same ten widths. The difference to
-    ``ganzoo evaluate --metrics parzen``: the images that choose the width are also those whose likelihood is given.
+    It is the estimate of :mod:`ganzoo.metrics.parzen`, from 8-bit samples and the same ten widths. It differs from ``ganzoo
+    evaluate --metrics parzen``: the images that choose the width are also those whose likelihood is computed.
 
-    For a ``Sampler``, with its averaged networks if there are any. Computed at the validation of each `every_n_epochs`-th
-    epoch, at the first and at the last of a run; at the ends of those epochs where the training has no validation. The
-    training is not changed: noise comes from a random stream of its own, without gradients, in evaluation mode. Rank 0
-    computes, and all log its value.
+    It needs a ``Sampler``, and uses the EMA weights if there are any. Computed at the validation of every
+    `every_n_epochs`-th epoch and at the first and last of a run; at the end of these epochs if there is no validation.
+    The training is not changed: noise comes from a separate random state, without gradients, in evaluation mode. Rank 0
+    computes, and all ranks log its value.
 
     Args:
-        n: samples of the model. The value rises with n, so only values of one n can be compared.
-        points: validation images, the first ones.
-        every_n_epochs: compute in each n-th epoch, beside the first and the last; 0 for no other.
-        seed: of the noise.
+        n: number of samples. The value rises with n, so compare only values with the same n.
+        points: number of validation images, the first ones.
+        every_n_epochs: compute in every n-th epoch, and in the first and last; 0 for only these two.
+        seed: seed of the noise.
 
     Raises:
-        InputError: a number out of range; before the training, a model that is no ``Sampler``, or no validation images; when
-            measured, samples that are not finite or not in [-1, 1], or of another size than the validation images.
+        InputError: a number is out of range; before the training, the model is not a ``Sampler`` or there are no validation
+            images; when computed, samples are not finite, not in [-1, 1], or of another size than the validation images.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ParzenLikelihood(PeriodicMetrics):
         self._is_read = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Checks the model, before the training."""
+        """Checks that the model is a ``Sampler``, before the training."""
         super().setup(trainer, pl_module, stage)
         self._validation, self._is_read = None, False
         if stage in ("fit", "validate") and not is_fast_dev_run(trainer) and not isinstance(pl_module, Sampler):

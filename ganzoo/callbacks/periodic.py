@@ -1,4 +1,4 @@
-"""Computes metrics at validations of a training and logs them, so that a checkpoint can monitor them."""
+"""Base class of callbacks that compute and log metrics at validations, so that a checkpoint can monitor them."""
 
 from abc import abstractmethod
 from typing import Any
@@ -11,17 +11,16 @@ from ganzoo.utils.ranges import Checked
 
 
 class PeriodicMetrics(Checked, L.Callback):
-    """A callback that computes metrics at the first validation of a run, at the last, and at those between that are due.
+    """Computes metrics at the first and last validation of a run, and every `every_n_epochs` epochs.
 
-    Where the training has no validation it computes at the ends of epochs. It does nothing in the sanity check and under
-    ``fast_dev_run``.
+    Without validations it computes at the end of epochs. It does nothing in the sanity check and with ``fast_dev_run``.
 
     Args:
-        every_n_epochs: compute at the validation of each n-th epoch, beside the first and the last; 0 for no other.
-        every_n_steps: also each n steps.
+        every_n_epochs: compute at the validation of every n-th epoch, and at the first and last; 0 for only these two.
+        every_n_steps: compute also every n steps.
 
     Attributes:
-        metrics: the newest values, by their names with the split, as Python numbers.
+        metrics: the newest values as Python numbers, by name with the split.
     """
 
     def __init__(self, every_n_epochs: int, every_n_steps: int | None = None) -> None:
@@ -31,35 +30,35 @@ class PeriodicMetrics(Checked, L.Callback):
 
     @abstractmethod
     def _measure(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, float]:
-        """Computes the metrics; the same on all ranks."""
+        """Computes the metrics; returns the same values on all ranks."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Forgets an earlier run."""
+        """Resets the state of an earlier run."""
         self._measured_at = None
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Computes each n steps."""
+        """Computes the metrics every n steps."""
         step = trainer.global_step
         # a small batch of an accumulation window is no step
         due = self.every_n_steps and step and step % self.every_n_steps == 0 and step != self._measured_at
         if due and not is_fast_dev_run(trainer):
             self._update(trainer, pl_module)
-            # loggers only listen each log_every_n_steps batches, so they are told, and the module's log has it as a monitor
+            # self.log reaches loggers only every log_every_n_steps batches: call them directly; a monitor needs self.log
             pl_module.log_dict(self.metrics, logger=False, sync_dist=trainer.world_size > 1)
             log_to_loggers(trainer, self.metrics)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Computes, if it is due."""
+        """Computes the metrics, if due."""
         if not trainer.sanity_checking and (trainer.state.fn != "fit" or self._is_due(trainer)):
             self._update_and_log(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Computes, if it is due, where there is no validation."""
+        """Computes the metrics, if due, in a training without validation."""
         if not validates(trainer) and self._is_due(trainer):
             self._update_and_log(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Says so, where a training was too short for any validation."""
+        """Logs a message if the training had no validation."""
         if self._measured_at is None and not is_fast_dev_run(trainer):
             log_info(f"{type(self).__name__} has measured nothing, as there was no validation in this run")
 

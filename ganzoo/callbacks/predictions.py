@@ -1,4 +1,4 @@
-"""What ``ganzoo predict`` leaves behind: a PNG file for each image that was made, and a list of all inputs."""
+"""Writes predictions: a PNG file for each generated image, and a CSV list of all inputs."""
 
 import csv
 import heapq
@@ -25,28 +25,28 @@ _OF_CLASSES = ("number", "input", "class", "class_name", "probability", "error")
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes predictions to one folder, whichever of several processes made them.
+    """Writes the predictions of all processes to one folder.
 
     A prediction is what ``predict_step`` returns. Images in [-1, 1], [B, C, H, W] or a list of [C, H, W], become PNG files
-    under the names of their inputs: ``predictions/sub/zebra.png`` for ``sub/zebra.jpg``; ``zebra.jpg.png`` where two inputs
-    are called ``zebra``. Samples of a generative model, and images of data without files, have the number in the dataset:
-    ``predictions/000012.png``. Other predictions are left alone.
+    under the names of their inputs: ``predictions/sub/zebra.png`` for ``sub/zebra.jpg``; ``zebra.jpg.png`` if two inputs
+    are called ``zebra``. Samples of a generative model, and images without files, are named by their number in the dataset:
+    ``predictions/000012.png``. Other predictions are ignored.
 
-    ``predictions.csv`` has a row for each input, in the order of the dataset. Of images: ``number`` (the number in the
-    dataset), ``input`` (the file, empty where there is none), ``output`` (the PNG file), ``class`` (that a conditional model
-    was asked for) and ``error`` (why a file could not be read). Of probabilities, [B, classes]: ``number``, ``input``,
-    ``class`` (the most probable one), ``class_name``, ``probability`` and ``error``.
+    ``predictions.csv`` has a row for each input, in the order of the dataset. Columns for images: ``number`` (in the
+    dataset), ``input`` (the file, empty if there is none), ``output`` (the PNG file), ``class`` (the class that a
+    conditional model was given) and ``error`` (why a file could not be read). Columns for probabilities [B, classes]:
+    ``number``, ``input``, ``class`` (the most probable one), ``class_name``, ``probability`` and ``error``.
 
-    Nothing is kept in memory. ``Trainer.predict`` keeps all predictions unless it is given ``return_predictions=False``.
+    The callback keeps nothing in memory. ``Trainer.predict`` keeps all predictions, unless ``return_predictions=False``.
 
     Args:
-        folder: where the files go. Left out: the run's folder, and in it ``predictions`` for images.
+        folder: folder of the files. Default: the run's folder, with images in its subfolder ``predictions``.
 
     Attributes:
-        damaged: how many files could not be read, in all processes; after predicting, in the first process.
+        damaged: number of files that could not be read, over all processes; set on rank 0 after predicting.
 
     Raises:
-        InputError: when predicting begins: predictions of another time are there already.
+        InputError: when predicting begins, if the folder has earlier predictions.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -56,7 +56,7 @@ class PredictionWriter(BasePredictionWriter):
         self._images, self._list = Path(), Path()
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Agrees with the other processes on the folder."""
+        """Broadcasts the folder from rank 0, and checks that it has no earlier predictions."""
         self.damaged = 0
         home = Path(self.folder or trainer.default_root_dir)
         images = home if self.folder else home / "predictions"
@@ -79,7 +79,7 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Writes one batch."""
+        """Writes the predictions of one batch."""
         if _writes_nothing(trainer):
             return
         of_images = isinstance(prediction, list) or (isinstance(prediction, Tensor) and prediction.ndim == 4)
@@ -104,7 +104,7 @@ class PredictionWriter(BasePredictionWriter):
             raise InputError(f"cannot write predictions to {printable(self._list.parent)}: {error.strerror}") from error
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Makes one list of those of all processes; says where the predictions are, and what could not be read."""
+        """Merges the lists of all processes, and logs where the predictions are and which files could not be read."""
         trainer.strategy.barrier("predictions are written")
         if not trainer.is_global_zero or _writes_nothing(trainer):
             return

@@ -1,4 +1,4 @@
-"""The progress bar: each player's loss, and what the discriminator makes of x and of G(z)."""
+"""Progress bar: each player's loss, and the discriminator's mean output on real and generated images."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ from ganzoo.utils.ranges import Checked, NonNegativeFloat, NonNegativeInt
 
 
 class Progress(Checked, RichProgressBar):
-    """Lightning's rich bar with an eye to its cost; where there is no terminal, a plain line now and then.
+    """Lightning's rich progress bar, drawn at a limited rate; without a terminal it prints a plain line at intervals.
 
     Args:
-        refresh_rate: times a second that the bar is drawn and its values fetched from the device; 0 for none.
-        leave: keep each epoch's bar.
-        plain_interval: seconds between two plain lines, where the output is a file; the training ends with one.
+        refresh_rate: how often per second the bar is drawn and its values are read from the device; 0 for no bar.
+        leave: whether to keep each epoch's bar.
+        plain_interval: seconds between two plain lines if the output is a file; the training ends with one.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Progress(Checked, RichProgressBar):
         self._plain = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Chooses the bar or the lines."""
+        """Chooses the bar or plain lines."""
         super().setup(trainer, pl_module, stage)
         if self.is_enabled and trainer.is_global_zero and not sys.stdout.isatty():
             self._plain = True
@@ -43,7 +43,7 @@ class Progress(Checked, RichProgressBar):
         return f"{description:{len(self.validation_description)}}"
 
     def configure_columns(self, trainer: L.Trainer) -> list[Any]:
-        """Lightning's columns with a shorter bar, which leaves the room to the values."""
+        """Returns Lightning's columns with a shorter bar, so that the values fit."""
         columns = super().configure_columns(trainer)
         for column in columns:
             if isinstance(column, BarColumn):
@@ -51,7 +51,7 @@ class Progress(Checked, RichProgressBar):
         return columns
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """The values to show; fetching them waits for the device, so no more often than they are drawn."""
+        """Returns the values to show. Reading them waits for the device, so they are read only when drawn."""
         now = time.monotonic()
         if now - self._fetched >= 1 / max(self.refresh_rate, 1):
             self._values = super().get_metrics(trainer, pl_module)
@@ -60,14 +60,14 @@ class Progress(Checked, RichProgressBar):
         return self._values
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock of the plain lines."""
+        """Starts the timer of the plain lines."""
         super().on_train_start(trainer, pl_module)
         self._printed = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves the bar, or prints a line if the last is old."""
+        """Advances the bar, or prints a line if the interval has passed."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if self._plain and time.monotonic() - self._printed >= self.plain_interval:
             self._print_line(trainer, pl_module, trainer.current_epoch)

@@ -1,4 +1,4 @@
-"""Images of the model at work, always from the same noise or the same inputs, as PNG files and in the logger."""
+"""Writes image grids while training, always from the same noise or inputs, as PNG files and in the logger."""
 
 from pathlib import Path
 from typing import Any
@@ -30,28 +30,28 @@ MOST_CASCADES = 8  # rows of the image of all levels
 
 
 class SampleGrid(Checked, L.Callback):
-    """Writes ``images/step_000400.png`` in the run's folder, and gives the grid to W&B or TensorBoard.
+    """Writes image grids, ``images/step_000400.png`` in the run's folder, and logs them to W&B or TensorBoard.
 
-    A ``Sampler`` is sampled from noise that is the same each time; one with classes has a row to a class (the first
-    16), and down a column the noise is the same. A ``CascadeSampler`` has a second image, ``cascade_step_000400.png``:
-    a row to a sample (at most 8), from its coarsest level to its finest. A ``Translator`` translates the first validation
-    images: in each row stand input, output and truth; for a ``CycleTranslator`` x, there, and back, y, there, and back.
-    These are taken from what ``validation_step`` returns, so the first grid is at the
-    start of the training where Lightning's sanity check runs, and after the first validation where it does not.
+    A ``Sampler`` is sampled from the same noise each time. With classes each row is a class (the first 16), and each
+    column has the same noise. A ``CascadeSampler`` has a second image, ``cascade_step_000400.png``: each row is a sample
+    (at most 8), from its coarsest level to its finest. A ``Translator`` translates the first validation images: each row
+    is input, output, target; for a ``CycleTranslator`` it is x, G(x), F(G(x)), y, F(y), G(F(y)). The inputs are taken
+    from the records of ``validation_step``. So the first grid is at the start of the training if Lightning's sanity
+    check runs, else after the first validation.
 
-    Looking does not change the training: images come from a random stream of their own, without gradients, in
-    evaluation mode, on the first process only.
+    The training is not changed: images come from a separate random state, without gradients, in evaluation mode, on rank
+    0 only.
 
     Args:
-        n: images in the grid of a sampler without classes; rows of a translator.
-        columns: images in a row of a sampler.
-        seed: of the noise.
-        every_n_epochs: a grid at the end of each so many epochs, beside the first and the last; 0 for none.
-        every_n_steps: also each so many steps within an epoch.
-        folder: where the PNG files go. Left out: ``images`` in the run's folder.
+        n: number of images for a sampler without classes; number of rows for a translator.
+        columns: number of images in a row, for a sampler.
+        seed: seed of the noise.
+        every_n_epochs: write a grid every n epochs, and at the start and end; 0 for only these two.
+        every_n_steps: write a grid also every n steps.
+        folder: folder of the PNG files. Default: ``images`` in the run's folder.
 
     Raises:
-        InputError: when a number is out of range.
+        InputError: a number is out of range.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class SampleGrid(Checked, L.Callback):
 
     @property
     def state_key(self) -> str:
-        """Of this one among several."""
+        """Key of this callback's state in the checkpoint, which differs between several grids."""
         return self._generate_state_key(n=self.n, columns=self.columns, seed=self.seed)
 
     def state_dict(self) -> dict[str, Any]:
-        """The first validation images, so that a resumed run shows them before its first validation."""
+        """Returns the first validation images, so that a resumed run can show them before its first validation."""
         return {"kept": [[_packed(x), _packed(y)] for x, y in self._kept]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them up again.
+        """Loads the first validation images from the checkpoint.
 
         Raises:
-            InputError: the checkpoint holds something else in this place.
+            InputError: the saved state has wrong types.
         """
         kept = state_dict.get("kept", [])
         tensors = isinstance(kept, list) and all(
@@ -100,7 +100,7 @@ class SampleGrid(Checked, L.Callback):
     # -- when ---------------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Finds the folder; every process must ask, because the answer is broadcast."""
+        """Determines the folder; every process must ask, because the answer is broadcast."""
         home = trainer.log_dir or trainer.default_root_dir
         self._home = Path(self.folder) if self.folder is not None else Path(home) / "images"
         self._drawn_at = -1
@@ -108,8 +108,8 @@ class SampleGrid(Checked, L.Callback):
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Keeps the first images of the validation."""
-        # the next batch of those that were not there yet: a later validation goes on where a short one stopped
+        """Stores the first images of the validation."""
+        # only batches that are not stored yet: a later validation continues where a short one stopped
         if batch_idx == len(self._kept) and isinstance(outputs, Translated | Cycled):
             room = self.n - sum(len(x) for x, _ in self._kept)
             both = (outputs.input, outputs.truth) if isinstance(outputs, Translated) else (outputs.x, outputs.y)
@@ -121,34 +121,34 @@ class SampleGrid(Checked, L.Callback):
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        """Keeps the first images of the test."""
+        """Stores the first images of the test."""
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The first grid."""
+        """Writes the first grid."""
         self._draw(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """A grid each so many steps."""
+        """Writes a grid every n steps."""
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
             self._draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A grid each so many epochs, after the validation."""
+        """Writes a grid every n epochs, after the validation."""
         if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The last grid."""
+        """Writes the last grid."""
         self._draw(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The grid of ``ganzoo validate``."""
+        """Writes the grid of ``ganzoo validate``."""
         if trainer.state.fn == "validate":
             self._draw(trainer, pl_module)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The grid of ``ganzoo test``."""
+        """Writes the grid of ``ganzoo test``."""
         self._draw(trainer, pl_module)
 
     # -- what ---------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def _unpacked(images: Tensor) -> Tensor:
 
 
 def _side_by_side(columns: list[Tensor]) -> Tensor:
-    """Each [N, C, H, W] becomes a column of the grid; sizes and channels are brought to the largest."""
+    """Makes a grid with one column per tensor [N, C, H, W]; all are resized to the largest."""
     channels = max(c.shape[1] for c in columns)
     size = max((c.shape[-2:] for c in columns), key=lambda hw: hw[0] * hw[1])
     alike = [interpolate(c.expand(-1, channels, -1, -1).float().cpu(), size) for c in columns]
@@ -223,14 +223,14 @@ def _side_by_side(columns: list[Tensor]) -> Tensor:
 
 
 def log_image(logger: Logger, kind: str, drawn: Image.Image, image: Tensor, step: int) -> None:
-    """Logs an image to W&B or TensorBoard; other loggers take none.
+    """Logs an image to W&B or TensorBoard; other loggers are ignored.
 
     Args:
-        logger: any.
+        logger: any logger.
         kind: name of the image in the logger.
-        drawn: the image for Pillow.
+        drawn: the image as a Pillow image.
         image: the same image, uint8 [1 or 3, H, W].
-        step: of the training.
+        step: training step.
     """
     if isinstance(logger, WandbLogger):
         logger.log_image(kind, [drawn], step=step)

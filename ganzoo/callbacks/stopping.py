@@ -1,4 +1,4 @@
-"""A training that is asked to stop ends between two steps."""
+"""Stops a training between two steps on SIGTERM or Ctrl-C."""
 
 import os
 import signal
@@ -19,18 +19,18 @@ from ganzoo.utils.processes import PATIENCE, end_launched, until_it_trains
 
 
 class StopOnSignal(L.Callback):
-    """Ends a training at the end of its step when SIGTERM arrives (a cluster's pre-emption), or Ctrl-C.
+    """Ends a training at the end of the current step on SIGTERM (a cluster's pre-emption) or Ctrl-C.
 
-    Lightning would let Ctrl-C in anywhere, also between two players' steps, where no run can go on exactly, and answers
-    a signal with a collective of its own wherever the process happens to be. Here a signal is only noted; at the end of
-    a step the processes agree that one of them has got it, and all stop at the same step. In one process a validation
-    is left as well, at the end of its batch. A second Ctrl-C stops at once.
+    Lightning lets Ctrl-C interrupt anywhere, also between two players' steps, where no run resumes exactly, and on a
+    signal it communicates between processes at any point. Here a signal is only stored. At the end of a step the
+    processes exchange whether one of them has got it, and all stop at the same step. In a single process a validation
+    stops too, at the end of its batch. A second Ctrl-C stops at once.
 
-    Workers that load data pay no attention to these signals, which schedulers and terminals send to all processes
-    alike: a training whose workers died first could not finish its step.
+    Data workers ignore these signals, which schedulers and terminals send to all processes: if the workers died first, the
+    training could not finish its step.
 
     Attributes:
-        signum: the signal that came; SIGTERM while there was none.
+        signum: the signal that was received; SIGTERM before any.
     """
 
     def __init__(self) -> None:
@@ -38,9 +38,9 @@ class StopOnSignal(L.Callback):
         self._asked = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Has the workers of all loaders started with signals ignored, and the process end at once until it trains."""
+        """Makes data workers ignore signals, and lets a signal end the process at once until training starts."""
         self._asked = False
-        # Lightning's, which talks to the other processes in the middle of whatever they do
+        # replaces Lightning's handler, which communicates with the other processes at any point
         trainer._signal_connector._sigterm_notifier_fn = until_it_trains()  # type: ignore[assignment, method-assign]
         given = trainer.strategy.process_dataloader
         if not (isinstance(given, partial) and given.func is _shielded):
@@ -48,9 +48,9 @@ class StopOnSignal(L.Callback):
             trainer.strategy.process_dataloader = shielded  # type: ignore[method-assign]
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Ends the other processes where this one fails, before they notice that it is gone and say so at length.
+        """Ends the other processes if this one fails, before they print long errors about it.
 
-        Where it fails because another is gone, that one has the reason.
+        If it fails because another process is gone, the error names that process's exit code.
         """
         if not trainer.is_global_zero or isinstance(exception, SIGTERMException | KeyboardInterrupt):
             return
@@ -60,13 +60,13 @@ class StopOnSignal(L.Callback):
             raise InputError(f"another process of this run has failed, with exit code {failed}") from exception
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes the signals over; Lightning gives them back when the trainer is done."""
+        """Installs the signal handlers; Lightning restores the old ones at the end."""
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, partial(self._note, trainer))
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Asks whether any process is to stop."""
+        """Stops all processes if one of them has received a signal."""
         if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(self._asked, all=False):
             _stop(trainer)
 
@@ -82,8 +82,8 @@ class StopOnSignal(L.Callback):
 
 
 def _stop(trainer: L.Trainer) -> None:
-    # what Lightning asks at the end of each step and of each validation batch, and has no public way to set: an error
-    # raised in a callback would come before the step's count and the other callbacks
+    # Lightning reads this at the end of each step and each validation batch, and has no public way to set it: an error
+    # raised in a callback would come before the step is counted and before the other callbacks
     trainer._signal_connector.received_sigterm = True
 
 
@@ -107,7 +107,7 @@ def _ignore_signals(first: Callable[[int], None] | None, worker: int) -> None:
 
 
 def _obey_parent() -> None:
-    # which ends its workers with SIGTERM, and waits for them
+    # the parent ends its workers with SIGTERM, and waits for them
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)

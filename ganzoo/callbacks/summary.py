@@ -1,4 +1,4 @@
-"""The table of a model's parts and their sizes."""
+"""Prints the table of a model's networks and their numbers of parameters."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from lightning.pytorch.callbacks import RichModelSummary
 
 
 class Summary(RichModelSummary):
-    """Lightning's table of modules and parameters; without its column of FLOPs where nothing was counted.
+    """Lightning's table of modules and parameters, without the column of FLOPs if none were counted.
 
-    FLOPs are counted only for a module with an ``example_input_array``, and would read 0.
+    FLOPs are counted only for a module with an ``example_input_array``; otherwise the column would show 0.
 
     Args:
-        max_depth: how deep modules within modules are listed.
+        max_depth: depth to which nested modules are listed.
     """
 
     @staticmethod
