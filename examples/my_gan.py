@@ -4,25 +4,35 @@ It is relativistic (Jolicoeur-Martineau 2019): the discriminator compares a real
 generator's cost needs both logits and no loss of the form ``generator(fake)`` will do. Hence a module of its own.
 """
 
+from math import prod
+
 import torch
 from torch import nn
 from torch.nn.functional import softplus
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.interfaces import Generated, Sampler, randn
+from ganzoo.interfaces import Generated, Sampler, expect_shape, randn
+from ganzoo.utils.ranges import Shape, Size
 
 
 class MyGAN(AdversarialModule, Sampler):
-    """A relativistic GAN for the 8 x 8 digits."""
+    """A relativistic GAN with two small networks.
 
-    def __init__(self, latent: int = 16, width: int = 128, **training):
+    Args:
+        shape: (C, H, W) of an image; the data's.
+        latent: length of z.
+        width: units of the hidden layers.
+        training: the arguments of ``AdversarialModule``.
+    """
+
+    def __init__(self, shape: Shape = (1, 8, 8), latent: Size = 16, width: Size = 128, **training):
         super().__init__(**training)
         self.save_hyperparameters()
-        self.latent = latent
+        self.shape, self.latent, pixels = shape, latent, prod(shape)
         self.G = nn.Sequential(
-            nn.Linear(latent, width), nn.ReLU(), nn.Linear(width, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8))
+            nn.Linear(latent, width), nn.ReLU(), nn.Linear(width, pixels), nn.Tanh(), nn.Unflatten(1, shape)
         )
-        self.D = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.LeakyReLU(0.2), nn.Linear(width, 1))
+        self.D = nn.Sequential(nn.Flatten(), nn.Linear(pixels, width), nn.LeakyReLU(0.2), nn.Linear(width, 1))
 
     def players(self):
         return {"discriminator": [self.D], "generator": [self.G]}
@@ -30,9 +40,11 @@ class MyGAN(AdversarialModule, Sampler):
     def training_step(self, batch, batch_idx):
         x, fake = batch.x, self.G(self.z(len(batch.x)))
         with self.turn("discriminator") as descend:
-            descend({"gan": softplus(self.D(fake.detach()) - self.D(x)).mean()})
+            real_logits, fake_logits = self.D(x), self.D(fake.detach())
+            descend({"gan": softplus(fake_logits - real_logits).mean()})
         with self.turn("generator") as descend:
             descend({"gan": softplus(self.D(x) - self.D(fake)).mean()})
+        self.show({"D(x)": real_logits, "D(G(z))": fake_logits})
 
     # -- that is the variant; what follows lets callbacks and scripts ask it for images --
 
@@ -45,3 +57,6 @@ class MyGAN(AdversarialModule, Sampler):
 
     def validation_step(self, batch, batch_idx):
         return Generated(batch.x, self.sample(len(batch.x)))
+
+    def check_batch(self, batch):
+        expect_shape("shape", self.shape, batch.x)

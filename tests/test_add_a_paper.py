@@ -73,9 +73,9 @@ def test_a_paper_is_three_files_and_one_line(copy):
     assert python(copy, "docs/tables.py").returncode == 0
     assert changed(added, contents(copy)) == {"README.md", "docs/index.md"}  # generated
     said = run_tests(
-        copy, "contract imports layout results", "(LSGAN and documented) or lsgan or models or layout or results"
+        copy, "contract imports layout results", "(LSGAN and (documented or page)) or lsgan or models or layout or results"
     )
-    assert "test_every_argument_is_documented_and_every_model_has_a_page_and_a_config[LSGAN] PASSED" in said
+    assert "test_every_model_has_a_page_and_a_config[LSGAN] PASSED" in said
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_the_tests_of_the_zoo_find_the_paper_and_pass(copy):
     assert python(copy, "docs/tables.py").returncode == 0
     chosen = "LSGAN or lsgan or generated or api_page or lists_them_all"
     said = run_tests(copy, "contract subclasses configs readme", chosen)
-    contract = re.findall(r"^@every_model\ndef (test_\w+)", (CHECKOUT / "tests/test_contract.py").read_text(), re.M)
+    contract = re.findall(r"^@every_model\w*\ndef (test_\w+)", (CHECKOUT / "tests/test_contract.py").read_text(), re.M)
     assert len(contract) > 7
     expected = [f"test_contract.py::{name}[LSGAN]" for name in contract]
     expected += ["test_configs.py::test_a_config_trains_draws_and_saves[lsgan_digits]", "test_every_model_is_named[LSGAN]"]

@@ -1,4 +1,4 @@
-"""What every model of the zoo must do, found by looking in ganzoo.models: a new one is tested without being told."""
+"""The contract of every model of the zoo and of the docs' own examples; a new one is found and tested by itself."""
 
 import inspect
 import math
@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import pytest
 import torch
 from support.training import Labelled, fit, loader, trainer
-from support.zoo import MODELS, SMALL, build, data, every_model
+from support.zoo import CLASSES, EXAMPLES, MODELS, SMALL, build, data, every_model, every_model_and_example
 from torch import Tensor
 
 from ganzoo.adversarial import AdversarialModule
@@ -31,10 +31,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 def test_the_zoo_is_not_empty():
     assert {"GAN", "CGAN", "Pix2Pix", "CycleGAN", "LAPGAN", "DANN"} <= set(MODELS)
-    assert set(SMALL) <= set(MODELS)
+    assert {"MyGAN", "SmallGAN", "WGANGP"} <= set(EXAMPLES)
 
 
-@every_model
+@every_model_and_example
 def test_all_players_move_and_only_in_their_turns(name, tmp_path, monkeypatch):
     model = build(name)
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
@@ -61,7 +61,7 @@ def test_all_players_move_and_only_in_their_turns(name, tmp_path, monkeypatch):
     assert any(not torch.equal(p, before[key]) for key, p in model.named_parameters())
 
 
-@every_model
+@every_model_and_example
 def test_each_player_logs_its_terms_and_the_discriminators_opinion(name, tmp_path):
     model = build(name)
     shown = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1).progress_bar_metrics
@@ -71,14 +71,14 @@ def test_each_player_logs_its_terms_and_the_discriminators_opinion(name, tmp_pat
     assert told == set(model.players())
 
 
-@every_model
+@every_model_and_example
 def test_a_checkpoint_gives_the_same_model_back(name, tmp_path):
     model = build(name)
     played = fit(model, data(model), tmp_path, max_epochs=1)
     played.save_checkpoint(tmp_path / "kept.ckpt")
     saved = torch.load(tmp_path / "kept.ckpt", weights_only=True)
     assert to_plain(saved["hyper_parameters"]) == saved["hyper_parameters"]
-    again = MODELS[name].load_from_checkpoint(tmp_path / "kept.ckpt")
+    again = CLASSES[name].load_from_checkpoint(tmp_path / "kept.ckpt")
     assert dict(again.hparams) == dict(model.hparams)
     for key, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
@@ -91,7 +91,7 @@ def is_a_image_of(images: Tensor, *shape: int) -> None:
     assert images.abs().max() <= 1
 
 
-@every_model
+@every_model_and_example
 def test_it_can_be_asked_for_what_it_is_for(name):
     model = build(name).eval()
     h = model.hparams
@@ -117,7 +117,7 @@ def test_it_can_be_asked_for_what_it_is_for(name):
         assert torch.allclose(told.sum(1), torch.ones(2))
 
 
-@every_model
+@every_model_and_example
 def test_validating_returns_a_record_and_does_not_change_the_training(name, tmp_path):
     alone, watched = build(name), build(name)
     kept = []
@@ -137,7 +137,7 @@ def test_validating_returns_a_record_and_does_not_change_the_training(name, tmp_
         assert torch.equal(value, watched.state_dict()[key]), key
 
 
-@every_model
+@every_model_and_example
 def test_data_of_another_shape_is_one_clear_line(name, tmp_path):
     model = build(name)
     wrong = loader(torch.zeros(4, 2, 16, 16), torch.zeros(4, 5, 16, 16), batch_size=2, kind=Labelled)
@@ -155,7 +155,7 @@ def test_labels_that_do_not_match_the_classes_are_one_clear_line(tmp_path):
         fit(model, loader(x, batch_size=4), tmp_path, max_epochs=1)
 
 
-@every_model
+@every_model_and_example
 def test_a_batch_of_bfloat16_trains(name, tmp_path):
     model = build(name)
     played = fit(model, data(model), tmp_path, max_epochs=1, precision="bf16-mixed", log_every_n_steps=1)
@@ -163,13 +163,18 @@ def test_a_batch_of_bfloat16_trains(name, tmp_path):
     assert all(torch.isfinite(value) for value in played.callback_metrics.values())
 
 
-@every_model
-def test_every_argument_is_documented_and_every_model_has_a_page_and_a_config(name):
-    cls = MODELS[name]
+@every_model_and_example
+def test_every_argument_is_documented(name):
+    cls = CLASSES[name]
     # a class without an __init__ of its own has its parent's arguments
     doc = inspect.getdoc(next(parent for parent in cls.__mro__ if "__init__" in vars(parent)))
     for argument in inspect.signature(cls).parameters:
         assert f"{argument}:" in doc, f"{name}'s docstring does not explain {argument}"
+
+
+@every_model
+def test_every_model_has_a_page_and_a_config(name):
+    cls = MODELS[name]
     home = Path(inspect.getfile(cls)).stem
     assert (CHECKOUT / "docs" / "models" / f"{home}.md").is_file()
     family = {other for other, cls in MODELS.items() if Path(inspect.getfile(cls)).stem == home}
@@ -188,15 +193,15 @@ def _hints(cls: type) -> list[tuple[str, Any]]:
     return [(name, hint) for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, int | float)]
 
 
-@every_model
+@every_model_and_example
 def test_no_number_is_taken_from_outside_of_its_range(name):
     """Also null where a number is needed. Of every argument, so that a new one needs a range."""
     taken = build(name)._arguments  # those of the constructors above it too, if they can be given
-    numbers = numbers_of(MODELS[name])
-    assert len(numbers) > 4
+    numbers = numbers_of(CLASSES[name])
+    assert len(numbers) > (4 if name in MODELS else 2)
     for argument, hint in numbers.items():
         if hint is bool or (argument not in taken and argument not in ("accumulate", "ema_ramp")):
             continue
         for wrong in (math.nan, math.inf, -math.inf, -1, None, "1", True):
             with pytest.raises(InputError, match=rf"{name}: {argument} is {wrong!r}: give an? (int|float) in"):
-                MODELS[name](**{**SMALL.get(name, {}), argument: wrong})
+                CLASSES[name](**{**SMALL[name], argument: wrong})

@@ -1,11 +1,9 @@
 """The documents' example of a penalty: WGAN-GP as a subclass of three lines."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from support.training import fit
+from support.zoo import example
 
 from ganzoo.cli import main
 from ganzoo.data import Digits
@@ -15,15 +13,8 @@ from ganzoo.models import DCGAN
 from ganzoo.networks.norms import LayerNorm
 from ganzoo.penalties import gradient_penalty
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+WGANGP = example("my_penalty").WGANGP
 SMALL = {"latent": 4, "width": 4}
-
-
-@pytest.fixture
-def wgan_gp(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield __import__("my_penalty").WGANGP
-    sys.modules.pop("my_penalty", None)
 
 
 class WrittenOut(DCGAN):
@@ -50,8 +41,8 @@ def trained(kind, tmp_path, **options):
     return model, played.logged_metrics
 
 
-def test_the_penalty_is_a_term_of_the_critic(wgan_gp, tmp_path):
-    model, logged = trained(wgan_gp, tmp_path)
+def test_the_penalty_is_a_term_of_the_critic(tmp_path):
+    model, logged = trained(WGANGP, tmp_path)
     critic, penalty = logged["discriminator/gan"], logged["discriminator/penalty"]
     assert penalty > 0
     assert logged["discriminator/loss"] == pytest.approx(float(critic + penalty), abs=1e-5)
@@ -61,17 +52,17 @@ def test_the_penalty_is_a_term_of_the_critic(wgan_gp, tmp_path):
     assert model.hparams["norm"] == {"class_path": "ganzoo.networks.norms.LayerNorm", "init_args": {}}
 
 
-def test_it_trains_like_the_algorithm_written_out(wgan_gp, tmp_path):
+def test_it_trains_like_the_algorithm_written_out(tmp_path):
     """The same weights up to rounding, as the terms are summed in another order."""
-    short, _ = trained(wgan_gp, tmp_path, k=2)
+    short, _ = trained(WGANGP, tmp_path, k=2)
     long, _ = trained(WrittenOut, tmp_path, k=2)
     for key, value in short.state_dict().items():
         assert torch.allclose(value, long.state_dict()[key], atol=1e-6), key
 
 
-def test_a_gradient_penalty_beside_batch_norm_is_one_clear_line(wgan_gp, tmp_path, monkeypatch, capsys):
+def test_a_gradient_penalty_beside_batch_norm_is_one_clear_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(InputError, match=r"batch norm mixes the samples.*model\.norm LayerNorm"):
-        trained(wgan_gp, tmp_path, norm={"class_path": "ganzoo.networks.norms.BatchNorm"})
+        trained(WGANGP, tmp_path, norm={"class_path": "ganzoo.networks.norms.BatchNorm"})
     monkeypatch.chdir(tmp_path)
     short = ["--data", "Digits", "--data.size", "16", "--trainer.max_steps", "1", "--trainer.accelerator", "cpu"]
     args = ["fit", "--model", "my_penalty.WGANGP", "--model.shape", "[1,16,16]", "--model.width", "4", *short]

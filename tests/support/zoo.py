@@ -1,5 +1,9 @@
-"""Every model of the zoo at a small size, with batches of the kind that it takes."""
+"""Every model of the zoo and of the examples at a small size, with batches of the kind that it takes."""
 
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -14,15 +18,37 @@ from ganzoo.interfaces import (
     Translator,
 )
 from ganzoo.models import CycleGAN, Pix2Pix
+from ganzoo.models.base import ZooModel
 from support.training import Labelled, loader
 
 MODELS = {name: cls for name, cls in vars(zoo).items() if isinstance(cls, type) and issubclass(cls, AdversarialModule)}
-SMALL = {name: dict(cls.small) for name, cls in MODELS.items()}  # the sizes at which a model trains in a moment
+
+
+def example(name: str) -> ModuleType:
+    """The module ``examples/<name>.py``, imported once and under its own name, as a user in that folder has it."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, CHECKOUT / "examples" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+CHECKOUT = Path(__file__).parents[2]
+EXAMPLES = {
+    name: cls
+    for path in sorted(CHECKOUT.glob("examples/my_*.py"))
+    for name, cls in vars(example(path.stem)).items()
+    if isinstance(cls, type) and issubclass(cls, AdversarialModule) and cls.__module__ == path.stem
+}
+CLASSES = {**MODELS, **EXAMPLES}
+# the sizes at which a model trains in a moment; an example from scratch has such defaults
+SMALL = {name: dict(cls.small) if issubclass(cls, ZooModel) else {} for name, cls in CLASSES.items()}
 
 
 def build(name: str) -> AdversarialModule:
     torch.manual_seed(0)
-    return MODELS[name](**SMALL[name])
+    return CLASSES[name](**SMALL[name])
 
 
 class Two(NamedTuple):
@@ -56,6 +82,7 @@ def data(model: AdversarialModule, n: int = 8, held_out: bool = False):
 
 
 every_model = pytest.mark.parametrize("name", MODELS)
+every_model_and_example = pytest.mark.parametrize("name", CLASSES)
 
 
 def pix2pix() -> Pix2Pix:
