@@ -58,7 +58,7 @@ def bomb() -> str:
     [
         (bomb(), "too large or too deep for a config"),
         ("a: " + "[" * 60 + "]" * 60, "too large or too deep"),
-        ("a: " + "[" * 5000, "nesting depth"),
+        ("a: " + "[" * 5000, "nesting depth|too deep"),  # libyaml has a limit of its own, newer than some
         ("a: &a [*a]", "stands within itself"),
         ("a: [", "not YAML: line"),
         ("a: 1\na: 2", "line 2, column 1: the key 'a' stands twice"),
