@@ -31,7 +31,7 @@ SMALLER: dict[str, list[str]] = {
 OTHERWISE: dict[str, list[str]] = {
     "dann_mnistm": ["--trainer.val_check_interval", "1", "--trainer.check_val_every_n_epoch", "1"],
     "dann_digits": ["--trainer.val_check_interval", "1", "--trainer.check_val_every_n_epoch", "1"],
-    "dann_mnistm_normed": ["--trainer.val_check_interval", "1"],
+    "domain_norm_dann_mnistm": ["--trainer.val_check_interval", "1"],
     "dann_folders": [
         *("--trainer.val_check_interval", "1", "--model.classes", "2", "--data.batch_size", "4", "--data.size", "64"),
         *("--model.shape", "[3, 64, 64]", "--config", "offline.yaml"),
@@ -149,7 +149,7 @@ def test_a_config_trains_draws_and_saves(name, world, monkeypatch, capsys):
     assert np.asarray(Image.open(images[-1])).std() > 0
 
 
-@pytest.mark.parametrize("name", ["cyclegan_maps", "dann_mnistm_normed", "lapgan_fashion", "pix2pix_maps"])
+@pytest.mark.parametrize("name", ["cyclegan_maps", "domain_norm_dann_mnistm", "lapgan_fashion", "pix2pix_maps"])
 def test_a_checkpoint_serves_every_command(name, world, monkeypatch, capsys):
     """fit, go on, validate, test, predict: what a user does with a run."""
     monkeypatch.chdir(world)
