@@ -16,9 +16,7 @@ from torch.utils.data import DataLoader
 @pytest.fixture(scope="module")
 def both(tmp_path_factory) -> Path:
     """Games and models trained, stopped and resumed by two processes that were started as torchrun starts them."""
-    folder = tmp_path_factory.mktemp("two")
-    two.run(folder)
-    return folder
+    return two.results(tmp_path_factory.mktemp, tmp_path_factory.getbasetemp().parent)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import os
 import socket
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from support.games import Noted, OnePass, Penalised, SimultaneousTug, Together, Tug
 from support.resuming import EveryMoment, Few, build, everything
-from support.training import Batch, fit, trainer
+from support.training import LIMIT, Batch, fit, trainer, wait_for
 from support.zoo import MODELS, SMALL
 
 # norm-free networks, whose gradients of a batch are means over its images; without dropout, which is noise
@@ -142,6 +143,29 @@ def work(rank: int, port: int, folder: str) -> None:
             path = root / f"kept_{name}" / f"{moment}.ckpt"
             again = result(*fitted(build(name, **options), root, 2, path, **two))
             torch.save(again, root / f"{moment}_{name}_{rank}.pt")
+
+
+def results(new_folder: Callable[[str], Path], shared: Path) -> Path:
+    """The folder of both processes' results. Of pytest-xdist's workers one runs them, and the others wait for it.
+
+    Args:
+        new_folder: makes an empty folder of this name.
+        shared: a folder that all workers of this run of the tests have.
+    """
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    folder = new_folder("two") if run_id is None else shared / f"two_{run_id}"
+    done = folder / "done"
+    if run_id is not None:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            wait_for(done.exists, "the results of two processes in another worker", 3 * LIMIT)
+            return folder
+    try:
+        run(folder)
+    finally:
+        done.touch()
+    return folder
 
 
 def run(folder: Path) -> None:
