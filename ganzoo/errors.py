@@ -12,17 +12,17 @@ class InputError(ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, on one line; its type where it says nothing."""
+    """Returns an exception's message on one line, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def printable(text: object) -> str:
-    """A name as it can stand in a line of any terminal: line breaks and bytes that are no text are written as escapes."""
+    """Escapes line breaks and bytes that are not text, so that a name fits on a line of any terminal."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
 
 
 def did_you_mean(wrong: str, right: list[str], otherwise: str = "") -> str:
-    """The end of an error's line: the nearest of the right names, or ``otherwise``."""
+    """Returns the end of an error message: the nearest valid name, or ``otherwise``."""
     lower = {name.lower(): name for name in right}
     near = get_close_matches(wrong.lower(), lower, n=1)
     if near:

@@ -1,4 +1,7 @@
-"""Schedules of the papers that torch does not have. Each is stepped by the grammar, per step or per epoch."""
+"""Learning-rate and momentum schedules of the papers that torch does not have.
+
+Each is stepped by ``descend``, per step or per epoch.
+"""
 
 from math import inf
 from typing import Any
@@ -11,22 +14,24 @@ from ganzoo.utils.ranges import AtLeastOne, Checked, HalfOpenUnitInterval, NonNe
 
 
 class Schedule(Checked, LRScheduler):
-    """Where a schedule stands goes into a checkpoint; its shape is the run's: a resumed run may be longer than it was."""
+    """Base class: a checkpoint holds a schedule's position, not its shape, so that a resumed run may be longer."""
 
     shape: tuple[str, ...]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the shape."""
+        """Returns the state without the shape."""
         return {name: value for name, value in super().state_dict().items() if name not in self.shape}
 
 
 class ExponentialDecay(Schedule):
-    """``lr = max(lr0 / factor^n, floor)`` after n steps, as pylearn2 has it and the 2014 GAN recipes use it.
+    """Divides the learning rate at each step: ``lr = max(lr0 / factor^n, floor)`` after n steps.
+
+    As in pylearn2, which the 2014 GAN recipes use.
 
     Args:
-        optimizer: whose learning rate it is.
-        factor: what the rate is divided by at each step; 1.000004 in the released MNIST recipe.
-        floor: the least learning rate.
+        optimizer: the optimizer whose learning rate is scheduled.
+        factor: divisor of the learning rate at each step; 1.000004 in the released MNIST recipe.
+        floor: lower bound of the learning rate.
     """
 
     shape = ("factor", "floor")
@@ -38,21 +43,21 @@ class ExponentialDecay(Schedule):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        """The learning rate of each parameter group now."""
+        """Returns the current learning rate of each parameter group."""
         return [max(rate / _power(self.factor, self.last_epoch), self.floor) for rate in self.base_lrs]
 
 
 class MomentumRamp(Schedule):
-    """Momentum rises linearly from its first value in epoch ``start`` to ``final`` in epoch ``saturate``.
+    """Raises the momentum linearly from its first value in epoch ``start`` to ``final`` in epoch ``saturate``.
 
-    Epochs count from 1: the first epoch of a training is epoch 1. The learning rate is left alone. Goodfellow et al. 2014 as
-    released (pylearn2's ``MomentumAdjustor``): 0.5 in epoch 1, 0.7 in epoch 250 and after.
+    Epochs count from 1. The learning rate does not change. The released code of Goodfellow et al. 2014 (pylearn2's
+    ``MomentumAdjustor``) has 0.5 in epoch 1, and 0.7 from epoch 250 on.
 
     Args:
         optimizer: an optimizer with a momentum (SGD).
-        final: the last momentum.
-        start: the last epoch that has the first momentum.
-        saturate: the first epoch that has the last momentum.
+        final: the final momentum.
+        start: the last epoch with the initial momentum.
+        saturate: the first epoch with the final momentum.
     """
 
     shape = ("final", "start", "saturate")
@@ -75,7 +80,7 @@ class MomentumRamp(Schedule):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        """The learning rates as they are; sets the momentum on the way."""
+        """Sets the momentum, and returns the learning rates unchanged."""
         epoch = self.last_epoch + 1  # of the training that comes now; pylearn2 counts it before it begins
         share = min(max((epoch - self.start) / (self.saturate - self.start), 0.0), 1.0)
         for group in self.optimizer.param_groups:
@@ -85,14 +90,14 @@ class MomentumRamp(Schedule):
 
 
 class LinearDecay(Schedule):
-    """The learning rate as given for ``constant`` intervals, then linearly to zero over the next ``decay``.
+    """Keeps the learning rate for ``constant`` intervals, then lowers it linearly to zero over ``decay`` intervals.
 
     Zhu et al. 2017, section 4 ("Training details"): 100 epochs constant, 100 epochs of linear decay.
 
     Args:
-        optimizer: whose learning rate it is.
+        optimizer: the optimizer whose learning rate is scheduled.
         constant: epochs (or steps) at the full rate.
-        decay: epochs (or steps) over which it falls; it reaches zero ``constant + decay`` in.
+        decay: epochs (or steps) over which it falls; it is zero after ``constant + decay``.
     """
 
     shape = ("constant", "decay")
@@ -104,19 +109,21 @@ class LinearDecay(Schedule):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        """The learning rate of each parameter group now."""
+        """Returns the current learning rate of each parameter group."""
         share = 1.0 - max(0, self.last_epoch - self.constant) / self.decay
         return [rate * max(share, 0.0) for rate in self.base_lrs]
 
 
 class ProgressDecay(Schedule):
-    """``lr / (1 + alpha p)^beta`` with p the share of the training that is done; mu_p of Ganin et al. 2016, section 5.2.2.
+    """Decays the learning rate with the progress p in [0, 1] of the training: ``lr / (1 + alpha p)^beta``.
+
+    mu_p of Ganin et al. 2016, section 5.2.2.
 
     Args:
-        optimizer: whose learning rate it is.
+        optimizer: the optimizer whose learning rate is scheduled.
         total: steps of the whole training.
-        alpha: how soon the rate falls.
-        beta: how far it falls.
+        alpha: factor of p; a larger one makes the rate fall earlier.
+        beta: exponent; a larger one makes the rate fall further.
     """
 
     shape = ("total", "alpha", "beta")
@@ -133,20 +140,20 @@ class ProgressDecay(Schedule):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        """The learning rate of each parameter group now."""
+        """Returns the current learning rate of each parameter group."""
         progress = min(self.last_epoch / self.total, 1.0)
         return [rate / _power(1 + self.alpha * progress, self.beta) for rate in self.base_lrs]
 
 
 class MomentumClimb(Schedule):
-    """``momentum = min(momentum0 + by n, ceiling)`` after n epochs. The learning rate is left alone.
+    """Raises the momentum each epoch: ``momentum = min(momentum0 + by n, ceiling)`` after n epochs.
 
-    As LAPGAN's released code has it (Denton et al. 2015): by 0.0008 an epoch.
+    As in LAPGAN's released code (Denton et al. 2015): by 0.0008 per epoch. The learning rate does not change.
 
     Args:
         optimizer: an optimizer with a momentum (SGD).
-        by: what an epoch adds.
-        ceiling: the greatest momentum.
+        by: increase per epoch.
+        ceiling: upper bound of the momentum.
     """
 
     shape = ("by", "ceiling")
@@ -162,7 +169,7 @@ class MomentumClimb(Schedule):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
-        """The learning rates as they are; sets the momentum on the way."""
+        """Sets the momentum, and returns the learning rates unchanged."""
         for group in self.optimizer.param_groups:
             group["momentum"] = min(group["initial_momentum"] + self.by * self.last_epoch, self.ceiling)
         return [group["lr"] for group in self.optimizer.param_groups]
