@@ -1,4 +1,4 @@
-"""How a trained model is asked: one way to be sampled, one way to translate, one way to classify.
+"""The interfaces of a trained model: ``sample``, ``translate``, ``classify``, and the records of ``validation_step``.
 
 Callbacks, the command and a user's script use only these methods and the records that ``validation_step`` returns, so they
 work with any module of these kinds. Images are float in [-1, 1], [N, C, H, W].
@@ -21,19 +21,23 @@ SLACK = 0.1  # floats may leave [-1, 1] by so much: an augmentation may
 
 
 class Sampler(ABC):
-    """A model that makes images from noise. ``classes`` is how many classes it can be asked for, None for no choice."""
+    """A model that generates images from noise.
+
+    Attributes:
+        classes: number of classes that it can be asked for; None for a model without classes.
+    """
 
     classes: int | None = None
 
     @abstractmethod
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Makes images.
+        """Generates images.
 
         Args:
-            n: how many.
-            y: int64 classes [n], for a conditional model; drawn evenly if left out.
-            generator: where the noise comes from; the same seed gives the same images, in evaluation mode (``eval()``).
-                Torch's own if left out.
+            n: number of images.
+            y: int64 classes [n], for a conditional model; each class in turn if left out.
+            generator: source of the noise; the same seed gives the same images in evaluation mode (``eval()``). Torch's own
+                if left out.
 
         Returns:
             Images in [-1, 1], [n, C, H, W], on the model's device, without a graph.
@@ -41,22 +45,22 @@ class Sampler(ABC):
 
 
 class CascadeSampler(Sampler):
-    """A sampler that works from coarse to fine and can show every level on the way."""
+    """A sampler that generates images from coarse to fine, and can give every level."""
 
     @abstractmethod
     def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
-        """What each level makes of the same noise, coarsest first; the last is what ``sample`` returns.
+        """Generates the images of every level from the same noise, coarsest first; the last are those of ``sample``.
 
         Arguments as in ``sample``. Level k's images are [n, C, H_k, W_k] in [-1, 1].
         """
 
 
 class Translator(ABC):
-    """A model that makes an image from an image.
+    """A model that translates images.
 
     Attributes:
         size_multiple: ``translate`` takes heights and widths that are multiples of this number of pixels.
-        least_size: and at least so many pixels.
+        least_size: the least height and width that ``translate`` takes, in pixels.
     """
 
     size_multiple: int = 1
@@ -64,28 +68,28 @@ class Translator(ABC):
 
     @abstractmethod
     def translate(self, x: Tensor) -> Tensor:
-        """Images in [-1, 1], [N, C, H, W] -> images in [-1, 1] of the other domain, without a graph.
+        """Translates images [N, C, H, W] in [-1, 1] to images of the other domain in [-1, 1], without a graph.
 
-        A model whose noise is dropout draws it from torch's generator, as it does in training.
+        A model whose noise is dropout draws it from torch's own generator, as in training.
         """
 
 
 class CycleTranslator(Translator):
-    """A translator that also knows the way back."""
+    """A translator in both directions."""
 
     @abstractmethod
     def translate_back(self, y: Tensor) -> Tensor:
-        """Images of the other domain -> images of the first, both in [-1, 1], [N, C, H, W], without a graph."""
+        """Translates images of the other domain to images of the first, both [N, C, H, W] in [-1, 1], without a graph."""
 
 
 class Classifier(ABC):
-    """A model that says which class an image shows."""
+    """A model that classifies images. ``classes`` is the number of classes."""
 
     classes: int
 
     @abstractmethod
     def classify(self, x: Tensor) -> Tensor:
-        """Images in [-1, 1], [N, C, H, W] -> probabilities of the classes, [N, classes], without a graph."""
+        """Computes the probabilities of the classes [N, classes] for images [N, C, H, W] in [-1, 1], without a graph."""
 
 
 @runtime_checkable
@@ -103,14 +107,14 @@ class DirectedData(Protocol):
 
 
 class Generated(NamedTuple):
-    """What ``validation_step`` of an unconditional or conditional model returns: images in [-1, 1]."""
+    """The record of a ``Sampler``'s ``validation_step``: real and generated images in [-1, 1]."""
 
     real: Tensor
     fake: Tensor
 
 
 class Translated(NamedTuple):
-    """What ``validation_step`` of a paired translation returns: images in [-1, 1]."""
+    """The record of a ``Translator``'s ``validation_step``: images in [-1, 1], ``truth`` being the target."""
 
     input: Tensor
     output: Tensor
@@ -118,13 +122,13 @@ class Translated(NamedTuple):
 
 
 class Cycled(NamedTuple):
-    """What ``validation_step`` of a two-way translation returns: images in [-1, 1].
+    """The record of a ``CycleTranslator``'s ``validation_step``: images in [-1, 1].
 
     Attributes:
         x: images of the first domain.
         fake_y: their translations, G(x).
-        back_x: and back, F(G(x)).
-        y: images of the second domain; where the data are pairs, the truth of ``fake_y``.
+        back_x: translated back, F(G(x)).
+        y: images of the second domain; where the data are pairs, the targets of ``fake_y``.
         fake_x: F(y).
         back_y: G(F(y)).
     """
@@ -138,13 +142,13 @@ class Cycled(NamedTuple):
 
 
 class Adapted(NamedTuple):
-    """What ``validation_step`` of a domain adaptation returns for a batch of one domain.
+    """The record of a domain adaptation's ``validation_step``, for a batch of one domain.
 
     Attributes:
-        features: [N, F], what both heads see.
-        logits: [N, classes], of the label predictor.
-        domain: [N], logits of the domain classifier; above 0 it says target.
-        y: [N], int64 classes, -1 where none is known. Of the target domain they are an oracle: no training may use them.
+        features: features [N, F], the input of both heads.
+        logits: logits [N, classes] of the label predictor.
+        domain: logits [N] of the domain classifier; above 0 means target.
+        y: int64 classes [N], -1 where none is known. Those of the target domain must not be used in training.
     """
 
     features: Tensor
@@ -153,7 +157,7 @@ class Adapted(NamedTuple):
     y: Tensor
 
 
-# by what names a batch may hold its fields; pix2pix's and CycleGAN's own loaders have A and B
+# the names that a batch may use for its fields; A and B are those of pix2pix's and CycleGAN's own loaders
 NAMES = {
     "x": ("x", "image", "images", "img", "input", "inputs", "pixel_values", "A"),
     "y": ("y", "label", "labels", "output", "outputs", "B", "target", "targets"),
@@ -162,13 +166,13 @@ NAMES = {
 
 
 def field_of(batch: Any, field: str) -> Any:
-    """A field of a batch of any kind: the one rule of models and callbacks.
+    """Finds a field of a batch of any kind. Models and callbacks use only this.
 
     A tensor alone is x. A tuple or list has x, y and target by place. A mapping, a NamedTuple, a dataclass or any other
     object has them by name: ``x``, ``image`` or ``A``; ``y``, ``label`` or ``B``; ``target`` (all of :data:`NAMES`).
 
     Args:
-        batch: whatever a loader gives.
+        batch: the batch of any loader.
         field: "x": images; "y": classes, or the images to translate to; "target": images of a target domain.
 
     Returns:
@@ -188,11 +192,11 @@ def field_of(batch: Any, field: str) -> Any:
 
 
 def as_input(images: Any, dtype: Any) -> Tensor:
-    """Images that a user gives to a network: of its type, uint8 turned into [-1, 1].
+    """Converts a user's images to a network's input: its floating type, uint8 to [-1, 1].
 
     Args:
         images: [N, C, H, W], floats in [-1, 1] or uint8 in [0, 255].
-        dtype: of the network's weights.
+        dtype: the type of the network's weights.
 
     Raises:
         InputError: they are neither.
@@ -214,7 +218,7 @@ def as_input(images: Any, dtype: Any) -> Tensor:
 
 
 def expect_range(images: Tensor, whose: str) -> None:
-    """Raises InputError for floats outside of [-1, 1], but for a little, and for NaN."""
+    """Raises InputError for images outside of [-1, 1] (by more than ``SLACK``) and for NaN; ``whose`` names them."""
     if not images.numel():
         return
     low, high = float(images.min()), float(images.max())
@@ -228,7 +232,7 @@ IN_UNIT_RANGE = "no pixel of the first {} images is below 0; are they in [0, 1] 
 
 
 def doubt_range(images: Any, whose: str) -> None:
-    """Says a line on floats that reach from 0 to 1: some pixel of a whole batch in [-1, 1] is below 0."""
+    """Logs a line where no pixel of a batch is below 0: the images are probably in [0, 1] instead of [-1, 1]."""
     if isinstance(images, Tensor) and images.is_floating_point() and images.numel() and images.min() >= 0:
         log_info(f"{whose}: {IN_UNIT_RANGE.format(len(images))}")
 
@@ -237,9 +241,9 @@ def expect_shape(argument: str, shape: Sequence[int], images: Any) -> None:
     """Checks images against what a model was built for.
 
     Args:
-        argument: the model's argument that says so.
+        argument: the name of the model's argument that sets the shape.
         shape: (C, H, W) that the model takes.
-        images: [N, C, H, W], or whatever the batch has instead.
+        images: images [N, C, H, W], or whatever the batch has instead.
 
     Raises:
         InputError: they differ.
@@ -269,9 +273,9 @@ def expect_labels(labels: Any, classes: int, declared: int | None = None) -> Non
     """Checks labels against what a model was built for.
 
     Args:
-        labels: int64 [N], or whatever the batch has instead.
-        classes: the model's; labels run from 0 to classes - 1.
-        declared: how many classes the data says that it has, if it does.
+        labels: int64 classes [N], or whatever the batch has instead.
+        classes: the model's number of classes; labels run from 0 to classes - 1.
+        declared: the number of classes that the data declares; None where it declares none.
 
     Raises:
         InputError: there are none, or too many.
@@ -286,7 +290,7 @@ def expect_labels(labels: Any, classes: int, declared: int | None = None) -> Non
 
 @contextmanager
 def isolated_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Inside the block torch draws from a stream of its own, so that looking at a model does not change its training."""
+    """Context: torch's random numbers come from a stream with this seed; afterwards the old stream continues."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         # torch.manual_seed would ask every kind of device that there could be, which takes a millisecond
@@ -300,7 +304,7 @@ def isolated_rng(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def seeded_from(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
-    """Inside the block what a network draws by itself (dropout) comes from the generator too; from torch's own if None."""
+    """Context: a network's own random numbers (dropout) come from the generator too; from torch's own if it is None."""
     if generator is None:
         yield
         return
@@ -311,7 +315,7 @@ def seeded_from(generator: torch.Generator | None, device: torch.device) -> Iter
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Inside the block the module is in evaluation mode; afterwards each part has its own mode back."""
+    """Context: the module is in evaluation mode; afterwards each part has its own mode again."""
     # each network's own mode: a frozen one may be in evaluation mode while the others train
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
@@ -323,6 +327,6 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 def randn(n: int, size: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Standard normal noise [n, size], on the device and of the type of ``like``, drawn where the generator lives."""
+    """Draws standard normal noise [n, size], of the device and type of ``like``; ``generator`` may be on another device."""
     device = generator.device if generator is not None else like.device
     return torch.randn(n, size, generator=generator, device=device, dtype=torch.float32).to(like)

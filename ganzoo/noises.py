@@ -21,7 +21,7 @@ class Noise(Checked, ABC):
 
     @abstractmethod
     def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
-        """Numbers of this shape, float32, on the device, from the generator (torch's own if None)."""
+        """Draws float32 numbers of this shape on the device, from the generator, or from torch's own if it is None."""
 
     @final
     def sample(self, shape: Sequence[int], like: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -90,7 +90,7 @@ def clip_weights(network: nn.Module, bound: float) -> None:
 
 
 def _gradients(critic: Critic, points: Tensor) -> Tensor:
-    """Gradients by each sample, [N, values per sample], float32, with a graph, also inside ``no_grad``."""
+    """Computes the gradient of each sample, [N, values per sample], float32, with a graph, also inside ``no_grad``."""
     parts = critic.modules() if isinstance(critic, nn.Module) else ()
     if any(isinstance(part, _BatchNorm) and (part.training or not part.track_running_stats) for part in parts):
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a trained model predicts from: images with their names, each translated by itself and at its own size."""
+"""Prediction: images with their names, each translated by itself and at its own size."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +16,14 @@ class Inputs(NamedTuple):
     """A batch to predict from.
 
     Attributes:
-        x: images, [B, C, H, W]; a list of B images [C, H, W] where they differ in size. uint8 in [0, 255] in the loader,
+        x: images [B, C, H, W]; a list of B images [C, H, W] where they differ in size. uint8 in [0, 255] in the loader,
             float32 in [-1, 1] in the model.
-        y: int64 [B], the classes; None where there are none.
-        number: of each image, its number in the dataset, from 0.
-        name: of each image, its path below the folder of the images; "" where the data has no files.
-        output: of each image, the path of its prediction, without extension; no two of a dataset are the same.
+        y: int64 classes [B]; None where there are none.
+        number: each image's number in the dataset, from 0.
+        name: each image's path below the folder of the images; "" where the data has no files.
+        output: the path of each image's prediction, without extension; no two of a dataset are the same.
         direction: "AtoB" where x are images of A, "BtoA" where they are of B; None where the data has one side only.
-        damaged: the files of this batch that could not be read: (number in the dataset, name, reason) of each.
+        damaged: the files of this batch that could not be read, as (number in the dataset, name, reason).
     """
 
     x: Tensor | list[Tensor]
@@ -36,12 +36,12 @@ class Inputs(NamedTuple):
 
 
 def as_inputs(batch: Any, batch_idx: int, trainer: L.Trainer | None) -> Inputs:
-    """Any batch with images as `x` -> :class:`Inputs`; images without a number get that of the dataset.
+    """Converts any batch with images as `x` to :class:`Inputs`; images without a number get that of the dataset.
 
     Args:
-        batch: a batch of :mod:`ganzoo.data`, or of a loader of the user's.
+        batch: a batch of :mod:`ganzoo.data`, or of a user's loader.
         batch_idx: its number in the loader.
-        trainer: that predicts; None outside of one, where images are counted from ``batch_idx`` times the batch's length.
+        trainer: the trainer that predicts; None without one, and then images count from ``batch_idx`` times the length.
     """
     if isinstance(batch, Inputs):
         return batch
@@ -53,10 +53,10 @@ def as_inputs(batch: Any, batch_idx: int, trainer: L.Trainer | None) -> Inputs:
 
 
 def numbered(x: Any, y: Tensor | None, batch_idx: int, trainer: L.Trainer | None, loader_idx: int = 0) -> Inputs:
-    """Images without names -> :class:`Inputs`, with the numbers that Lightning's sampler has given out.
+    """Converts images without names to :class:`Inputs`, with their numbers from Lightning's sampler.
 
     Args:
-        x: the images, or anything of their number.
+        x: the images, or anything of the same length.
         y: their classes, if known.
         batch_idx: the batch's number in the loader.
         trainer: as in :func:`as_inputs`.
@@ -71,7 +71,7 @@ def numbered(x: Any, y: Tensor | None, batch_idx: int, trainer: L.Trainer | None
 
 
 def number_name(index: int) -> str:
-    """What a prediction without a name is called: ``000012``."""
+    """The file name of a prediction without a name: ``000012``."""
     return f"{index:06d}"
 
 
@@ -81,14 +81,14 @@ def noise_seed(name: str) -> int:
 
 
 def trained_direction(checkpoint: Mapping[str, Any]) -> str | None:
-    """The direction of the data that a checkpoint was trained on: "AtoB" or "BtoA"; None where the data had none."""
+    """Reads from a checkpoint the direction of its training data: "AtoB" or "BtoA"; None where the data had none."""
     remembered = checkpoint.get("ganzoo", {})
     data = checkpoint.get(remembered.get("data") or "", {})
     return remembered.get("direction") or (data.get("direction") if isinstance(data, Mapping) else None)
 
 
 class Directed(L.LightningModule):
-    """A model that remembers the direction of the data that it was trained on. To be named before ``AdversarialModule``.
+    """A model that keeps the direction of its training data. List it before ``AdversarialModule`` among the bases.
 
     Attributes:
         direction: "AtoB" or "BtoA"; None where the data had none, or nothing was trained.
@@ -117,10 +117,10 @@ def each(inputs: Inputs, translate: Callable[[Tensor], Tensor], model: Translato
 
     Args:
         inputs: the images, floats in [-1, 1].
-        translate: [1, C, H, W] -> [1, C', H, W]; the model's ``translate`` or ``translate_back``.
-        model: whose ``size_multiple`` and ``least_size`` say which sizes it takes.
-        argument: the model's argument that says how many channels it takes.
-        channels: that number.
+        translate: the model's ``translate`` or ``translate_back``: [1, C, H, W] -> [1, C', H, W].
+        model: the model, for its ``size_multiple`` and ``least_size``.
+        argument: the name of the model's argument that sets the channels.
+        channels: the number of channels that it takes.
 
     Returns:
         Images in [-1, 1], [B, C', H, W]; a list of images [C', H, W] where they differ in size.
@@ -146,8 +146,8 @@ def padded_to(images: Tensor, multiple: int, least: int = 1) -> tuple[Tensor, sl
 
     Args:
         images: [N, C, H, W].
-        multiple: what height and width are to be multiples of.
-        least: what they are to be at least.
+        multiple: height and width become multiples of this number of pixels.
+        least: the least height and width.
 
     Returns:
         [N, C, H', W'], and the rows and columns at which the images lie in it.
@@ -172,8 +172,8 @@ def each_sample(inputs: Inputs, sample: Callable[[int, torch.Generator], Tensor]
     So sample 12 is the same whatever the batch size and however many processes share the work.
 
     Args:
-        inputs: the batch; only its numbers are used here.
-        sample: (place in the batch, generator on the CPU) -> [1, C, H, W].
+        inputs: the batch; only its numbers are used.
+        sample: from a place in the batch and a generator on the CPU to an image [1, C, H, W].
 
     Returns:
         Images in [-1, 1], [B, C, H, W]; an empty list for an empty batch.
@@ -186,7 +186,7 @@ def expect_inputs(argument: str, shape: Sequence[int], inputs: Inputs) -> None:
     """Checks each image of a batch against what a model was built for.
 
     Args:
-        argument: the model's argument that says so.
+        argument: the name of the model's argument that sets the shape.
         shape: (C, H, W) that the model takes.
         inputs: the batch.
 

@@ -32,7 +32,7 @@ class DomainNetworks(Checked, ABC):
         """
 
     def begin(self, G_f: nn.Module) -> None:
-        """Gives a new training's feature extractor what it begins with (pretrained weights). Nothing, unless overridden."""
+        """Loads pretrained weights into the feature extractor when a new training begins; does nothing unless overridden."""
         return None
 
 
@@ -46,7 +46,7 @@ def dense(*widths: int, dropout: float = 0.0) -> nn.Sequential:
 
 
 def features_of(network: nn.Module, shape: Sequence[int]) -> int:
-    """How many features a network makes of an image of this shape (C, H, W); tried out on a black one."""
+    """The number of features that a network computes from an image of this shape (C, H, W), found by a black image."""
     training = network.training
     try:
         with torch.no_grad():
@@ -208,7 +208,7 @@ class GTSRBFamily(DomainNetworks):
 
 
 class Photographs(nn.Module):
-    """[-1, 1] to what torchvision's pretrained backbones expect: ImageNet's mean and deviation, for both domains alike."""
+    """Normalises images in [-1, 1] by ImageNet's mean and deviation, as torchvision's pretrained backbones expect."""
 
     mean: Tensor
     deviation: Tensor
@@ -251,7 +251,7 @@ class TorchvisionFamily(DomainNetworks):
         return G_f, nn.Linear(self.bottleneck, classes), dense(self.bottleneck, 1024, 1024, 1)
 
     def begin(self, G_f: nn.Module) -> None:
-        """Fetches the pretrained weights, if there are to be any; the bottleneck keeps its own."""
+        """Loads the pretrained weights, if ``weights`` names any; the bottleneck keeps its own."""
         if self.weights is not None:
             found = self._backbone(self.weights)
             if any(isinstance(part, DomainNorm) for part in G_f.modules()):

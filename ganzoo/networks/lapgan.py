@@ -67,7 +67,7 @@ class ClassPlane(nn.Module):
 
 
 class NoPlane(nn.Module):
-    """No class, no plane: [N, 0] -> [N, 0, size, size]."""
+    """The class plane of a model without classes, which is empty: [N, 0] -> [N, 0, size, size]."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class ResidualGenerator(nn.Module):
 
 
 class ResidualDiscriminator(nn.Module):
-    """Adds h and the low-pass image and looks at the sum: two convolutions, dropout, one logit.
+    """The discriminator of h plus the low-pass image: two convolutions, dropout, one logit.
 
     h and low [N, channels, size, size], y [N, classes] -> [N, 1].
 

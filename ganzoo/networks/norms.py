@@ -53,11 +53,11 @@ class NoNorm(Norm):
 class DomainNorm(nn.Module):
     """Batch norm with one scale and shift, and running averages of each domain.
 
-    In training a batch is normalised by its own statistics, which go into the averages of the domain that :func:`of_domain`
-    says; in evaluation by that domain's averages. Outside of :func:`of_domain` images are the target's.
+    In training a batch is normalised by its own statistics, which go into the averages of the domain set by
+    :func:`of_domain`; in evaluation by that domain's averages. Without :func:`of_domain` the domain is the target.
 
     Args:
-        norm: the batch norm that it takes the place of, with its parameters, epsilon and momentum.
+        norm: the batch norm that it replaces; its parameters, epsilon and momentum are kept.
     """
 
     running_mean: Tensor
@@ -80,7 +80,7 @@ class DomainNorm(nn.Module):
 
 
 def per_domain(network: nn.Module) -> nn.Module:
-    """The network with every batch norm that keeps running averages made a :class:`DomainNorm`."""
+    """Replaces every batch norm that keeps running averages by a :class:`DomainNorm`, in place; returns the network."""
     if isinstance(network, _BatchNorm):
         return DomainNorm(network) if network.track_running_stats else network
     for name, part in network.named_children():
@@ -90,7 +90,7 @@ def per_domain(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def of_domain(domain: int, *networks: nn.Module) -> Iterator[None]:
-    """Inside the block what passes through the networks is of this domain, ``SOURCE`` or ``TARGET``."""
+    """Context: the networks' inputs are images of this domain, ``SOURCE`` or ``TARGET``."""
     norms = [part for network in networks for part in network.modules() if isinstance(part, DomainNorm)]
     for norm in norms:
         norm.domain = domain

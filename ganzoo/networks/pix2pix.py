@@ -109,10 +109,10 @@ class UNet(nn.Module):
 
 
 class PatchGAN(nn.Module):
-    """Judges patches, one logit each. [N, channels, H, W] -> [N, 1, h, w].
+    """The patch discriminator: one logit for each patch. [N, channels, H, W] -> [N, 1, h, w].
 
     Args:
-        channels: of everything that it sees, stacked (input and output image: 6).
+        channels: channels of all its inputs together (input and output image: 6).
         layers: convolutions at stride 2: 1, 2, 3, 4, 5 see 16, 34, 70, 142, 286 pixels; 0 is the 1 x 1 PixelGAN.
         width: maps of the first layer.
         norm: from a number of maps to a norm layer; none on the first layer.

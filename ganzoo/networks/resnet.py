@@ -8,7 +8,7 @@ from ganzoo.networks.pix2pix import Norm
 
 
 def instance_norm(maps: int) -> nn.Module:
-    """Each map of each image to mean 0 and variance 1; nothing is learned, and training and test are alike."""
+    """Instance norm without parameters: each map of each image gets mean 0 and variance 1, in training and evaluation."""
     return nn.InstanceNorm2d(maps)
 
 
