@@ -160,7 +160,7 @@ class LeastSquares(AdversarialLoss):
     Args:
         fake_target: a, the discriminator's target on generated samples.
         real_target: b, the discriminator's target on real samples.
-        generator_target: c, what the generator wants the discriminator to say.
+        generator_target: c, the generator's target for the discriminator's output.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Conditional GAN (Mirza and Osindero 2014, "Conditional Generative Adversarial Nets", arXiv 1411.1784).
 
-``min_G max_D V(D, G) = E_x[log D(x|y)] + E_z[log(1 - D(G(z|y)|y))]`` (eq. 2): both players are told the class.
+``min_G max_D V(D, G) = E_x[log D(x|y)] + E_z[log(1 - D(G(z|y)|y))]`` (eq. 2): both players get the class y.
 """
 
 from collections.abc import Iterable

@@ -31,7 +31,7 @@ class DANN(DomainAdaptationModel):
         shape: (C, H, W) of an image; the data's.
         classes: how many classes; labels run from 0 to classes - 1.
         lambda_max: what the reversal's strength lambda_p is multiplied by. 0 is source-only training: nothing of the
-            target reaches features or labels, and the domain classifier only looks on.
+            target reaches features or labels, and the domain classifier is only observed.
         gamma: how soon lambda_p rises.
         lr: mu_0, learning rate at the start.
         momentum: of SGD.

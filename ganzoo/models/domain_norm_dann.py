@@ -17,7 +17,7 @@ class DomainNormDANN(DANN):
     """DANN for networks with batch norm: each domain has its own statistics.
 
     In training each domain is normalised by its own statistics; in evaluation by its own averages. Without adaptation
-    (``lambda_max`` 0) the target goes by the source's averages, as its own would be an adaptation already.
+    (``lambda_max`` 0) the target uses the source's averages, as its own would be an adaptation already.
 
     Args:
         shape: (C, H, W) of an image; the data's.

@@ -65,8 +65,7 @@ class GAN(GeneratorModel):
                 descend(self.generator_losses(self.D(self.G(self.z(len(x))))))
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        # the mean of the two cross-entropies, as released: log 2 at D = 1/2
-        return {"gan": 0.5 * self.loss.discriminator(real, fake)}
+        return {"gan": 0.5 * self.loss.discriminator(real, fake)}  # the mean of the two, as released: log 2 at D = 1/2
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=self.lr, momentum=self.momentum)
@@ -109,8 +108,9 @@ class ConvolutionalGAN(SimultaneousGAN):
     small = {"shape": (1, 32, 32), "hidden": 4, "latent": 4}
 
     def __init__(self, shape: Shape = (3, 32, 32), hidden: Size = 8000, lr: LearningRate = 0.004, **training: Any) -> None:
-        if (size := tuple(shape[1:])) != (32, 32):
-            raise InputError(f"ConvolutionalGAN makes 32 x 32 images, not {size[0]} x {size[1]}: set model.shape, data.size")
+        _, H, W = shape
+        if (H, W) != (32, 32):
+            raise InputError(f"ConvolutionalGAN is for 32 x 32 images, not {H} x {W}: set model.shape and data.size")
         super().__init__(shape, hidden=hidden, lr=lr, **training)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:

@@ -33,7 +33,7 @@ class LAPGAN(CascadeModel):
     Args:
         shape: (C, H, W) of an image, H = W.
         sizes: pixels of each level, coarsest first; the last is H.
-        classes: number of classes that both players are told, None for none (the paper's LAPGAN and CC-LAPGAN).
+        classes: number of classes of the class-conditional CC-LAPGAN; None for the LAPGAN.
         width: maps of the convolutions above the base.
         hidden_G: units in each of the base generator's two hidden layers.
         hidden_D: units in each of the base discriminator's two hidden layers.

@@ -2,7 +2,7 @@
 
 A network family is a small object that a config names; ``networks(shape, classes)`` builds the feature extractor
 G_f: [N, C, H, W] -> [N, F], the label predictor G_y: [N, F] -> [N, classes] logits, and the domain classifier
-G_d: [N, F] -> [N, 1], a logit that says target. Figure 4 of Ganin et al. 2016 draws the first three.
+G_d: [N, F] -> [N, 1], a logit, above 0 for target. Figure 4 of Ganin et al. 2016 draws the first three.
 """
 
 from abc import ABC, abstractmethod

@@ -1,6 +1,6 @@
 """The networks of LAPGAN: the layers of the authors' released CIFAR-10 scripts in the paper's sizes.
 
-All levels are played alike, so each network takes three things: noise z or a residual h, the low-pass image ``low`` (the
+All levels are trained alike, so each network takes three things: noise z or a residual h, the low-pass image ``low`` (the
 paper's l; zeros at the coarsest level) and the class y as one-hot floats ([N, 0] where there are no classes).
 Weights start as PyTorch has them, which for these layers is also the default of Torch, that the scripts leave in place.
 """
@@ -113,7 +113,7 @@ class ResidualDiscriminator(nn.Module):
 
     h and low [N, channels, size, size], y [N, classes] -> [N, 1].
 
-    The convolutions are not padded, except below 9 pixels, where they would have nothing left to look at.
+    The convolutions are not padded, except below 9 pixels, where no pixel would be left.
 
     Args:
         channels: of an image.

@@ -22,7 +22,7 @@ class CascadeModel(ConditionalGeneratorModel, CascadeSampler):
     Args:
         shape: (C, H, W) of an image, H = W.
         sizes: height and width of each level in pixels, coarsest first; the last is H.
-        classes: number of classes that both players are told; None for none.
+        classes: number of classes, which both players get; None for none.
         train_level: the one level to train, 0 for the coarsest; the others are frozen. None trains all of them.
         optimizers: replaces players' optimizers, as in ``AdversarialModule``. The players are ``discriminator_0``,
             ``generator_0``, ``discriminator_1`` ...; those of a frozen level are ignored.

@@ -60,7 +60,7 @@ class DomainAdaptationModel(ClassifierModel):
         return self.G_f(x)
 
     def domain_logits(self, f: Tensor, domain: int) -> Tensor:
-        """The domain classifier's logits [N, 1] of features of a domain; above 0 it says target."""
+        """The domain classifier's logits [N, 1] of features of a domain; above 0 means target."""
         return self.G_d(f)
 
     def features_of_batch(self, x: Tensor, domain: int) -> tuple[Tensor, Tensor]:

@@ -70,7 +70,7 @@ class GeneratorModel(GANModel, Sampler):
             fake: generated images of the same shape.
 
         Returns:
-            Scalars by name. They are descended beside the terms of ``discriminator_losses``.
+            Scalars by name. The discriminator descends them together with the terms of ``discriminator_losses``.
         """
         return {}
 

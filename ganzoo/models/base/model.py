@@ -65,7 +65,7 @@ class GANModel(ZooModel):
 
         Args:
             real: its logits of real samples, any shape; a sequence of them where there are several discriminators.
-            fake: its logits of generated samples, likewise.
+            fake: its logits of generated samples, in the same form.
             names: what the two means are called on the progress bar.
         """
         reals, fakes = (_flat(logits) for logits in (real, fake))
