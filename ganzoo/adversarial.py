@@ -10,9 +10,9 @@ A model names its players and what each of them descends::
             with self.turn("generator") as descend:
                 descend({"gan": ..., "cycle": ...})
 
-A turn freezes every other player, and ``descend`` takes the step: zero the gradients, back-propagate the sum of the
-terms, clip, step the optimizer, step its schedules, log each term as ``<player>/<term>``. These steps are written here and
-in ``ganzoo.training.optimization``, and nowhere else. Three forms of play:
+In a training step each turn freezes all other players, and ``descend`` steps this one: zero the gradients, back-propagate
+the sum of the terms, clip, step the optimizer, step its schedules, log each term as ``<player>/<term>``. This is written
+here and in ``ganzoo.training.optimization``, and nowhere else. Three forms of play:
 
 =============================================  ==========================================================================
 ``turn("discriminator")``                      one player descends: ``descend({"gan": loss})``
