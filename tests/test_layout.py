@@ -26,8 +26,14 @@ ELSEWHERE = {
     "data/folder_base.py": "data/test_paired.py",
     "data/world.py": "data/test_world_maps.py",
     # two results are comparable or not: the command that asks
+    "evaluation/api.py": "evaluation/test_evaluator.py",
+    "evaluation/cache.py": "evaluation/test_features.py",
     "evaluation/protocol.py": "cli/test_compare.py",
+    "evaluation/request.py": "evaluation/test_evaluator.py",
+    "evaluation/selection.py": "cli/test_evaluate.py",
+    "evaluation/sides.py": "cli/test_evaluate.py",
     "evaluation/sources.py": "cli/test_evaluate.py",
+    "evaluation/worker.py": "callbacks/test_quality.py",
     # every model keeps to them
     "interfaces.py": "test_contract.py",
     # the rows of the table of features

@@ -13,11 +13,13 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
-from tqdm import tqdm
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.features import FeatureTable
-from ganzoo.metrics.extractors.base import Extractor
+from ganzoo.evaluation.generate import EvalSplit, Shard
+from ganzoo.evaluation.sources import Splits
+from ganzoo.evaluation.table import FeatureTable
+from ganzoo.evaluation.worker import Worker
+from ganzoo.utils.progress import ProgressBar
 
 PATIENCE = 2.0  # seconds without a bar
 Found = TypeVar("Found")
@@ -55,23 +57,6 @@ def gather(trainer: L.Trainer, mine: Found) -> list[Found]:
     found: list[Any] = [None] * trainer.world_size
     torch.distributed.all_gather_object(found, mine)
     return found
-
-
-def gather_rows(trainer: L.Trainer, table: FeatureTable) -> None:
-    """Gives rank 0 the rows that the other ranks have written, some thousands at a time."""
-    if trainer.world_size == 1:
-        return
-    parts = table.parts()
-    for number in range(max(gather(trainer, len(parts)))):
-        mine: Any = None
-        if number < len(parts) and not trainer.is_global_zero:
-            columns = {name: torch.from_numpy(column[parts[number]]) for name, column in table.columns.items()}
-            mine = torch.from_numpy(parts[number]), columns
-        everyones: list[Any] = [None] * trainer.world_size
-        torch.distributed.gather_object(mine, everyones if trainer.is_global_zero else None)
-        for rows in everyones:
-            if rows is not None:
-                table.write(*rows)
 
 
 def _error_of(work: Callable[[], object]) -> InputError | None:
@@ -129,11 +114,6 @@ def log_to_loggers(trainer: L.Trainer, values: dict[str, float]) -> None:
         logger.save()
 
 
-def float64_device(device: torch.device) -> torch.device:
-    """The device for moments, which are float64: not every device knows it."""
-    return device if device.type == "cuda" else torch.device("cpu")
-
-
 @contextmanager
 def isolated(trainer: L.Trainer) -> Iterator[None]:
     """Disables autograd inside the block, and restores the global random states afterwards.
@@ -169,16 +149,6 @@ def rank_zero_buffers(trainer: L.Trainer, module: L.LightningModule) -> Iterator
 
 
 @contextmanager
-def on_device(extractor: Extractor, device: torch.device) -> Iterator[None]:
-    """Inside the block the extractor is on the device; afterwards its room there is the training's again."""
-    extractor.to(device)
-    try:
-        yield
-    finally:
-        extractor.to("cpu")
-
-
-@contextmanager
 def progress_bar(trainer: L.Trainer, what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar among the trainer's own, if it has any, for what takes longer than a moment; yields how it is moved."""
     own = trainer.progress_bar_callback
@@ -187,13 +157,8 @@ def progress_bar(trainer: L.Trainer, what: str, total: int) -> Iterator[Callable
         with _rich_bar(own, what, total) as advance:
             yield advance
         return
-    delay: dict[str, Any] = {"delay": PATIENCE, "leave": False, "disable": None if shown else True}
-    with tqdm(desc=what, total=total, unit="image", **delay) as bar:
-
-        def advance(n: int) -> None:
-            bar.update(min(n, total - bar.n))
-
-        yield advance
+    with ProgressBar(total, what, delay=PATIENCE, shown=shown) as bar:
+        yield bar.update
 
 
 @contextmanager
@@ -214,3 +179,68 @@ def _rich_bar(own: RichProgressBar, what: str, total: int) -> Iterator[Callable[
     finally:
         bars.update(task, visible=False)
         own.refresh()
+
+
+# -- an evaluation during a training ------------------------------------------------------------------------------------
+
+
+class TrainerWorker(Worker):
+    """Shares an evaluation out to all ranks of a trainer, in memory, with a bar among the trainer's own.
+
+    Args:
+        trainer: whose ranks work.
+        title: in front of what the progress bar shows.
+        log: is called with what is to be said of the images.
+    """
+
+    def __init__(self, trainer: L.Trainer, title: str, log: Callable[[str], None]) -> None:
+        self.trainer, self.title, self._log = trainer, title, log
+        self.shard = Shard(trainer.global_rank, trainer.world_size)
+
+    def on_rank_zero(self, work: Callable[[], Found]) -> Found:
+        """Rank 0 works; all ranks have its result, or raise its InputError."""
+        return on_rank_zero(self.trainer, work)
+
+    def on_all_ranks(self, work: Callable[[], object]) -> None:
+        """Every rank works; if one raises an InputError, all do."""
+        on_all_ranks(self.trainer, work)
+
+    def gather(self, table: FeatureTable) -> None:
+        """Gives rank 0 the rows that other ranks have written, some thousands at a time."""
+        if self.trainer.world_size == 1:
+            return
+        pieces = [] if self.trainer.is_global_zero else table.pieces()
+        for number in range(max(gather(self.trainer, len(pieces)))):
+            mine = pieces[number]() if number < len(pieces) else None
+            everyones: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.gather_object(mine, everyones if self.trainer.is_global_zero else None)
+            for piece in everyones:
+                if piece is not None:
+                    table.take(piece)
+
+    @contextmanager
+    def progress(self, what: str, total: int, done: int) -> Iterator[Callable[[int], object]]:
+        """Shows how many of `total` images all ranks have done."""
+        with progress_bar(self.trainer, f"{self.title}: {what}", total) as advance:
+            yield lambda n: advance(n * self.trainer.world_size)
+
+    def log(self, what: str, line: str) -> None:
+        """Logs a line about the images; whose they are is left out, so that it is said once."""
+        self._log(line)
+
+
+class TrainerSplit(Splits):
+    """The split that a callback evaluates.
+
+    Args:
+        split: its images.
+        source: the data module, or the module that has the loaders.
+    """
+
+    def __init__(self, split: EvalSplit, source: object) -> None:
+        self.name, self.arguments = type(source).__name__, {}
+        self._split = split
+
+    def split(self, name: str) -> EvalSplit:
+        """That split."""
+        return self._split

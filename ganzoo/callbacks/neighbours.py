@@ -7,7 +7,6 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.errors import InputError
@@ -17,6 +16,7 @@ from ganzoo.metrics.modes import nearest
 from ganzoo.utils.image_grid import grid
 from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.log import log_info
+from ganzoo.utils.progress import tracked
 from ganzoo.utils.ranges import GridSize, NonNegativeInt, PositiveInt, Seed
 
 PART = 100  # images that an extractor is given at a time
@@ -98,8 +98,7 @@ class NearestNeighbours(SampleGrid):
         chosen = torch.arange(min(self.most, there)) * there // min(self.most, there)
         if len(chosen) < there:
             log_info(f"NearestNeighbours looks at {len(chosen)} of {there} training images, evenly chosen (see most)")
-        bar = tqdm(chosen.tolist(), "training images", leave=False, disable=None)
-        return torch.stack([_image(dataset[i]) for i in bar])
+        return torch.stack([_image(dataset[i]) for i in tracked(chosen.tolist(), "training images")])
 
     def _compared(self, images: Tensor, device: torch.device) -> Tensor:
         if self.extractor is None:

@@ -1,75 +1,32 @@
 """Metrics of a model's images during its training: Frechet and kernel distance, Inception score, precision and recall."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning.pytorch as L
 
 from ganzoo.callbacks.distributed import (
-    float64_device,
-    gather_rows,
+    TrainerSplit,
+    TrainerWorker,
     is_fast_dev_run,
     isolated,
     load_split,
     loader_of,
-    on_all_ranks,
-    on_device,
-    on_rank_zero,
-    progress_bar,
     rank_zero_buffers,
 )
 from ganzoo.callbacks.periodic import PeriodicMetrics
 from ganzoo.errors import InputError
-from ganzoo.evaluation.features import (
-    DEFAULT_CACHE,
-    FeatureSet,
-    FeatureTable,
-    Wanted,
-    cache_folder,
-    cached_table,
-    check_labels,
-    extract,
-    recall,
-)
-from ganzoo.evaluation.generate import (
-    EvalSplit,
-    ImageBatch,
-    Shard,
-    count_generated,
-    default_batch_size,
-    generated_batches,
-    normalizes_by_batch,
-    output_kinds,
-)
-from ganzoo.evaluation.metrics import (
-    FEATURE_METRICS,
-    Counts,
-    FeatureMetricName,
-    MetricOptions,
-    check,
-    choose,
-    compute,
-    compute_per_class,
-    flat,
-    reduce,
-)
+from ganzoo.evaluation.cache import DEFAULT_CACHE, cache_folder
+from ganzoo.evaluation.evaluator import Evaluation
+from ganzoo.evaluation.generate import EvalSplit, default_batch_size, normalizes_by_batch
+from ganzoo.evaluation.metrics import FEATURE_METRICS, FeatureMetricName, MetricOptions, flat
+from ganzoo.evaluation.request import Request
+from ganzoo.evaluation.sources import Model
 from ganzoo.interfaces import Sampler
 from ganzoo.metrics.extractors import find
 from ganzoo.metrics.extractors.base import Extractor
-from ganzoo.metrics.statistics import FeatureSpec
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import NonNegativeInt, PositiveInt, SampleCount, Size
-
-
-class _Task(NamedTuple):
-    """What is to be evaluated."""
-
-    name: str  # of the split
-    split: EvalSplit | None  # None where no data are needed
-    fields: dict[str, str]  # by kind of image, the field of the batches that has the real ones
-    classes: int  # for metrics per class, else 0
-    batch_size: int
 
 
 class Quality(PeriodicMetrics):
@@ -112,6 +69,8 @@ class Quality(PeriodicMetrics):
         every_n_epochs: compute at the validation of each n-th epoch, beside the first and the last; 0 for no other.
         every_n_steps: also each n steps.
         per_class: also the metrics of each class; for a ``Sampler`` with classes and labelled images.
+        moments: keep moments of the features instead of a row for each image: 33 MB of memory for any n on Inception, and
+            without it 8 kB for each image. Not with `per_class`.
         cache: folder for the real images' features, which are extracted once. default: ``features`` in ``$GANZOO_CACHE``, or
             in ``~/.cache/ganzoo``; null: none.
         options: of :class:`~ganzoo.evaluation.metrics.MetricOptions`.
@@ -132,6 +91,7 @@ class Quality(PeriodicMetrics):
         every_n_epochs: NonNegativeInt = 1,
         every_n_steps: PositiveInt | None = None,
         per_class: bool = False,
+        moments: bool = False,
         cache: str | Path | None = DEFAULT_CACHE,
         **options: Any,
     ) -> None:
@@ -144,16 +104,14 @@ class Quality(PeriodicMetrics):
             raise InputError(f"{who}'s per_class needs distance, kernel or manifold: a score of one class says nothing")
         self.options = MetricOptions(**options)
         self.extractor, self.weights = extractor, weights
-        self.n, self.batch_size, self.split, self.per_class = n, batch_size, split, per_class
+        self.n, self.batch_size, self.split = n, batch_size, split
+        self.per_class, self.moments = per_class, moments
         self.cache = cache_folder(cache)
         self._network: Extractor | None = None
         self._forget()
 
     def _forget(self) -> None:
-        self._chosen: list[str] | None = None
-        self._real: dict[tuple[str, str], FeatureSet] = {}  # by split and set, on rank 0
-        self._fields: dict[str, str] | None = None
-        self._loaders: dict[str, Any] = {}  # of splits that the trainer has no use for
+        self._evaluations: dict[str, Evaluation] = {}  # by split
         self._logged: set[str] = set()
 
     @property
@@ -195,154 +153,62 @@ class Quality(PeriodicMetrics):
 
     def _check(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Chooses the metrics."""
-        if is_fast_dev_run(trainer):
-            return
+        if not is_fast_dev_run(trainer):
+            with isolated(trainer):
+                self._evaluation(trainer, module)
+
+    def _split_name(self, trainer: L.Trainer) -> str:
+        return "test" if self.split == "val" and trainer.state.fn == "test" else self.split
+
+    def _evaluation(self, trainer: L.Trainer, module: L.LightningModule) -> Evaluation:
+        name = self._split_name(trainer)
+        if name not in self._evaluations:
+            made = self._made(trainer, module, name)
+            for metric, why in made.chosen.left_out.items():
+                self._log_once(f"{metric} is left out: {why}")
+            self._evaluations[name] = made
+        return self._evaluations[name]
+
+    def _made(self, trainer: L.Trainer, module: L.LightningModule, name: str) -> Evaluation:
         assert self._network is not None
-        extractor = self._network
-        with isolated(trainer):
-            task = self._task(trainer, module)
-        counts = []
-        for name, field in task.fields.items():
-            made = count_generated(module, task.split, name, self.n)
-            counts.append(Counts(task.split.count(field) if task.split is not None and self._needs_real else made, made))
-
-        def refuse(name: str) -> None:
-            for each in counts:
-                check(name, self.options, each, extractor)
-            if task.classes and FEATURE_METRICS[name].needs_real:
-                share = self.n // task.classes
-                try:
-                    check(name, self.options, Counts(share, share), extractor)
-                except InputError as error:
-                    raise InputError(f"of {self.n} samples each of {task.classes} classes has {share}: {error}") from None
-
-        left_out: dict[str, str] = {}
-        self._chosen = choose(self.asked, [name for name in FEATURE_METRICS if name in (self.asked or FEATURE_METRICS)],
-                              refuse, left_out)  # fmt: skip
-        if not self._chosen:
-            raise InputError("; ".join(f"{name}: {why}" for name, why in left_out.items()))
-        for name, why in left_out.items():
-            self._log_once(f"{type(self).__name__}: {name} is left out: {why}")
-
-    def _task(self, trainer: L.Trainer, module: L.LightningModule) -> _Task:
-        name = "test" if self.split == "val" and trainer.state.fn == "test" else self.split
-        split = None
+        data = None
         if self._needs_real or not isinstance(module, Sampler) or normalizes_by_batch(module):
             loader = loader_of(trainer, name)
             if loader is None or loader == []:
-                if name not in self._loaders:
-                    self._loaders[name] = load_split(trainer, module, name)
-                loader = self._loaders[name]
+                loader = load_split(trainer, module, name)
             split = EvalSplit(loader, name, trainer.strategy.batch_to_device)  # with the hooks of the data module
-        size = self.batch_size or default_batch_size(module, None if split is None else split.loader.batch_size)
-        if self._fields is None:
-            self._fields = output_kinds(module, split, size, trainer.precision_plugin.forward_context)
-        classes = (module.classes or 0) if self.per_class and isinstance(module, Sampler) else 0
-        if self.per_class and not classes:
-            raise InputError(
-                f"per_class needs a model that is sampled by class, and {type(module).__name__} is none: leave it out"
-            )
-        return _Task(name, split, self._fields, classes, size)
+            data = TrainerSplit(split, getattr(trainer, "datamodule", None) or module)
+        size = None if data is None else data.split(name).loader.batch_size
+        request = Request(
+            self.asked,
+            available=tuple(FEATURE_METRICS),
+            extractor=self._network,
+            n=self.n,
+            split=name,
+            batch_size=self.batch_size or default_batch_size(module, size),
+            options=self.options,
+            per_class=self.per_class,
+            moments=self.moments,
+            device=module.device,
+            cache=self.cache,
+        )
+        return Evaluation(Model.of(module), data, None, request, trainer.precision_plugin.forward_context)
 
     def _measure(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, float]:
         assert self._network is not None
-        extractor = self._network
-        with isolated(trainer), rank_zero_buffers(trainer, module), on_device(extractor, module.device):
-            task = self._task(trainer, module)
-            if self._needs_real:
-                self._extract_real(trainer, module, task)
-            spec, shard = extractor.spec(type(module).__name__, task.name), Shard(trainer.global_rank, trainer.world_size)
-            tables = {name: FeatureTable(count_generated(module, task.split, name, self.n), spec) for name in task.fields}
-            context = trainer.precision_plugin.forward_context
-            batches = generated_batches(module, task.split, self.n, task.batch_size, self.options.seed, shard, context)
-            self._extract(trainer, "samples", batches, tables, task, logits="score" in self._metrics)
-            return on_rank_zero(trainer, lambda: self._compute(module, task, tables))
-
-    @property
-    def _metrics(self) -> list[str]:
-        assert self._chosen is not None
-        return self._chosen
-
-    def _compute(self, module: L.LightningModule, task: _Task, tables: dict[str, FeatureTable]) -> dict[str, float]:
-        assert self._network is not None
-        found: dict[str, float] = {}
-        for name, table in tables.items():
-            real, fake = self._real.get((task.name, name)), self._reduced(module, task, table)
-            values = compute(self._network, self._metrics, self.options, real, fake)
-            if real is not None and task.classes:
-                values |= compute_per_class(self._network, self._metrics, self.options, real, fake)
+        worker = TrainerWorker(trainer, self._network.name, self._log_once)
+        with isolated(trainer), rank_zero_buffers(trainer, module):
+            found = self._evaluation(trainer, module).run_features(worker)
+        split, metrics = self._split_name(trainer), dict[str, float]()
+        for name, values in found.items():
             end = f"_{name}" if name else ""
-            found |= {f"{task.name}/{kind}{end}": value for kind, value in flat(values).items()}
-        return found
-
-    def _reduced(self, module: L.LightningModule, task: _Task, table: FeatureTable) -> FeatureSet:
-        return reduce(table, self._metrics, self.options, task.classes, float64_device(module.device))
-
-    def _extract_real(self, trainer: L.Trainer, module: L.LightningModule, task: _Task) -> None:
-        """Extracts the real images' features, or loads them from the cache: rank 0 has them reduced."""
-        assert self._network is not None
-        assert task.split is not None
-        split, extractor = task.split, self._network
-        folders: dict[str, Path] = {}
-
-        def missing() -> dict[str, FeatureSpec]:
-            needed = [name for name in task.fields if (task.name, name) not in self._real]
-            # what changes whenever it is read has no name to be kept under
-            known = split.fingerprint() if needed and self.cache is not None else None
-            found: dict[str, FeatureSpec] = {}
-            for name in needed:
-                field = task.fields[name]
-                found[name] = spec = extractor.spec(f"{field} of {known}" if known else field, task.name)
-                if self.cache is not None and known:
-                    folders[name] = cached_table(self.cache, spec, split.count(field))
-                    table = recall(folders[name], spec, split.count(field))
-                    if table is not None:
-                        if task.classes:
-                            check_labels(table.labels, task.classes)
-                        self._real[task.name, name] = self._reduced(module, task, table)
-                        del found[name]
-            return found
-
-        shard = Shard(trainer.global_rank, trainer.world_size)
-        for name, spec in on_rank_zero(trainer, missing).items():
-            field = task.fields[name]
-            table = FeatureTable(split.count(field), spec)
-            batches = split.real_batches(field, task.batch_size, shard, name)
-            self._extract(trainer, f"{task.name} images", batches, {name: table}, task)
-            if trainer.is_global_zero:
-                self._real[task.name, name] = self._reduced(module, task, table)
-                if name in folders:
-                    try:
-                        table.save(folders[name])
-                    except InputError as error:
-                        log_info(f"{error}: the next run extracts the real images again")
-
-    def _extract(
-        self,
-        trainer: L.Trainer,
-        what: str,
-        batches: Iterable[ImageBatch],
-        tables: dict[str, FeatureTable],
-        task: _Task,
-        logits: bool = False,
-    ) -> None:
-        """Fills the tables of rank 0 with what all ranks extract of their batches."""
-        assert self._network is not None
-        wanted, total = Wanted(self._network, logits, task.classes), sum(table.count for table in tables.values())
-        with progress_bar(trainer, f"{self._network.name}: {what}", total) as advance:
-
-            def work() -> None:
-                who, ranks = type(self).__name__, trainer.world_size
-                extract(tables, batches, wanted, task.batch_size, who, lambda n: advance(n * ranks), log=self._log_once)
-
-            on_all_ranks(trainer, work)
-        for table in tables.values():
-            gather_rows(trainer, table)
+            metrics |= {f"{split}/{kind}{end}": value for kind, value in flat(values).items()}
+        return metrics
 
     def _log_once(self, line: str) -> None:
         if line not in self._logged:
             self._logged.add(line)
-            log_info(line)
+            log_info(f"{type(self).__name__}: {line}")
 
 
 class FID(Quality):

@@ -6,7 +6,7 @@ from typing import Literal
 from ganzoo.cli.lightning import Parser
 from ganzoo.cli.options import make_parser
 from ganzoo.errors import InputError
-from ganzoo.evaluation.features import DEFAULT_CACHE
+from ganzoo.evaluation.cache import DEFAULT_CACHE
 from ganzoo.evaluation.metrics import METRICS, ON_REQUEST, MetricOptions, check_names
 from ganzoo.utils.ranges import SampleCount, Size
 
@@ -61,6 +61,11 @@ def parser(args: Sequence[str] = ()) -> Parser:
         made.add_argument(f"--{name}", type=kind, default=default, help=text)
     made.add_class_arguments(MetricOptions, as_group=False)
     made.add_argument("--raw", action="store_true", help="The trained weights, also where the model has averaged ones.")
+    made.add_argument(
+        "--moments",
+        action="store_true",
+        help="Keep moments of features, not a row for each image: less disk and memory.",
+    )
     made.add_argument("--per_class", action="store_true", help="Also metrics of each class.")
     return made
 

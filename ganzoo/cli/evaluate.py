@@ -26,13 +26,16 @@ from ganzoo.cli.tables import aligned
 from ganzoo.cli.trained import load, run_config
 from ganzoo.data.images import EXTENSIONS
 from ganzoo.errors import InputError
-from ganzoo.evaluation.evaluator import GRID, Evaluation, Request, finished
-from ganzoo.evaluation.features import cache_folder
+from ganzoo.evaluation.api import finished
+from ganzoo.evaluation.cache import cache_folder
+from ganzoo.evaluation.evaluator import GRID, Evaluation
 from ganzoo.evaluation.generate import ImageFiles
 from ganzoo.evaluation.metrics import MetricOptions
 from ganzoo.evaluation.pixel_metrics import PIXEL_METRICS
 from ganzoo.evaluation.protocol import Result
+from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.sources import Model, stub_trainer
+from ganzoo.evaluation.worker import ResumableWorker
 from ganzoo.interfaces import Sampler
 from ganzoo.utils.signals import Stopped, Stops
 from ganzoo.utils.trust import check_trusted
@@ -50,16 +53,16 @@ def run(args: Sequence[str]) -> int:
     began = time.monotonic()
     evaluation, given = planned(args)
     result = evaluation.protocol()
-    files = None if evaluation.files is None else evaluation.files.path
+    files = None if evaluation.sides.files is None else evaluation.sides.files.path
     stem = Path(given.fake).stem if files is None else files.resolve().name
     usual = (Path(given.fake).parent if files is None else Path()) / f"{stem}_{evaluation.label}.json"
-    out, grid = output_paths(given.out, usual, result, "neighbours" in evaluation.pixels, files)
+    out, grid = output_paths(given.out, usual, result, "neighbours" in evaluation.chosen.pixels, files)
     try:
         with Stops() as stops, work_dir(out.parent / f".evaluate_{result.key}") as work:
-            result.metrics = evaluation.run(work, stops)
+            result.metrics = evaluation.run(ResumableWorker(work, stops))
             result.about |= evaluation.found | finished(began) | {"command": shlex.join(["ganzoo", "evaluate", *args])}
-            result.left_out = evaluation.left_out
-            with stops.held():
+            result.left_out = evaluation.chosen.left_out
+            with stops.defer_signals():
                 _save(result, out, work / GRID, grid)
     except KeyboardInterrupt as stopped:
         return 128 + (stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
@@ -85,25 +88,27 @@ def planned(args: Sequence[str]) -> tuple[Evaluation, Namespace]:
         if given.data is None:
             raise InputError(f"{given.fake} needs data, and no config.yaml of its run is there: give --data or --config")
     if isinstance(source, Model):
+        source.attach(trainer)
         source.module.to(on)
     data = None if given.data is None else read_data(command, given, trainer)
     if given.save_statistics is not None and Path(given.save_statistics).suffix == ".npz":
         refuse_unwritable(Path(given.save_statistics), "--save_statistics")
     request = Request(
         metrics,
-        given.extractor,
-        given.weights,
-        given.n,
-        given.split,
-        given.batch_size,
-        MetricOptions(**{each.name: given[each.name] for each in fields(MetricOptions)}),
-        given.per_class,
-        given.classifier_epochs,
-        on,
-        None if given.cache.lower() == "none" else cache_folder(given.cache),
-        None if given.save_statistics is None else Path(given.save_statistics),
+        extractor=given.extractor,
+        weights=given.weights,
+        n=given.n,
+        split=given.split,
+        batch_size=given.batch_size,
+        options=MetricOptions(**{each.name: given[each.name] for each in fields(MetricOptions)}),
+        per_class=given.per_class,
+        moments=given.moments,
+        classifier_epochs=given.classifier_epochs,
+        device=on,
+        cache=None if given.cache.lower() == "none" else cache_folder(given.cache),
+        save_statistics=None if given.save_statistics is None else Path(given.save_statistics),
     )
-    return Evaluation(source, data, None if given.real is None else Path(given.real), request, trainer), given
+    return Evaluation(source, data, None if given.real is None else Path(given.real), request), given
 
 
 def _read(command: Parser, args: Sequence[str], for_model: bool) -> Namespace:

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ganzoo.evaluation.evaluator import evaluate as evaluate
+    from ganzoo.evaluation.api import evaluate as evaluate
 
 
 def __getattr__(name: str) -> Any:
     if name != "evaluate":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ganzoo.evaluation.evaluator import evaluate  # torch, which `ganzoo compare` does without
+    from ganzoo.evaluation.api import evaluate  # torch, which `ganzoo compare` does without
 
     return evaluate

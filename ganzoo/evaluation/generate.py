@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
-from tqdm import tqdm
 
 from ganzoo.data.images import find_images, image_sizes, read_image
 from ganzoo.data.splits import refuse_splits
@@ -35,6 +34,7 @@ from ganzoo.interfaces import (
 from ganzoo.interfaces import field_of as field_of
 from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.log import log_info
+from ganzoo.utils.progress import tracked
 from ganzoo.utils.rng import step_seed
 
 Context = Callable[[], AbstractContextManager]
@@ -252,15 +252,15 @@ class ImageFiles:
     def fingerprint(self) -> str:
         """A hash of the files' contents in their order, sixteen hexadecimal digits; their names do not matter."""
         found = hashlib.sha256()
-        for file in tqdm(self.files, f"hashing {self.path}", leave=False, disable=None, delay=2):
+        for file in tracked(self.files, f"hashing {self.path}", unit="files", delay=2):
             content = file.read_bytes()
             found.update(f"{len(content)};".encode() + content)
         return found.hexdigest()[:16]
 
-    def batches(self, batch_size: int, begin: int = 0) -> Iterator[ImageBatch]:
-        """Batches from a number on; a batch of several sizes comes in as many parts."""
-        for first in range(begin * batch_size, len(self), batch_size):
-            images = {index: read_image(self.files[index], 3) for index in range(first, min(first + batch_size, len(self)))}
+    def batches(self, batch_size: int, shard: Shard = ALONE) -> Iterator[ImageBatch]:
+        """Batches of a shard; a batch of several sizes comes in as many parts."""
+        for indices in _index_batches(len(self), batch_size, shard):
+            images = {index: read_image(self.files[index], 3) for index in indices.tolist()}
             for size in sorted({image.shape for image in images.values()}):
                 alike = [index for index, image in images.items() if image.shape == size]
                 yield ImageBatch("", torch.tensor(alike), torch.stack([images[index] for index in alike]))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ganzoo.errors import InputError, did_you_mean
-from ganzoo.evaluation.features import FeatureSet, FeatureTable
+from ganzoo.evaluation.features import FeatureSet
 from ganzoo.evaluation.protocol import MetricValue
+from ganzoo.evaluation.table import FeatureTable
 from ganzoo.metrics.extractors import metric_name
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.frechet import frechet_of_statistics

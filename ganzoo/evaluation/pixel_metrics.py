@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.features import Progress
 from ganzoo.evaluation.generate import EvalSplit, ImageBatch
 from ganzoo.evaluation.protocol import MetricValue
 from ganzoo.metrics.agreement import Labelled, agreement, small_classifier
@@ -21,6 +20,7 @@ from ganzoo.metrics.parzen import SAMPLES, SIGMAS, TEST, VALIDATION, protocol
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.image_grid import as_image, grid
 from ganzoo.utils.images import to_float
+from ganzoo.utils.progress import ProgressBar
 
 PIXEL_METRICS = ("parzen", "agreement", "neighbours")
 SPLITS = {"parzen": ("val", "test"), "agreement": ("train", "test"), "neighbours": ("train", "test")}
@@ -75,7 +75,7 @@ def collect(parts: Iterable[ImageBatch], n: int, what: str) -> Labelled:
     images: list[Tensor] = []
     labels: list[Tensor] = []
     have = 0
-    with Progress(n, 0, what) as bar:
+    with ProgressBar(n, what) as bar:
         for part in parts:
             if images and part.images.shape[1:] != images[0].shape[1:]:
                 raise InputError(f"{what}: of several sizes, {_size(images[0])} and {_size(part.images)}")

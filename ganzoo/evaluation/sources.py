@@ -1,6 +1,7 @@
 """Where images for an evaluation come from: a model, and the splits of a data module."""
 
 import warnings
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
@@ -42,8 +43,40 @@ class Model(NamedTuple):
         }
         return cls(module, {"model_weights": "averaged" if averaged else "raw", "batch_norm": "eval"}, about)
 
+    def attach(self, trainer: L.Trainer) -> None:
+        """Gives the module a trainer that its hooks and steps may ask."""
+        trainer.strategy.connect(self.module)
+        self.module.trainer = trainer
 
-class DataSource:
+
+class Splits(ABC):
+    """The splits of some data.
+
+    Attributes:
+        name: dotted path of the data's class.
+        arguments: of its constructor, as plain values.
+        classes: of the images; None where they are not known.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    classes: int | None = None
+
+    @property
+    def short(self) -> str:
+        """The class's name alone."""
+        return self.name.rpartition(".")[2]
+
+    @abstractmethod
+    def split(self, name: str) -> EvalSplit:
+        """The images of train, val or test.
+
+        Raises:
+            InputError: there is no such split, or it is empty.
+        """
+
+
+class DataSource(Splits):
     """A data module whose splits are read for an evaluation.
 
     Args:
@@ -55,15 +88,11 @@ class DataSource:
 
     def __init__(self, module: L.LightningDataModule, name: str, arguments: dict[str, Any], trainer: L.Trainer) -> None:
         self.module, self.name, self.arguments = module, name, arguments
+        self.classes = getattr(module, "classes", None)
         module.trainer = trainer
         trainer.datamodule = module  # type: ignore[attr-defined]
         module.prepare_data()
         self._splits: dict[str, EvalSplit] = {}
-
-    @property
-    def short(self) -> str:
-        """The class's name alone."""
-        return self.name.rpartition(".")[2]
 
     def loader(self, split: str) -> Any:
         """The loader of a split: train, val or test.

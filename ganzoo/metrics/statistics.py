@@ -218,6 +218,11 @@ class Statistics:
         return self._reservoir.rows
 
     @property
+    def seed(self) -> int:
+        """The seed of the choice of the kept features."""
+        return self._reservoir.seed
+
+    @property
     def whole(self) -> bool:
         """Whether all features were kept."""
         return self.count > 0 and self.count <= self.keep
@@ -230,7 +235,7 @@ class Statistics:
         """
         path = Path(path)
         about = {"format": FORMAT, "spec": asdict(self.spec), "count": self.count, "keep": self.keep}
-        about["seed"] = self._reservoir.seed
+        about["seed"] = self.seed
         with atomic_write(path) as part, part.open("wb") as file:
             np.savez(
                 file,

@@ -17,7 +17,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stops:
-    """Inside the block SIGTERM ends the work as Ctrl-C does: at once, but not within :meth:`held`."""
+    """Inside the block SIGTERM ends the work as Ctrl-C does: at once, but not within :meth:`defer_signals`."""
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
@@ -34,7 +34,7 @@ class Stops:
             signal.signal(signum, handler)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def defer_signals(self) -> Iterator[None]:
         """Inside the block a signal waits for its end."""
         self._holding = True
         try:

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from ganzoo.cli import evaluate
-from ganzoo.evaluation.features import FeatureTable
 from ganzoo.evaluation.metrics import FEATURE_METRICS, MetricOptions, compute, reduce
+from ganzoo.evaluation.table import FeatureTable
 from ganzoo.metrics.extractors.inception import network
 from ganzoo.metrics.frechet import frechet_distance
 from ganzoo.metrics.statistics import FeatureSpec

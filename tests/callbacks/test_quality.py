@@ -157,6 +157,18 @@ def test_all_figures_come_from_one_pass(tmp_path, found):
     assert callback.metrics.keys() >= {"val/score_tiny", "val/score_tiny_std", "val/kd_tiny", "val/recall_tiny"}
 
 
+def test_moments_are_the_rows(tmp_path):
+    options = {"metrics": EVERY, "subset_size": 10, "subsets": 3, "splits": 2, "keep": 12, "cache": None}
+    rows, moments = quality(**options), quality(**options, moments=True)
+    for callback in (rows, moments):
+        run(Samples(), data(), tmp_path, callback, max_epochs=1)
+    assert moments.metrics == pytest.approx(rows.metrics, rel=1e-9)
+    labels = torch.arange(30) % 3
+    held = Data(ImagesOf(Labelled, noise(8, 1), labels[:8]), ImagesOf(Labelled, noise(30, 0), labels))
+    with pytest.raises(InputError, match="per_class needs a row for each image: leave out moments"):
+        run(Samples(3), held, tmp_path, quality(per_class=True, moments=True))
+
+
 def test_sisters_are_parts_of_the_whole(tmp_path):
     whole = quality(metrics=EVERY, subset_size=10, subsets=3, splits=2)
     few = {"n": N, "batch_size": 5}
@@ -680,7 +692,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     callback = once(tmp_path, callback=quality(cache=tmp_path / "file" / "below"))
     assert callback.metrics
-    assert "the next run extracts the real images again" in capsys.readouterr().err
+    assert "extracts the real images again" in capsys.readouterr().err
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------------
@@ -738,7 +750,11 @@ class Broken(Samples):
         (lambda: OnlyRecords("none"), {}, "OnlyRecords makes no images that can be evaluated"),
         (Samples, {"per_class": True}, "per_class needs a model that is sampled by class, and Samples is none"),
         (lambda: Samples(3), {"per_class": True}, "metrics per class need labelled images"),
-        (lambda: Samples(20), {"per_class": True}, "of 24 samples each of 20 classes has 1: a Frechet distance needs 2"),
+        (
+            lambda: Samples(20),
+            {"per_class": True},
+            "of class 4: a Frechet distance needs 2 images",
+        ),
         (Samples, {"metrics": ["kernel"]}, "a kernel distance of subsets of 1000 needs as many"),
         (Samples, {"metrics": ["score"], "splits": 30}, "an Inception score of 30 splits needs as many images, not 24"),
         (Samples, {"metrics": ["manifold"], "n": 5}, "neighbours k 3 and 5 need more images"),
@@ -844,14 +860,14 @@ def test_a_bar_among_the_trainers_own(tmp_path, monkeypatch, capsys, at_once):
     monkeypatch.setattr("ganzoo.callbacks.quality.find", lambda name, weights=None: Watched())
     run(Samples(), data(), tmp_path, own, quality(batch_size=8), enable_progress_bar=True)
     assert shown == [
-        *(("tiny: val images", done, N, True) for done in (0, 8, 16)),
-        *(("tiny: samples", done, N, True) for done in (0, 8, 16)),
-        *(("tiny: samples", done, N, True) for done in (0, 8, 16)),
+        *(("tiny: real Data, val", done, N, True) for done in (0, 8, 16)),
+        *(("tiny: Samples", done, N, True) for done in (0, 8, 16)),
+        *(("tiny: Samples", done, N, True) for done in (0, 8, 16)),
     ]
     tasks = own.progress.tasks
     assert [task.id for task in tasks] == list(range(len(tasks)))
     assert not any(task.visible for task in tasks if task.description.startswith("tiny: "))
-    assert "tiny: samples" in capsys.readouterr().out
+    assert "tiny: Samples" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("own", [[], [Progress()], [TQDMProgressBar()]])
@@ -879,7 +895,7 @@ def test_two_processes_measure_what_one_does(tmp_path, found):
                 assert {k: logged[k] for k in alone.metrics} == pytest.approx(alone.metrics, rel=1e-5, abs=1e-5)
             assert both[0][name + again]["metrics"] == both[1][name + again]["metrics"]
             # of the run before; and two cases have the same real images
-            kept = name != "own" and (again or name == "one part")
+            kept = name not in ("own", "moments") and (again or name == "one part")
             remembered = (10 + 23 if name == "turns" else 23) if kept else 0
             assert sum(here[name + again]["looks"] for here in both) == looks - remembered, name
         for rank in (0, 1):  # the running averages are each process's own again
@@ -904,8 +920,8 @@ def test_hooks_that_augment_in_training_do_not_augment_what_is_measured(tmp_path
     run(Samples(), data(), tmp_path / "plain", plain)
     played = run(Samples(), Augments(random_images(8, 1), random_images()), tmp_path / "watched", watched)
     real = Tiny().eval()(noise(N, 0)).pool.double()
-    assert torch.allclose(watched._real["val", ""].statistics.mean, real.mean(0))
-    assert torch.allclose(plain._real["val", ""].statistics.mean, real.mean(0))
+    assert torch.allclose(watched._evaluations["val"].real_sets[""].statistics.mean, real.mean(0))
+    assert torch.allclose(plain._evaluations["val"].real_sets[""].statistics.mean, real.mean(0))
     assert played.state.stage is None or not played.validating
 
 

@@ -36,13 +36,14 @@ from torch import Tensor, nn
 import ganzoo.cli.outputs
 import ganzoo.evaluation.evaluator
 import ganzoo.evaluation.features
+import ganzoo.evaluation.selection
 from ganzoo.cli import main
 from ganzoo.cli.trained import selection
 from ganzoo.data import Digits
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.errors import InputError
-from ganzoo.evaluation.features import FeatureTable
 from ganzoo.evaluation.protocol import FIELDS, Result
+from ganzoo.evaluation.table import FeatureTable
 from ganzoo.interfaces import CycleTranslator, Generated
 from ganzoo.models import GAN, CycleGAN, Pix2Pix
 from ganzoo.utils.images import to_uint8
@@ -450,7 +451,7 @@ def test_data_that_do_not_fit_the_model_get_its_own_line(capsys, model, line):
 
 
 def test_small_pairs_have_no_ssim_which_is_said(monkeypatch):
-    monkeypatch.setattr("ganzoo.evaluation.evaluator.WINDOW", 13)
+    monkeypatch.setattr("ganzoo.evaluation.selection.WINDOW", 13)
     result = evaluate(saved(Brighter()), "--data", "support.evaluate.Pairs", "--model", "Brighter", metrics="paired")
     assert set(result.metrics) == {"l1", "psnr"}
     assert "13 x 13 pixels" in result.left_out["ssim"]
@@ -991,10 +992,10 @@ def test_what_was_saved_now_and_then_outlives_a_killed_process(last, monkeypatch
 
 KILL = """
 import signal, sys
-import ganzoo.evaluation.evaluator, ganzoo.evaluation.features
+import ganzoo.evaluation.evaluator, ganzoo.evaluation.features, ganzoo.evaluation.selection
 from ganzoo.cli import main
 from support.evaluate import Tiny
-ganzoo.evaluation.evaluator.find = lambda name, weights: Tiny()
+ganzoo.evaluation.selection.find = lambda name, weights: Tiny()
 ganzoo.evaluation.evaluator.commit = lambda: "c" * 40
 ganzoo.evaluation.features.SAVE_EVERY = 0
 Tiny.interrupt_at, Tiny.by = 13, signal.SIGKILL
@@ -1039,7 +1040,7 @@ def test_help_has_every_option(capsys):
 
 
 def test_a_line_now_and_then_where_there_is_no_terminal(last, capsys, monkeypatch):
-    monkeypatch.setattr(ganzoo.evaluation.features, "LINE_EVERY", 0.0)
+    monkeypatch.setattr("ganzoo.utils.progress.LINE_EVERY", 0.0)
     evaluate(last)
     assert "ganzoo: GAN: 100 of 353 images" in capsys.readouterr().err
 

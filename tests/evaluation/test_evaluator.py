@@ -72,6 +72,33 @@ def test_an_interrupted_call_resumes_in_its_working_folder():
     assert list(Path("work").iterdir()) == []
 
 
+def test_moments_give_the_metrics_of_the_rows(tmp_path):
+    options = {**SMALL, "metrics": ["distance", "kernel", "score", "manifold"], "extractor": "tiny"}
+    rows = evaluate(Seven(), Digits(), cache=None, **options)
+    moments = evaluate(Seven(), Digits(), cache=tmp_path / "moments", moments=True, **options)
+    again = evaluate(Seven(), Digits(), cache=tmp_path / "moments", moments=True, **options)
+    for found in (moments, again):
+        assert {name: each.value for name, each in found.metrics.items()} == pytest.approx(
+            {name: each.value for name, each in rows.metrics.items()}, rel=1e-9
+        )
+        assert incompatible_fields([found, rows]) == {}
+    assert again.about["real_features"] == "cached"
+    assert [path.suffix for path in (tmp_path / "moments").iterdir()] == [".npz"]
+    assert (moments.about["moments"], rows.about.get("moments")) == (True, None)
+
+
+def test_interrupted_moments_are_resumed():
+    options = {"metrics": ["distance"], "extractor": "tiny", "cache": None, "moments": True}
+    straight = evaluate(Seven(), Digits(), **options)
+    Tiny.calls, Tiny.interrupt_at = 0, 12
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Seven(), Digits(), work="work", **options)
+    Tiny.calls, Tiny.interrupt_at = 0, None
+    resumed = evaluate(Seven(), Digits(), work="work", **options).metrics["fd_tiny"].value
+    assert resumed == pytest.approx(straight.metrics["fd_tiny"].value, rel=1e-9)
+    assert Tiny.calls == 16 - 11
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
@@ -79,7 +106,7 @@ def test_an_interrupted_call_resumes_in_its_working_folder():
         ({"keep": 1}, "MetricOptions: keep is 1: give an int in"),
         ({"metrics": ["kernel"], "n": 60}, "kernel: a kernel distance of subsets of 1000 needs as many of each kind"),
         ({"metrics": ["paired"]}, "paired: no image is there that another should be"),
-        ({"per_class": True}, "Seven cannot be asked for a class"),
+        ({"per_class": True}, "per_class needs a model that is sampled by class, and Seven is none"),
     ],
 )
 def test_a_mistake_is_one_line(options, line):

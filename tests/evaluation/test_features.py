@@ -10,21 +10,12 @@ import pytest
 import torch
 from support.known_metrics import Pixels, Tiny
 
-import ganzoo.evaluation.features as features
+import ganzoo.evaluation.table as tables
 from ganzoo.errors import InputError
-from ganzoo.evaluation.features import (
-    FeatureTable,
-    Wanted,
-    cache_folder,
-    cached_table,
-    check_labels,
-    conversion,
-    extract,
-    first_batch,
-    recall,
-    sizes,
-)
+from ganzoo.evaluation.cache import cache_folder, cached_table, recall
+from ganzoo.evaluation.features import Wanted, check_labels, conversion, extract, first_batch, sizes
 from ganzoo.evaluation.generate import ImageBatch
+from ganzoo.evaluation.table import FeatureTable
 from ganzoo.metrics.reservoir import Reservoir, subsample
 from ganzoo.metrics.statistics import Statistics
 
@@ -129,7 +120,7 @@ def test_a_full_disk_is_one_line_before_anything_is_written(tmp_path, monkeypatc
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(features, "_reserve", full_disk)
+    monkeypatch.setattr(tables, "_reserve", full_disk)
     with pytest.raises(InputError, match=r"cannot write into .*table: No space left on device"):
         full(tmp_path / "table")
     (tmp_path / "file").write_text("")
@@ -143,7 +134,7 @@ def test_a_full_disk_is_one_line_before_anything_is_written(tmp_path, monkeypatc
 def test_a_pass_fills_a_table_and_an_interrupted_one_goes_on(tmp_path):
     tiny = Tiny().eval()
     straight = FeatureTable(23, tiny.spec())
-    extract({"": straight}, batches(23, 5), Wanted(tiny, logits=True), 5, "it", lambda n: None)
+    extract({"": straight}, batches(23, 5), Wanted(tiny, logits=True), 5, lambda n: None)
     assert straight.first_missing is None
 
     def stopped():
@@ -154,12 +145,12 @@ def test_a_pass_fills_a_table_and_an_interrupted_one_goes_on(tmp_path):
 
     table = FeatureTable(23, tiny.spec(), tmp_path / "table")
     with pytest.raises(KeyboardInterrupt):
-        extract({"": table}, stopped(), Wanted(tiny, logits=True), 5, "it", lambda n: None)
+        extract({"": table}, stopped(), Wanted(tiny, logits=True), 5, lambda n: None)
     again = FeatureTable(23, tiny.spec(), tmp_path / "table")
     begin = first_batch({"": again}, 5)
     assert begin == 2  # the third batch was in hand
     moved: list[int] = []
-    extract({"": again}, batches(23, 5, begin), Wanted(tiny, logits=True), 5, "it", moved.append)
+    extract({"": again}, batches(23, 5, begin), Wanted(tiny, logits=True), 5, moved.append)
     assert moved == [5, 5, 3]
     for name in ("features", "logits", "labels"):
         assert np.array_equal(again.columns[name], straight.columns[name])
@@ -180,8 +171,8 @@ def test_labels_that_do_not_fit():
 def test_a_conversion_is_said_once_and_only_where_there_is_one(capsys):
     tiny = Tiny().eval()
     colour = torch.randint(0, 255, (10, 3, 2, 2), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    extract({"": FeatureTable(10, tiny.spec())}, batches(10, 3, images=colour), Wanted(tiny), 3, "it", lambda n: None)
-    assert capsys.readouterr().err == "ganzoo: it: colour images, turned into grey for tiny\n"
+    extract({"": FeatureTable(10, tiny.spec())}, batches(10, 3, images=colour), Wanted(tiny), 3, lambda n: None)
+    assert capsys.readouterr().err == "ganzoo: colour images, turned into grey for tiny\n"
     assert conversion(tiny, True) == conversion(None, False) == ""
 
 
@@ -202,9 +193,9 @@ def test_the_usual_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("where", ["memory", "disk"])
 def test_there_and_back(tmp_path, where):
     folder = cached_table(tmp_path / "a" / "b", SPEC, N)
-    assert recall(folder, SPEC, N) is None
+    assert recall(folder, FeatureTable(N, SPEC)) is None
     full(tmp_path / "work" if where == "disk" else None).save(folder)
-    again = recall(folder, SPEC, N)
+    again = recall(folder, FeatureTable(N, SPEC))
     assert again.first_missing is None
     assert again.columns.keys() == {"features", "labels"}
     assert torch.equal(again.statistics(10, 0).moment, full().statistics(10, 0).moment)
@@ -233,10 +224,10 @@ def test_damage_is_noticed(tmp_path, name, harm, capsys):
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(InputError, match="damaged"):
         FeatureTable.load(tmp_path / "table", SPEC, N)
-    assert recall(tmp_path / "table", SPEC, N) is None
+    assert recall(tmp_path / "table", FeatureTable(N, SPEC)) is None
     assert "it is made anew" in capsys.readouterr().err
     full().save(tmp_path / "table")
-    assert recall(tmp_path / "table", SPEC, N) is not None
+    assert recall(tmp_path / "table", FeatureTable(N, SPEC)) is not None
 
 
 def test_a_table_under_a_wrong_name_is_refused(tmp_path):
@@ -272,7 +263,7 @@ def test_a_folder_that_cannot_be_made_and_what_a_killed_process_left(tmp_path):
     with pytest.raises(InputError, match=r"cannot write into .*file"):
         full().save(tmp_path / "file" / "below")
     full().save(tmp_path / "first")
-    with features.atomic_folder(tmp_path / "half") as part:
+    with tables.atomic_folder(tmp_path / "half") as part:
         left = part.name.replace(f".{os.getpid()}.", ".99999999.")
         (part / "features.npy").write_text("")
     os.rename(tmp_path / "half", tmp_path / left)

@@ -6,7 +6,7 @@ from support.known_metrics import Pixels, Tiny
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.features import FeatureSet, FeatureTable
+from ganzoo.evaluation.features import FeatureSet
 from ganzoo.evaluation.metrics import (
     FEATURE_METRICS,
     METRICS,
@@ -21,6 +21,7 @@ from ganzoo.evaluation.metrics import (
     reduce,
     rows_kept,
 )
+from ganzoo.evaluation.table import FeatureTable
 from ganzoo.metrics.extractors.base import Features
 from ganzoo.metrics.frechet import frechet_distance
 from ganzoo.metrics.inception import inception_score

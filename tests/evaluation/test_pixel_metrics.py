@@ -116,7 +116,15 @@ def test_agreement_tells_copies_from_one_image_and_from_any(tmp_path):
     found = {}
     for model in (Copies(), OneImagePerClass(), Deaf()):
         path = saved(model, f"{type(model).__name__}.ckpt")
-        args = [*DATA, "--model", f"test_pixel_metrics.{type(model).__name__}", "--n", "600", "--classifier_epochs", "12"]
+        args = [
+            *DATA,
+            "--model",
+            f"{__name__}.{type(model).__name__}",
+            "--n",
+            "600",
+            "--classifier_epochs",
+            "12",
+        ]
         found[type(model)] = evaluate(path, *args, metrics="agreement").metrics
     full, one, deaf = (found[cls] for cls in (Copies, OneImagePerClass, Deaf))
     # four seeds natively, three each on AVX2 and SSE4.1: full from 0.98 on, one 0.9 and 0.59 to 0.65, deaf at most 0.16
@@ -136,7 +144,17 @@ def test_agreement_tells_copies_from_one_image_and_from_any(tmp_path):
 
 def test_copies_have_no_distance_to_the_training_images(tmp_path):
     path = saved(Copies())
-    args = ["evaluate", path, *DATA, "--model", "test_pixel_metrics.Copies", "--metrics", "neighbours", "--out", "here.json"]
+    args = [
+        "evaluate",
+        path,
+        *DATA,
+        "--model",
+        f"{__name__}.Copies",
+        "--metrics",
+        "neighbours",
+        "--out",
+        "here.json",
+    ]
     assert main(args) == 0
     found = Result.load(Path("here.json"))
     assert found.metrics["nearest_training"].value == 0
@@ -160,7 +178,7 @@ def test_test_images_are_as_near_as_test_images(tmp_path):
 
 def test_what_they_depend_on_is_in_the_protocol(tmp_path):
     path = saved(OneImagePerClass())
-    args = [path, *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
+    args = [path, *DATA, "--model", f"{__name__}.OneImagePerClass", "--n", "100"]
     few = evaluate(*args, "--classifier_epochs", "1", metrics="agreement,parzen")
     many = evaluate(*args, "--classifier_epochs", "2", metrics="agreement,parzen")
     assert few.protocol["real"] is not None
@@ -172,7 +190,7 @@ def test_what_they_depend_on_is_in_the_protocol(tmp_path):
 
 
 def test_they_stand_beside_those_of_features(tmp_path):
-    args = [saved(OneImagePerClass()), *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
+    args = [saved(OneImagePerClass()), *DATA, "--model", f"{__name__}.OneImagePerClass", "--n", "100"]
     both = evaluate(*args, metrics="distance,parzen").metrics
     assert both["fd_tiny"] == evaluate(*args, metrics="distance").metrics["fd_tiny"]
     assert both["parzen"] == evaluate(*args, metrics="parzen").metrics["parzen"]
@@ -180,7 +198,15 @@ def test_they_stand_beside_those_of_features(tmp_path):
 
 
 def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkeypatch):
-    args = ["evaluate", saved(OneImagePerClass()), *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
+    args = [
+        "evaluate",
+        saved(OneImagePerClass()),
+        *DATA,
+        "--model",
+        f"{__name__}.OneImagePerClass",
+        "--n",
+        "100",
+    ]
     args += ["--classifier_epochs", "1", "--metrics", "parzen,agreement", "--out", "out.json"]
     assert main(args) == 0
     straight = json.loads(Path("out.json").read_text())["metrics"]
@@ -338,20 +364,20 @@ class Set_up(Digits):
 
 def test_training_images_that_are_sorted_by_class_are_of_all_classes(tmp_path):
     path = saved(Copies())
-    args = ["--model", "test_pixel_metrics.Copies", "--n", "200", "--classifier_epochs", "15"]
-    found = evaluate(path, "--data", "test_pixel_metrics.Sorted", *args, metrics="agreement")
+    args = ["--model", f"{__name__}.Copies", "--n", "200", "--classifier_epochs", "15"]
+    found = evaluate(path, "--data", f"{__name__}.Sorted", *args, metrics="agreement")
     assert found.metrics["gan_base"].value > 0.8  # of images of two classes, it would be 0.2
 
 
 def test_the_width_is_chosen_by_the_validation_images(tmp_path):
     some = folder("some", split("train")[0][:30])
-    found = evaluate(some, "--data", "test_pixel_metrics.FarTest", metrics="parzen").metrics["parzen"]
+    found = evaluate(some, "--data", f"{__name__}.FarTest", metrics="parzen").metrics["parzen"]
     assert found.of == "standard error; width 0.100, the narrowest or the widest of those tried"
     assert found.value < -500  # -67 under the widest
 
 
 def test_a_folder_is_compared_with_what_a_translation_aims_at(tmp_path):
-    data = ["--data", "test_pixel_metrics.Negatives"]
+    data = ["--data", f"{__name__}.Negatives"]
     images = greys(40, 1)
     aims = evaluate(folder("aims", 255 - images), *data, metrics="parzen,neighbours")
     inputs = evaluate(folder("inputs", images), *data, metrics="parzen,neighbours")
@@ -362,14 +388,19 @@ def test_a_folder_is_compared_with_what_a_translation_aims_at(tmp_path):
 
 def test_each_kind_needs_its_own_splits_and_no_other(tmp_path):
     some = folder("some", digits()[:20])
-    evaluate(some, "--data", "test_pixel_metrics.NoTrain", metrics="parzen")
-    evaluate(some, "--data", "test_pixel_metrics.NoVal", metrics="neighbours")
+    evaluate(some, "--data", f"{__name__}.NoTrain", metrics="parzen")
+    evaluate(some, "--data", f"{__name__}.NoVal", metrics="neighbours")
 
 
 def test_a_mirrored_training_set_is_said(tmp_path, capsys):
     path = saved(Copies())
     found = evaluate(
-        path, "--data", "test_pixel_metrics.Mirrored", "--model", "test_pixel_metrics.Copies", metrics="neighbours"
+        path,
+        "--data",
+        f"{__name__}.Mirrored",
+        "--model",
+        f"{__name__}.Copies",
+        metrics="neighbours",
     )
     assert 0 < found.metrics["nearest_training"].value < 1  # half of them are mirrored, and no copies any more
     assert "neighbours: the training images are taken as the first epoch augments them" in capsys.readouterr().err
@@ -378,7 +409,7 @@ def test_a_mirrored_training_set_is_said(tmp_path, capsys):
 def test_splits_are_set_up_once(tmp_path):
     Set_up.times = 0
     some = folder("some", digits()[:20])
-    evaluate(some, "--data", "test_pixel_metrics.Set_up", metrics="parzen,neighbours")
+    evaluate(some, "--data", f"{__name__}.Set_up", metrics="parzen,neighbours")
     assert Set_up.times == 3  # one for each split
 
 
@@ -399,9 +430,9 @@ def test_data_that_lack_something_are_refused_before_anything_is_made(data, kind
         "evaluate",
         path,
         "--model",
-        "test_pixel_metrics.OneImagePerClass",
+        f"{__name__}.OneImagePerClass",
         "--data",
-        f"test_pixel_metrics.{data}",
+        f"{__name__}.{data}",
         "--metrics",
         kind,
     ]
@@ -413,7 +444,7 @@ def test_too_few_of_a_class_and_other_classes_are_refused(capsys):
         "evaluate",
         saved(OneImagePerClass()),
         "--model",
-        "test_pixel_metrics.OneImagePerClass",
+        f"{__name__}.OneImagePerClass",
         *DATA,
         "--metrics",
         "agreement",
@@ -425,7 +456,7 @@ def test_too_few_of_a_class_and_other_classes_are_refused(capsys):
 
     saved(Eleven(), "eleven.ckpt")
     globals()["Eleven"] = Eleven
-    args = ["evaluate", "eleven.ckpt", "--model", "test_pixel_metrics.Eleven", *DATA, "--metrics", "agreement"]
+    args = ["evaluate", "eleven.ckpt", "--model", f"{__name__}.Eleven", *DATA, "--metrics", "agreement"]
     assert "the model has 11 classes and the data 10" in error(capsys, *args)
 
 
@@ -434,14 +465,21 @@ def test_what_turns_out_too_late_costs_no_other_figure(tmp_path, monkeypatch):
         raise InputError("of one class")
 
     monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", {**pixel_metrics.COMPUTE, "agreement": wrong})
-    args = [saved(OneImagePerClass()), *DATA, "--model", "test_pixel_metrics.OneImagePerClass", "--n", "100"]
+    args = [saved(OneImagePerClass()), *DATA, "--model", f"{__name__}.OneImagePerClass", "--n", "100"]
     found = evaluate(*args, metrics="parzen,agreement")
     assert list(found.metrics) == ["parzen"]
     assert found.left_out == {"agreement": "of one class"}
 
 
 def test_test_images_that_are_training_images_say_nothing(tmp_path, capsys):
-    args = ["evaluate", folder("some", greys(20, 3)), "--data", "test_pixel_metrics.SameTest", "--metrics", "neighbours"]
+    args = [
+        "evaluate",
+        folder("some", greys(20, 3)),
+        "--data",
+        f"{__name__}.SameTest",
+        "--metrics",
+        "neighbours",
+    ]
     assert "the test images are among the training images" in error(capsys, *args)
 
 
@@ -452,7 +490,7 @@ def test_the_image_goes_where_the_result_goes(tmp_path, monkeypatch):
     """Also where the interrupted measurement had another name for it."""
     args = ["evaluate", folder("some", digits()[:20]), *DATA, "--metrics", "neighbours,parzen"]
     stopped = {**pixel_metrics.COMPUTE, "parzen": lambda of: (_ for _ in ()).throw(KeyboardInterrupt)}
-    monkeypatch.setattr("ganzoo.evaluation.evaluator.PIXEL_METRICS", ("neighbours", "parzen"))
+    monkeypatch.setattr("ganzoo.evaluation.selection.PIXEL_METRICS", ("neighbours", "parzen"))
     monkeypatch.setattr("ganzoo.evaluation.evaluator.COMPUTE", stopped)
     assert main([*args, "--out", "first.json"]) == 130
     assert not Path("first_neighbours.png").exists()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import ganzoo.cli.outputs
 import ganzoo.evaluation.evaluator
 import ganzoo.evaluation.features
+import ganzoo.evaluation.selection
 from ganzoo.cli import main
 from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import ImagePairs
@@ -131,10 +132,10 @@ def evaluate_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr("ganzoo.evaluation.evaluator.commit", lambda: "c" * 40)  # asking git takes longer than measuring
-    found = ganzoo.evaluation.evaluator.find
+    found = ganzoo.evaluation.selection.find
     own = {"tiny": Tiny, "colourful": Colourful}
     monkeypatch.setattr(
-        "ganzoo.evaluation.evaluator.find", lambda name, weights: own[name]() if name in own else found(name, weights)
+        "ganzoo.evaluation.selection.find", lambda name, weights: own[name]() if name in own else found(name, weights)
     )
     Tiny.calls, Tiny.interrupt_at, Tiny.by = 0, None, KeyboardInterrupt
     Tiny.weights, Tiny.resize = "0123456789abcdef", "mean of blocks, 8 x 8"

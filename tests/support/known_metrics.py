@@ -287,6 +287,11 @@ def cases() -> dict[str, tuple[L.LightningModule, Data, dict[str, Any]]]:
             Data(ImagesOf(OneImage, noise(8, 1)), ImagesOf(OneImage, x), batch_size=2),
             {"batch_size": 100, "every_n_steps": 1},
         ),
+        "moments": (
+            Samples(),
+            Data(ImagesOf(OneImage, noise(8, 1)), ImagesOf(OneImage, x), batch_size=2),
+            {"moments": True, "cache": None, "keep": 12},
+        ),
         "own": (OnlyRecords(), Data(ImagesOf(Pair, x[:8], y[:8]), ImagesOf(Pair, x, y), batch_size=2), {"cache": None}),
     }
 

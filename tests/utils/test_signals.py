@@ -12,7 +12,7 @@ def test_a_signal_waits_while_a_batch_is_counted():
     seen = []
 
     def work(stops: Stops) -> None:
-        with stops.held():
+        with stops.defer_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             seen.append("to the end")
         seen.append("never")

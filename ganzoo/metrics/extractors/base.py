@@ -103,6 +103,18 @@ class Extractor(nn.Module, ABC):
 
 
 @contextmanager
+def on_device(extractor: "Extractor | None", device: torch.device) -> Iterator[None]:
+    """Inside the block the extractor, if there is one, is on the device; afterwards its room there is free again."""
+    if extractor is not None:
+        extractor.to(device)
+    try:
+        yield
+    finally:
+        if extractor is not None:
+            extractor.to("cpu")
+
+
+@contextmanager
 def _products_in_float32() -> Iterator[None]:
     """No backend shortens the factors of a float32 product: by default convolutions on a GPU do, and after
     ``torch.set_float32_matmul_precision("medium")``, which Lightning advises, so do products of matrices everywhere."""

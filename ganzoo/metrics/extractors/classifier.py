@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 
 from ganzoo import __version__
 from ganzoo.errors import InputError
@@ -22,6 +21,7 @@ from ganzoo.metrics.extractors.base import Extractor, Features, digest
 from ganzoo.metrics.extractors.resizing import Antialiased
 from ganzoo.metrics.extractors.weights import plain
 from ganzoo.utils.files import atomic_write
+from ganzoo.utils.progress import ProgressBar
 
 FORMAT = 1
 WIDTHS = (16, 32, 64, 128)
@@ -164,7 +164,7 @@ def train_classifier(
         network.requires_grad_(True).train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.05)
         schedule = OneCycleLR(optimizer, max_lr=0.01, total_steps=epochs * rounds, pct_start=0.25)
-        with tqdm(total=epochs * rounds, desc=found.name, leave=False, disable=None if progress else True) as bar:
+        with ProgressBar(epochs * rounds, found.name, unit="steps", shown=progress) as bar:
             for _ in range(epochs):
                 for chosen in torch.randperm(len(images), generator=order)[: rounds * batch].split(batch):
                     x, y = images[chosen.to(images.device)], labels[chosen.to(labels.device)]

@@ -5,6 +5,7 @@ layers are timm's. Metrics on its features are named after it (``fd_efflite0``);
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ class EfficientNetLite0(Extractor):
         except ImportError as error:
             raise InputError(f"the layers of EfficientNet-Lite0 are timm's: {INSTALL.format('timm')}") from error
         with torch.device("meta"):  # initial values would take longer than all else here
-            self.network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+            self.network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         # the file has other names in the same order
         names, values = list(self.network.state_dict()), list(found.state.values())
         fill(
