@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganzoo.cli.options import config_section, make_parser, option_values, read, read_data, refuse_unwritable
+from ganzoo.cli.options import config_section, make_parser, peek_options, read, read_data, refuse_unwritable
 from ganzoo.errors import InputError
 from ganzoo.evaluation.generate import EvalSplit
 from ganzoo.metrics.extractors.classifier import train_and_save
@@ -31,9 +31,9 @@ def run(args: Sequence[str]) -> int:
         args,
     )
     parser.add_argument("--out", type=str, required=True, help="The file to write; it must be new.")
-    parser.add_argument("--epochs", type=Size, default=5, help="Of the training.")
-    parser.add_argument("--seed", type=Seed, default=0, help="Of the training.")
-    configs = option_values(args, "--config", "-c")
+    parser.add_argument("--epochs", type=Size, default=5, help="Epochs of the training.")
+    parser.add_argument("--seed", type=Seed, default=0, help="Seed of the training.")
+    configs = peek_options(args, "--config", "-c")
     given = read(parser, args, config_section("data", *configs) if configs else None)
     if given.data is None:
         raise InputError("--data says what is classified: --data MNIST --data.root data")

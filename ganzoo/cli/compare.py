@@ -3,7 +3,9 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from jsonargparse import ArgumentParser
 
 from ganzoo.cli.error_messages import refused_argument
 from ganzoo.cli.tables import aligned
@@ -11,14 +13,6 @@ from ganzoo.errors import InputError, did_you_mean
 from ganzoo.evaluation.protocol import FIELDS, MANY, MetricValue, Result, incompatible_fields, noted_fields
 
 NOTHING = "-"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Python's own, whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        names = [name.lstrip("-") for action in self._actions for name in action.option_strings]
-        raise InputError(refused_argument(message, names))
 
 
 def run(args: Sequence[str]) -> int:
@@ -30,20 +24,24 @@ def run(args: Sequence[str]) -> int:
     Raises:
         InputError: results of unlike protocols; a file that is no result.
     """
-    parser = _Parser(
+    parser = ArgumentParser(
         prog="ganzoo compare",
         description="Shows results of `ganzoo evaluate` side by side; refuses those that were not measured in one way.",
+        exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("results", nargs="+", metavar="RESULT", help="a JSON file that `ganzoo evaluate` wrote")
+    parser.add_argument("results", nargs="+", metavar="RESULT", help="A JSON file that `ganzoo evaluate` wrote.")
     parser.add_argument(
         "--ignore",
         action="append",
         default=[],
         metavar="FIELD",
-        help="compare although this field of the protocol differs, which the table then says; may be repeated",
+        help="Compare although this field of the protocol differs, which the table then says; may be repeated.",
     )
-    given = parser.parse_args(list(args))
+    try:
+        given = parser.parse_args(list(args))
+    except argparse.ArgumentError as error:
+        raise InputError(refused_argument(str(error), ["help", "ignore"])) from error
     paths = [Path(name) for name in given.results]
     ignored = [name for each in given.ignore for name in each.split(",")]
     for name in ignored:

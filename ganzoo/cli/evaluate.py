@@ -14,8 +14,9 @@ from ganzoo.cli.lightning import Parser
 from ganzoo.cli.options import (
     config_section,
     device,
-    option_value,
-    option_values,
+    is_of_training,
+    peek_option,
+    peek_options,
     read,
     read_data,
     refuse_unwritable,
@@ -119,12 +120,12 @@ def _read(command: Parser, args: Sequence[str], for_model: bool) -> Namespace:
         args: of the command.
         for_model: the evaluation needs data, whatever the real images are.
     """
-    configs, (words, _) = option_values(args, "--config", "-c"), split_positionals(command, args)
+    configs, (words, _) = peek_options(args, "--config", "-c"), split_positionals(command, args)
     data = config_section("data", *configs) if configs else None
-    if configs and data is None:
+    if data is None and any(map(is_of_training, configs)):
         raise InputError(f"--config {' '.join(configs)}: it has no data; give --data")
     changed = any(arg.startswith("--data.") for arg in args)
-    if data is None and option_value(args, "--data") is None and words and Path(words[0]).is_file():
+    if data is None and peek_option(args, "--data") is None and words and Path(words[0]).is_file():
         own = run_config(Path(words[0]))
         if own is not None and (for_model or changed or len(words) == 1):
             data = config_section("data", own)
@@ -143,7 +144,7 @@ def _generated(given: Namespace, args: Sequence[str]) -> Model | ImageFiles:
         raise InputError(f"{path}: there is no such checkpoint, and no such folder of images")
     if path.suffix.lower() in EXTENSIONS:
         raise InputError(f"{path} is one image: give the folder of many, or a checkpoint")
-    return load(path, given.model, given.raw, given.weights_only, option_value(args, "--config", "-c"))
+    return load(path, given.model, given.raw, given.weights_only, peek_option(args, "--config", "-c"))
 
 
 def _save(result: Result, out: Path, drawn: Path, grid: Path) -> None:

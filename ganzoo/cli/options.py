@@ -20,7 +20,7 @@ from ganzoo.cli.lightning import QUIET, Parser, import_classes
 from ganzoo.cli.lightning_log import filter_log
 from ganzoo.cli.merge import compose, known_of, merge, read_config, refuse_nulls
 from ganzoo.cli.yaml_text import to_yaml
-from ganzoo.errors import InputError, one_line
+from ganzoo.errors import InputError, did_you_mean, one_line
 from ganzoo.evaluation.sources import DataSource, stub_trainer
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.trust import look_here_last
@@ -48,7 +48,15 @@ def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Par
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("-c", "--config", type=str | None, default=None, help="A config's name, or a YAML file: its data.")
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=str | None,
+        default=None,
+        help="A YAML file with options of this command, or a config of `ganzoo fit` (a name or a file) for its data; may be "
+        "repeated.",
+    )
+    parser.add_argument("--print_config", action="store_true", help="Print all options as a config, and exit.")
     parser.add_lightning_class_args(L.LightningDataModule, "data", subclass_mode=True, required=False)
     return parser
 
@@ -56,7 +64,7 @@ def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Par
 def _names_own(args: Sequence[str]) -> bool:
     values = [arg.rpartition("=")[2] for arg in args]
     dotted = any(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value) and not os.path.exists(value) for value in values)
-    return dotted or option_value(args, "--config", "-c") is not None
+    return dotted or peek_option(args, "--config", "-c") is not None
 
 
 def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
@@ -69,17 +77,83 @@ def read(parser: Parser, args: Sequence[str], data: Any = None) -> Namespace:
 
     Raises:
         InputError: an argument that cannot be used, in one line.
+        SystemExit: the config was printed, as ``--print_config`` asks.
     """
-    words, others = split_positionals(parser, args)
+    printing = "--print_config" in args  # taken out, as jsonargparse has an option of that name
+    words, others = split_positionals(parser, [arg for arg in args if arg != "--print_config"])
+    needed = [action for action in parser._actions if not action.option_strings and action.required]
+    if printing:
+        words = [*words, *(action.dest for action in needed[len(words) :])]
     given = compose(others, {} if data is None else {"data": data}, only="data")
     base = ["--data", to_yaml(given.tree["data"])] if given.tree.get("data") is not None else []
+    configured = _configured(parser, peek_options(args, "--config", "-c"))
     try:
-        parsed = parser.parse_args([*words, *base, *given.others()])
+        parsed = parser.parse_args([*words, *base, *configured, *given.others()])
     except argparse.ArgumentError as error:
         options = [action.dest for action in parser._actions if action.option_strings]
         raise InputError(refused_argument(str(error), options)) from error
     refuse_nulls(vars(parsed), known_of(parser))
+    if printing:
+        print(_as_config(parser, parsed), end="")
+        raise SystemExit(0)
     return parsed
+
+
+def is_of_training(config: str) -> bool:
+    """Whether a config is one of `ganzoo fit`: it has a trainer, or a model with arguments."""
+    found = read_config(find_config(config))
+    return "trainer" in found or isinstance(found.get("model"), dict)
+
+
+def _own_options(parser: Parser) -> dict[str, argparse.Action]:
+    """The options of a command that a config of it has: all but those that are about configs, and data."""
+    apart = ("help", "config", "print_config", "data")
+    return {
+        action.dest: action for action in parser._actions if action.option_strings and action.dest.split(".")[0] not in apart
+    }
+
+
+def _configured(parser: Parser, configs: Sequence[str]) -> list[str]:
+    """The options in configs of this command, as arguments; of a config of `ganzoo fit` none, as only its data are taken."""
+    found: list[str] = []
+    options = _own_options(parser)
+    for config in configs:
+        if is_of_training(config):
+            continue
+        for name, value in read_config(find_config(config)).items():
+            if name == "data":
+                continue
+            if name not in options:
+                near = did_you_mean(name, list(options))
+                raise InputError(f"{config}: there is no option '{name}'{near}")
+            if options[name].nargs == 0:
+                if not isinstance(value, bool):
+                    raise InputError(f"{config}: {name}: expected true or false, not {value}")
+                found += [f"--{name}"] if value else []
+            else:
+                text = ",".join(map(str, value)) if isinstance(value, list) else "null" if value is None else str(value)
+                found.append(f"--{name}={text}")
+    return found
+
+
+def _as_config(parser: Parser, parsed: Namespace) -> str:
+    values = {name: plain(parsed[name]) for name in _own_options(parser) if name in parsed}
+    data = {} if parsed.data is None else {"data": plain(parsed.data)}
+    return "".join(f"{name}: {to_yaml(value)}\n" for name, value in (data | values).items())
+
+
+def plain(value: Any) -> Any:
+    """A parsed value as what YAML knows: numbers of a restricted type become numbers, namespaces dictionaries."""
+    if isinstance(value, Namespace):
+        return {key: plain(each) for key, each in vars(value).items()}
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value if value is None else str(value)
 
 
 def split_positionals(parser: Parser, args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -97,12 +171,12 @@ def split_positionals(parser: Parser, args: Sequence[str]) -> tuple[list[str], l
     return words, others
 
 
-def option_value(args: Sequence[str], *names: str) -> str | None:
+def peek_option(args: Sequence[str], *names: str) -> str | None:
     """An option's value, before the arguments are parsed; the last one counts."""
-    return next(reversed(option_values(args, *names)), None)
+    return next(reversed(peek_options(args, *names)), None)
 
 
-def option_values(args: Sequence[str], *names: str) -> list[str]:
+def peek_options(args: Sequence[str], *names: str) -> list[str]:
     """All values of an option that may be repeated, before the arguments are parsed."""
     found = []
     for arg, following in zip_longest(args, args[1:]):

@@ -210,7 +210,8 @@ class Selection:
                 try:
                     check(name, self.request.options, Counts(*counts), extractor)
                 except InputError as error:
-                    raise InputError(f"of class {c}: {error}") from None
+                    where = f"of class {c}" if real else f"of {n} samples class {c} has {fake[c]}"
+                    raise InputError(f"{where}: {error}") from None
 
         wanted = [name for name in self.features if FEATURE_METRICS[name].needs_real]
         left_out: dict[str, str] = {}

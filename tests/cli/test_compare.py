@@ -163,7 +163,7 @@ def test_who_trained_what_when_and_where_is_no_obstacle():
         (["metrics.json"], "metrics.json is no result of `ganzoo evaluate`: it has no metrics with their protocol"),
         (["newer.json"], "newer.json was written by a newer ganzoo"),
         (["."], "cannot read .: Is a directory"),
-        ([], "RESULT must be given"),
+        ([], "results must be given"),
         (["a.json", "--ignore", "n_fakes"], "--ignore n_fakes: a protocol has no such field: did you mean 'n_fake'?"),
         (["a.json", "--ignore", "colour"], "--ignore colour: a protocol has no such field: they are extractor, "),
         (["a.json", "--ingore", "n_fake"], "there is no option 'ingore': did you mean 'ignore'?"),

@@ -12,6 +12,7 @@ import lightning.pytorch as L
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
@@ -608,7 +609,7 @@ def test_a_conversion_is_said(capsys, extractor, colour, said):
         (["some", "some", "--out", "text.ckpt/x.json"], "cannot write into text.ckpt"),
         (["nan.ckpt", "some", "--model", "Nothing"], "Nothing's images: 30 of 30 images have NaN or infinite pixels"),
         (["loud.ckpt", "some", "--model", "Loud"], "Loud's images: float images are in [-1, 1], and these go from"),
-        (["model.ckpt", "some", "--model", "Seven", "--per_class"], "--per_class: Seven cannot be asked for a class"),
+        (["model.ckpt", "some", "--model", "Seven", "--per_class"], "per_class needs a model that is sampled by class"),
         (["some", "some", "--save_statistics", "x.txt"], "--save_statistics x.txt: give the name of a new file, .npz"),
         (["run", "some"], "run is a run's folder, and no folder of images: give a file in run/checkpoints"),
         (["trans.ckpt", "--model", "Brighter"], "trans.ckpt needs data, and no config.yaml of its run is there"),
@@ -682,11 +683,13 @@ def test_too_few_images_are_found_before_any_is_looked_at(capsys):
 def test_classes_that_are_too_small_are_found_before_any_sample_is_made(capsys):
     args = ["evaluate", saved(OfClasses()), "--model", "OfClasses", "--data", "Digits", "--per_class", "--extractor", "tiny"]
     line = error(capsys, *args, "--metrics", "kernel", "--subset_size", "50")
+    assert line.startswith("kernel: of 353 samples class 0 has 36: a kernel distance of subsets of 50 needs as many")
+    assert Tiny.calls == 0
+    line = error(capsys, *args, "--metrics", "kernel", "--subset_size", "50", "--n", "600")
     assert line.startswith("kernel: of class 0: a kernel distance of subsets of 50 needs as many")
     assert Tiny.calls == 8  # the real ones
     line = error(capsys, *args, "--metrics", "distance", "--n", "15")
-    assert line.startswith("distance: of class 5: a Frechet distance needs 2 images of each kind, and there are 3")
-    assert line.endswith("real and 1 fake")
+    assert line.startswith("distance: of 15 samples class 5 has 1: a Frechet distance needs 2 images of each kind")
 
 
 def test_unlabelled_images_have_no_classes(capsys):
@@ -1093,3 +1096,51 @@ class Claims(Pairs):
 
     def splits(self):
         return (Rows(Images, greys(40, 1)),) * 3
+
+
+# -- configs of the command --------------------------------------------------------------------------------------------
+
+
+def test_a_printed_config_is_the_command_line(capsys):
+    args = ["--metrics", "distance,kernel", "--subset_size", "50", "--per_class", "--split", "val", "--extractor", "tiny"]
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "--print_config", "--data", "Digits", "--data.batch_size", "7", *args])
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    found = yaml.safe_load(printed)
+    assert found["data"]["init_args"]["batch_size"] == 7
+    assert (found["metrics"], found["subset_size"], found["per_class"], found["raw"]) == ("distance,kernel", 50, True, False)
+    assert not {"config", "print_config", "fake", "real", "help"} & found.keys()
+    Path("mine.yaml").write_text(printed)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--config", "mine.yaml", "--print_config"])
+    assert capsys.readouterr().out == printed
+    with pytest.raises(SystemExit):  # the command line counts more, wherever it stands
+        main(["evaluate", "--split", "train", "--config", "mine.yaml", "--print_config"])
+    assert yaml.safe_load(capsys.readouterr().out) == {**found, "split": "train"}
+
+
+def test_a_config_has_the_options_of_an_evaluation(last):
+    Path("mine.yaml").write_text("metrics: [distance]\nextractor: tiny\nn: 60\nout: mine.json\nraw: false\n")
+    assert main(["evaluate", last, "--config", "mine.yaml"]) == 0
+    assert Result.load(Path("mine.json")).protocol["n_fake"] == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("metric: [distance]", "there is no option 'metric': did you mean 'metrics'?"),
+        ("n: 1", "n: give an int in [2, 2**31)"),
+        ("raw: perhaps", "raw: expected true or false, not perhaps"),
+        ("split: all", "split: expected one of train, val, test, not all"),
+    ],
+)
+def test_a_mistake_in_a_config_is_one_line(capsys, text, line):
+    Path("mine.yaml").write_text(text)
+    assert line in error(capsys, "evaluate", "some", "--config", "mine.yaml")
+
+
+def test_moments_from_the_command_line(last):
+    rows, moments = evaluate(last, "--cache", "none"), evaluate(last, "--cache", "none", "--moments")
+    assert moments.metrics["fd_tiny"].value == pytest.approx(rows.metrics["fd_tiny"].value, rel=1e-9)
+    assert moments.about["moments"]
