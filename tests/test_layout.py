@@ -38,16 +38,10 @@ ELSEWHERE = {
     "interfaces.py": "test_contract.py",
     # the rows of the table of features
     "metrics/reservoir.py": "evaluation/test_features.py",
-    # a layer of the U-Net
-    "networks/dropout.py": "networks/test_pix2pix.py",
-    # a checkpoint is whole whatever ends the process
-    "training/checkpoint_io.py": "test_survival.py",
     # what the grammar stands on: the grammar's own tests, and exact resume
     "training/module.py": "training/test_resume.py",
     "training/optimization.py": "test_adversarial.py",
     "training/strategies.py": "cli/test_lightning.py",
-    # the noise of a step is that of every training
-    "utils/rng.py": "training/test_resume.py",
 }
 # folders whose modules keep to one list of properties, tested in one file
 TOGETHER = {
