@@ -1,4 +1,8 @@
-"""Fetching a file, resumably and checked, and unpacking an archive without letting it write anywhere else."""
+"""Downloads files, with resume, checksum and progress bar, and unpacks archives safely into one folder.
+
+Written here because ``pooch.HTTPDownloader``, ``torch.hub.download_url_to_file`` and torchvision's ``download_url`` start a
+broken download from its first byte: none of them sends a Range header.
+"""
 
 import hashlib
 import http.client
@@ -25,23 +29,24 @@ _TIMEOUT = 30
 
 
 def fetch(url: str, path: str | Path, sha256: str | None = None, tries: int = 3, wait: float = 1.0) -> Path:
-    """Downloads `url` to `path`, which appears only when it is whole.
+    """Downloads `url` to `path`, and resumes a download that broke off.
 
-    What has come so far stands beside the target as ``<name>.part``, and a later call goes on from there. A target that
-    is already there is not fetched again, only checked.
+    The target appears only when it is complete. Until then the bytes are in ``<name>.part`` in the same folder, from which
+    a later call resumes. A target that exists already is not downloaded again, only checked.
 
     Args:
-        url: http or https.
-        path: the file to make; its folder is made if need be.
-        sha256: in hexadecimal; None where nobody has published it, and then only the length is checked.
-        tries: failures in a row, without a byte gained, before it gives up.
+        url: address of the file, http or https.
+        path: path of the file to write; its folder is made if need be.
+        sha256: expected checksum in hexadecimal; None where none is published, and then only the length is checked.
+        tries: number of failures in a row, without a byte gained, before it gives up.
         wait: seconds before the second try; doubled before each further one.
 
     Returns:
         `path`.
 
     Raises:
-        InputError: unreachable or refused, wrong checksum, or no room for the file. No half-written target is left.
+        InputError: the address is unreachable or refused, the checksum is wrong, or there is no room for the file. No
+            half-written target is left.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -75,7 +80,7 @@ def fetch(url: str, path: str | Path, sha256: str | None = None, tries: int = 3,
 
 
 def _fetch_on(url: str, part: Path) -> None:
-    """One try: adds to `part` what it lacks. Raises OSError or HTTPException when the connection does not last."""
+    """One try: downloads the bytes that `part` lacks. Raises OSError or HTTPException if the connection breaks."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -132,23 +137,23 @@ def unpack(
     check: Callable[[Path], None] | None = None,
     wanted: Callable[[PurePosixPath], bool] | None = None,
 ) -> Path:
-    """Unpacks a .zip or (compressed) .tar into `folder`, which appears only when it is whole.
+    """Unpacks a .zip or (compressed) .tar into `folder`, which appears only when it is complete.
 
-    Where everything in the archive lies in one top folder, that folder's contents go into `folder`. Files are made
-    anew: no owners, permissions or links are taken over.
+    If everything in the archive is in one top folder, that folder's contents go into `folder`. Owners, permissions and
+    links of the archive are ignored.
 
     Args:
-        archive: the file.
-        folder: must not exist yet.
-        check: is given the unpacked folder before it takes its place, and raises InputError to refuse it.
-        wanted: of an entry's name in the archive, whether to unpack it; None for all of them.
+        archive: path of the archive.
+        folder: path of the new folder; it must not exist yet.
+        check: function that gets the unpacked folder before it is moved into place, and raises InputError to refuse it.
+        wanted: function of an entry's name in the archive that says whether to unpack it; None for all entries.
 
     Returns:
         `folder`.
 
     Raises:
-        InputError: a damaged archive, an entry that would land outside (or is absolute, a link or a device), an
-            existing `folder`, no room. Nothing is left behind then.
+        InputError: the archive is damaged; an entry would land outside of the folder, or is absolute, a link or a
+            device; `folder` exists; there is no room. Nothing is left behind then.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
@@ -179,7 +184,7 @@ def unpack(
 
 
 def _entries(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
-    """Name and contents of each regular file; folders are passed over."""
+    """Yields name and contents of each regular file; skips folders."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             for info in zipped.infolist():
@@ -199,7 +204,7 @@ def _entries(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
 
 
 def _inside(name: str, archive: Path) -> PurePosixPath:
-    # names that only Windows would take for a way out are refused everywhere
+    # paths that only Windows would follow out of the folder are refused everywhere
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
         raise InputError(f"{archive} is refused: its entry {name} would land outside the folder")
