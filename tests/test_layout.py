@@ -14,6 +14,9 @@ ELSEWHERE = {
     "cli/classifier.py": "cli/test_evaluate.py",
     "cli/options.py": "cli/test_evaluate.py",
     "cli/outputs.py": "cli/test_evaluate.py",
+    "cli/parser.py": "cli/test_lightning.py",
+    "cli/run_messages.py": "cli/test_messages.py",
+    "cli/run_options.py": "cli/test_error_messages.py",
     "cli/trained.py": "cli/test_evaluate.py",
     "cli/trainer_options.py": "cli/test_error_messages.py",
     # what callbacks share, or add to a whole run

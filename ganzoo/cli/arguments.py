@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from ganzoo.cli.lightning import Parser
 from ganzoo.cli.options import make_parser
+from ganzoo.cli.parser import Parser
 from ganzoo.errors import InputError
 from ganzoo.evaluation.cache import DEFAULT_CACHE
 from ganzoo.evaluation.metrics import METRICS, ON_REQUEST, MetricOptions, check_names

@@ -10,7 +10,6 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ganzoo.cli.arguments import metric_names, parser
-from ganzoo.cli.lightning import Parser
 from ganzoo.cli.options import (
     config_section,
     device,
@@ -23,6 +22,7 @@ from ganzoo.cli.options import (
     split_positionals,
 )
 from ganzoo.cli.outputs import UnsavedError, output_paths, work_dir
+from ganzoo.cli.parser import Parser
 from ganzoo.cli.tables import aligned
 from ganzoo.cli.trained import load, run_config
 from ganzoo.data.images import EXTENSIONS

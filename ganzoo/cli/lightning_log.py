@@ -1,7 +1,8 @@
-"""Shows what Lightning says of a training, and not what ganzoo says itself or decides."""
+"""Filters Lightning's log and warnings: drops messages about what ganzoo logs itself or decides on purpose."""
 
 import logging
 import re
+import warnings
 
 # by message and not by level: a profiler's table and why a training stopped are INFO as well
 DROPPED = re.compile(
@@ -10,6 +11,19 @@ DROPPED = re.compile(
     r"|Using (?:16|32|64|bf|auto|the)|`weights_only` was not set|Bypassing SIGTERM|\[?.*Received SIGTERM"
     r"|Detected KeyboardInterrupt|Trainer already configured|You are running in `Trainer\(barebones"
     r"|`Trainer\(barebones=True\)` started|Trainer will use only|Ignoring `Trainer\(max_time)"
+)
+
+
+# warnings about what ganzoo decides, or what is so on purpose
+QUIET = (
+    ".*does not have many workers.*",
+    ".*LeafSpec.*",
+    ".*TreeSpec.*",
+    "Checkpoint directory .* exists and is not empty.*",
+    "Experiment logs directory .* exists and is not empty.*",
+    "The dirpath has changed from .*",
+    "The number of training batches .* is smaller than the logging interval.*",
+    "You are trying to `self.log\\(\\)` but `Trainer\\(barebones=True\\)` is configured.*",
 )
 
 
@@ -22,7 +36,9 @@ _FILTER = _Filter()
 
 
 def filter_log() -> None:
-    """Filters the messages of every logger that Lightning has; calling it again changes nothing."""
+    """Filters the messages of every logger that Lightning has, and the warnings of :data:`QUIET`. May be called again."""
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.INFO)
     for name, logger in logging.root.manager.loggerDict.items():

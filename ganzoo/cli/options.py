@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
@@ -16,9 +15,9 @@ from jsonargparse import Namespace
 
 from ganzoo.cli.configs import find_config
 from ganzoo.cli.error_messages import refused_argument
-from ganzoo.cli.lightning import QUIET, Parser, import_classes
 from ganzoo.cli.lightning_log import filter_log
 from ganzoo.cli.merge import compose, known_of, merge, read_config, refuse_nulls
+from ganzoo.cli.parser import Parser, import_classes
 from ganzoo.cli.yaml_text import to_yaml
 from ganzoo.errors import InputError, did_you_mean, one_line
 from ganzoo.evaluation.sources import DataSource, stub_trainer
@@ -35,8 +34,6 @@ def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Par
         args: what the user wrote. Modules of the current folder can be imported where it names a class or a config: a
             checkpoint alone, in a folder that somebody else has made, must not reach them.
     """
-    for message in QUIET:
-        warnings.filterwarnings("ignore", message)
     filter_log()
     if _names_own(args):
         look_here_last()

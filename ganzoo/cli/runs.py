@@ -1,6 +1,7 @@
 """The folders of runs and the checkpoints in them. Everything here raises InputError for what the user can mend."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -71,19 +72,6 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("*.ckpt"), key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), default=None)
 
 
-def wandb_run(checkpoint: str | None) -> tuple[str, str] | None:
-    """The W&B run that a checkpoint's run was logged to: its id, and the name of the run's folder; None for none.
-
-    W&B names its folders after it: ``wandb/run-20260102_030405-<id>`` and ``wandb/offline-run-...``.
-    """
-    if checkpoint is None:
-        return None
-    folder = Path(checkpoint).absolute().parent.parent
-    found = [path for path in folder.glob("wandb/*run-*") if re.fullmatch(r"(?:offline-)?run-\d+_\d+-\w+", path.name)]
-    newest = max(found, key=lambda path: path.name.removeprefix("offline-"), default=None)
-    return None if newest is None else (newest.name.rpartition("-")[2], folder.name)
-
-
 def find_checkpoint(given: str | None, root: Path) -> str | None:
     """The file that ``--ckpt_path`` means: ``last`` is the one written last by any run under ``root``."""
     if given is None or "://" in given:
@@ -96,6 +84,29 @@ def find_checkpoint(given: str | None, root: Path) -> str | None:
     if not Path(given).is_file():
         raise InputError(f"--ckpt_path {given}: there is no such file")
     return given
+
+
+def read_or_name_another(path: str, root: Path, weights_only: bool, command: Sequence[str]) -> dict[str, Any]:
+    """Reads a checkpoint; if it is damaged, the error names the newest one that is not.
+
+    Args:
+        path: path of the checkpoint.
+        root: folder of all runs of this name, where another checkpoint may be.
+        weights_only: read weights and plain data only.
+        command: what the user wrote, which the error repeats with the other checkpoint.
+
+    Raises:
+        InputError: the checkpoint is damaged, or holds more than `weights_only` allows.
+    """
+    try:
+        return read_checkpoint(path, weights_only)
+    except InputError as error:
+        whole = newest_whole(Path(path).parent, "*.ckpt", Path(path), weights_only)
+        whole = whole or newest_whole(root, "*/checkpoints/*.ckpt", Path(path), weights_only)
+        if whole is None:
+            raise
+        again = shlex.join(["ganzoo", *with_option(command, "--ckpt_path", str(whole))])
+        raise InputError(f"{error}; the newest whole one is {whole}: {again}") from error
 
 
 def newest_whole(folder: Path, pattern: str, damaged: Path, weights_only: bool) -> Path | None:

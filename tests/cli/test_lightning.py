@@ -117,7 +117,7 @@ def test_a_module_of_one_s_own_that_does_not_import(capsys):
 def test_a_plug_in_is_imported_and_one_that_fails_is_named(capsys, monkeypatch):
     Path("a_plugin.py").write_text("from support.command import Toy\nclass PluggedIn(Toy):\n    pass\n")
     found = [EntryPoint("mine", "a_plugin", "ganzoo.plugins")]
-    monkeypatch.setattr("ganzoo.cli.lightning.plugins", lambda: found)
+    monkeypatch.setattr("ganzoo.cli.parser.plugins", lambda: found)
     assert main(["fit", "--model", "PluggedIn", "--data", "ToyData", "--trainer.max_epochs", "1"]) == 0
     found.append(EntryPoint("theirs", "no_such_plugin", "ganzoo.plugins"))
     assert "the plug-in 'theirs' (no_such_plugin) cannot be imported" in error(capsys, "fit")
@@ -218,7 +218,7 @@ def test_sigterm_leaves_a_validation_at_once_and_the_run_goes_on_exactly(capsys)
     assert fit(*two, "--trainer.callbacks", "support.command.TermInValidation") == 143
     assert signal.getsignal(signal.SIGTERM) == before
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(f"ganzoo: stopped by SIGTERM after step {BATCHES}; to go on from its last checkpoint: ")
+    assert line.startswith(f"ganzoo: stopped by SIGTERM after step {BATCHES}; to resume from its last checkpoint: ")
     assert main([*shlex.split(line.split("checkpoint: ")[1])[1:], "--trainer.callbacks", "null"]) == 0
     straight, resumed = (checkpoint(f"runs/toy_noise/version_{n}") for n in (0, 2))
     assert straight["global_step"] == resumed["global_step"] == 2 * BATCHES

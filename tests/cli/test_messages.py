@@ -72,7 +72,7 @@ def test_lightnings_timer_can_be_named():
 
 
 def test_tensorboard_that_is_not_installed(capsys, monkeypatch):
-    monkeypatch.setattr("ganzoo.cli.lightning.find_spec", lambda name: None)
+    monkeypatch.setattr("ganzoo.cli.loggers.find_spec", lambda name: None)
     line = error(capsys, "fit", "--config", "toy_noise", "--trainer.logger", "TensorBoardLogger")
     assert 'pip install "lightning-ganzoo[tensorboard]"' in line
     assert not Path("runs/toy_noise").exists()

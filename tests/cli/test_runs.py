@@ -14,7 +14,7 @@ from support.command import (
 )
 from torch import nn
 
-from ganzoo.cli.runs import check_fits, wandb_run
+from ganzoo.cli.runs import check_fits
 from ganzoo.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("toy_folder")
@@ -64,11 +64,3 @@ def test_averaged_weights_are_optional():
     model.other = nn.Linear(3, 3)
     with pytest.raises(InputError, match="other"):
         check_fits(weights, model, "here")
-
-
-def test_a_run_of_wandb_is_found_by_its_checkpoint(tmp_path):
-    assert wandb_run(None) is None
-    assert wandb_run(str(tmp_path / "version_3/checkpoints/last.ckpt")) is None
-    for name in ("run-20260101_000000-old", "offline-run-20260102_000000-new1", "latest-run", "run-20250101_000000-x"):
-        (tmp_path / "version_3/wandb" / name).mkdir(parents=True)
-    assert wandb_run(str(tmp_path / "version_3/checkpoints/last.ckpt")) == ("new1", "version_3")

@@ -22,8 +22,8 @@ import torch
 
 from ganzoo.cli import main
 from ganzoo.cli.arguments import parser as evaluate_parser
-from ganzoo.cli.lightning import import_classes
 from ganzoo.cli.merge import parameters
+from ganzoo.cli.parser import import_classes
 
 CPU_SECONDS = 20  # that a case may take
 MEMORY = 12 * 2**30  # bytes of address space
