@@ -33,10 +33,12 @@ class Checkpoints(ModelCheckpoint):
         save_top_k: number of checkpoints to keep besides ``last.ckpt``; -1 keeps all.
         save_last: whether to write ``last.ckpt``. Without a monitor it is a hard link to the newest file and needs no extra
             space. It is written at every save, also if the monitored value is not better.
-        every_n_train_steps: save every n steps, instead of at the end of epochs.
+        every_n_train_steps: save every n steps, instead of at the end of epochs. With a monitor, a save at the end of an
+            epoch waits for its validation.
         every_n_epochs: save every n epochs.
-        train_time_interval: save at this interval of time.
-        save_on_train_epoch_end: save at the end of each epoch (the default without a monitor) or of each validation.
+        train_time_interval: save at this interval of time. With a monitor, it waits as above.
+        save_on_train_epoch_end: save at the end of each epoch (the default without a monitor) or of each validation. Without
+            meaning where steps or a time decide.
         save_weights_only: leave out everything that only resuming needs.
     """
 
@@ -57,8 +59,11 @@ class Checkpoints(ModelCheckpoint):
         if monitor == "":
             raise InputError("Checkpoints: monitor is empty: give the name of a logged value, or null for the newest")
         newest = monitor is None and save_top_k != 0
-        if save_on_train_epoch_end is None and monitor is None and not (every_n_train_steps or train_time_interval):
+        by_epochs = not every_n_train_steps and train_time_interval is None
+        if save_on_train_epoch_end is None and monitor is None and by_epochs:
             save_on_train_epoch_end = True  # Lightning would wait for the epoch that validates
+        if monitor is not None and not by_epochs:
+            save_on_train_epoch_end = False  # or Lightning forgets a save that waits for the validation at an epoch's end
         super().__init__(
             dirpath=dirpath,
             filename=filename,
@@ -88,12 +93,21 @@ class Checkpoints(ModelCheckpoint):
         """Determines the folder."""
         super().setup(trainer, pl_module, stage)
         self._saved_at = (-1, -1)
-        self._validated = False
+        self._saved_batches = 0
+        self._validated = self._epoch_ended = False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Saves after a validation, if that is configured."""
         self._validated = True
-        super().on_validation_end(trainer, pl_module)
+        # a metric of a whole epoch of training is there from the first epoch's end on
+        waits = self._defer_save_until_validation and not self._epoch_ended
+        if not (waits and self.monitor not in self._monitor_candidates(trainer)):
+            super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Saves at the end of an epoch, if that is configured."""
+        self._epoch_ended = True
+        super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Saves the last state at the end of the training.
@@ -118,6 +132,9 @@ class Checkpoints(ModelCheckpoint):
         step = trainer.fit_loop.epoch_loop.batch_progress.current
         whole = step.ready == step.processed and trainer.world_size == 1  # type: ignore[attr-defined]
         if isinstance(exception, SIGTERMException) or (isinstance(exception, KeyboardInterrupt) and whole):
+            if self._saved_batches != _batches(trainer):
+                # Lightning asks by the step, and within an accumulation window that is the one before
+                self._last_global_step_saved = -1
             if trainer.validating and not self._validated:  # which is to be made up for
                 left: Any = trainer.fit_loop.epoch_loop.val_loop.batch_progress
                 left.current.ready, left.is_last_batch = max(left.current.ready, 1), False
@@ -164,7 +181,7 @@ class Checkpoints(ModelCheckpoint):
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         super()._save_checkpoint(trainer, filepath)
-        self._saved_at = _place(trainer)
+        self._saved_at, self._saved_batches = _place(trainer), _batches(trainer)
 
     def _format_checkpoint_name(
         self,
@@ -193,3 +210,8 @@ class Checkpoints(ModelCheckpoint):
 def _place(trainer: L.Trainer) -> tuple[int, int]:
     """Returns the step and the number of finished epochs, which differ before and after the end of the last epoch."""
     return trainer.global_step, trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+
+
+def _batches(trainer: L.Trainer) -> int:
+    """The number of batches trained on in the whole run."""
+    return trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from support.games import Tug
 from support.training import fit, loader, trainer
 
@@ -93,6 +94,46 @@ def test_last_is_written_also_where_the_best_is_not_beaten(when, tmp_path):
     assert torch.load(model.last)["global_step"] == 4 * BATCHES
     if when.get("save_top_k") != 0:
         assert steps(tmp_path) == [BATCHES]  # the best, its first
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("when", [{"every_n_train_steps": BATCHES}, {"train_time_interval": timedelta(0)}])
+def test_a_save_that_waits_for_the_epoch_s_validation_is_made_with_its_value(mode, when, tmp_path):
+    """Lightning passes over the first one, and takes an epoch's checkpoint by the value of the epoch before."""
+    data = loader(torch.rand(2 * BATCHES, 3), batch_size=2)
+    callback = Checkpoints(monitor="val/score", mode=mode, save_top_k=-1, **when)
+    played = trainer(tmp_path, callbacks=[callback], enable_checkpointing=True, max_epochs=3)
+    played.fit(Worse(tmp_path / "last.ckpt"), data, data)
+    found = {int(path.rpartition("step=")[2].split(".")[0]): float(value) for path, value in callback.best_k_models.items()}
+    ends = {BATCHES: 0.0, 2 * BATCHES: -1.0, 3 * BATCHES: -2.0}
+    assert {step: value for step, value in found.items() if step in ends} == ends
+    assert "every_n_train_steps" not in when or found == ends
+
+
+class EpochMean(Tug):
+    """It logs a value of each whole epoch of training, which is there at the epoch's end."""
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train/score", float(self.current_epoch))
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+
+def test_a_value_of_a_whole_epoch_may_be_monitored_by_steps(tmp_path):
+    data = loader(torch.rand(2 * BATCHES, 3), batch_size=2)
+    callback = Checkpoints(monitor="train/score", every_n_train_steps=2, save_top_k=-1)
+    played = trainer(tmp_path, callbacks=[callback], enable_checkpointing=True, max_epochs=3)
+    played.fit(EpochMean(), data, data)
+    assert steps(tmp_path) == [6, 8, 10, 12]
+
+
+def test_a_value_that_nobody_logs_is_refused(tmp_path):
+    data = loader(torch.rand(2 * BATCHES, 3), batch_size=2)
+    callback = Checkpoints(monitor="val/scroe", every_n_train_steps=2)
+    played = trainer(tmp_path, callbacks=[callback], enable_checkpointing=True, max_epochs=3)
+    with pytest.raises(MisconfigurationException, match="val/scroe"):
+        played.fit(Worse(tmp_path / "last.ckpt"), data, data)
 
 
 def test_last_is_the_last_state_when_the_best_is_monitored(tmp_path):

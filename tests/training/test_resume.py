@@ -167,6 +167,33 @@ def test_after_sigterm(step, tmp_path):
     assert after.at == [at for at in seen.at if at >= step]
 
 
+class SignalAfter(L.Callback):
+    """What StopOnSignal does when SIGTERM comes in this batch of an epoch, counted from 1."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer._signal_connector.received_sigterm = trainer.fit_loop.epoch_loop.batch_progress.current.ready == self.batch
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_after_sigterm_within_an_accumulation_window(batch, tmp_path):
+    """Also before the first step of the run, and when the step before is saved already."""
+    straight = build("GAN", accumulate=3)
+    wanted = everything(run(straight, Few(straight), tmp_path))
+    model = build("GAN", accumulate=3)
+    stopping = [SignalAfter(batch), Checkpoints(tmp_path / "stopped", every_n_train_steps=1)]
+    with pytest.raises(SystemExit):
+        run(model, Few(model), tmp_path, callbacks=stopping)
+    path = tmp_path / "stopped" / "last.ckpt"
+    saved = torch.load(path, weights_only=True)
+    assert saved["global_step"] == batch // 3
+    assert saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["completed"] == batch
+    model = build("GAN", accumulate=3)
+    assert same(wanted, everything(run(model, Few(model), tmp_path, path))) == []
+
+
 def test_ctrl_c_between_two_players_steps_keeps_the_checkpoint_before(tmp_path):
     class Interrupted(MODELS["GAN"]):
         def generator_losses(self, fake):
