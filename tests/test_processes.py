@@ -8,9 +8,15 @@ import support.two_processes as two
 import torch
 from support.games import Tug
 from support.resuming import same
+from support.torchrun import spawn_two
 from support.training import fit
 from support.zoo import MODELS
 from torch.utils.data import DataLoader
+
+
+def test_nobody_else_can_take_the_port_where_two_processes_meet(tmp_path):
+    spawn_two(two.bind_the_port, tmp_path)
+    assert [(tmp_path / str(rank)).read_text() for rank in (0, 1)] == ["taken", "taken"]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Extractors, data and models with which metrics of quality are known, in a module that another process can import."""
 
 import os
-import socket
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.interfaces import Cycled, CycleTranslator, Generated, Sampler, Translated, Translator
 from ganzoo.metrics.extractors.base import Extractor, Features
+from support.torchrun import spawn_two
 from support.training import trainer
 
 SIDE = 4  # of an image
@@ -320,15 +320,11 @@ def measured(module: L.LightningModule, held: Data, options: dict[str, Any], fol
     return run(module, held, folder, callback, **{"max_epochs": 1, **how}), callback
 
 
-def work(rank: int, port: int, folder: str) -> None:
-    """What a process of torchrun would do: its place is in the environment."""
+def work(rank: int, folder: str) -> None:
+    """What each of two processes does."""
     import ganzoo.callbacks.quality as quality
 
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", GROUP_RANK="0", GROUP_WORLD_SIZE="1",
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), TORCHELASTIC_RUN_ID="test", GANZOO_CACHE=folder,
-    )  # fmt: skip
-    torch.set_num_threads(1)
+    os.environ["GANZOO_CACHE"] = folder
     tinies: list[Tiny] = []
     quality.find = lambda name, weights=None: tinies.append(Tiny()) or tinies[-1]
     found: dict[str, Any] = {}
@@ -353,10 +349,7 @@ def work(rank: int, port: int, folder: str) -> None:
 
 def two_processes(folder: Path) -> list[dict[str, Any]]:
     """What both have found."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.multiprocessing.spawn(work, (port, str(folder)), nprocs=2)
+        spawn_two(work, folder)
     return [torch.load(folder / f"found_{rank}.pt", weights_only=False) for rank in (0, 1)]

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from support.games import Noted, OnePass, Penalised, SimultaneousTug, Together, Tug
 from support.resuming import EveryMoment, Few, build, everything
+from support.torchrun import spawn_two
 from support.training import LIMIT, Batch, fit, trainer, wait_for
 from support.zoo import MODELS, SMALL
 
@@ -112,13 +113,8 @@ def result(played: L.Trainer, seen: Seen) -> dict[str, Any]:
     return {**everything(played), "drawn": seen.drawn, "logged": seen.logged, "rank": played.global_rank}
 
 
-def work(rank: int, port: int, folder: str) -> None:
-    """What a process of torchrun would do: its place is in the environment."""
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", GROUP_RANK="0", GROUP_WORLD_SIZE="1",
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), TORCHELASTIC_RUN_ID="test",
-    )  # fmt: skip
-    torch.set_num_threads(1)
+def work(rank: int, folder: str) -> None:
+    """What each of two processes does."""
     root = Path(folder)
     two: dict[str, Any] = {"strategy": "ddp", "devices": 2}
     for play, accumulate in PLAYS:
@@ -170,7 +166,16 @@ def results(new_folder: Callable[[str], Path], shared: Path) -> Path:
 
 def run(folder: Path) -> None:
     """Both processes, to their end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(work, (port, str(folder)), nprocs=2)
+    spawn_two(work, folder)
+
+
+def bind_the_port(rank: int, folder: str) -> None:
+    """Writes down whether the port where the processes will meet is free before they do."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            other.bind(("127.0.0.1", int(os.environ["MASTER_PORT"])))
+            found = "free"
+        except OSError:
+            found = "taken"
+    Path(folder, str(rank)).write_text(found)
