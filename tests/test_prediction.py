@@ -11,6 +11,7 @@ from torch.nn import functional
 from ganzoo.data.batches import Unpaired
 from ganzoo.errors import InputError
 from ganzoo.models import CGAN, DANN, GAN, LAPGAN, CycleGAN, Pix2Pix
+from ganzoo.networks.norms import BatchStatistics
 from ganzoo.prediction import Inputs, as_inputs, noise_seed, padded_to
 
 SIZES = ((32, 32), (16, 40), (7, 33), (1, 1), (100, 9))
@@ -70,7 +71,11 @@ def test_images_come_in_the_type_of_the_weights(model, kind):
 # -- an image's translation is its own ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [pix2pix, cyclegan, lambda: CycleGAN(blocks=1, width=4, patch=16, instance=False).eval()])
+def cyclegan_by_batch() -> CycleGAN:
+    return CycleGAN(blocks=1, width=4, patch=16, norm=BatchStatistics()).eval()
+
+
+@pytest.mark.parametrize("model", [pix2pix, cyclegan, cyclegan_by_batch])
 def test_neighbours_and_batch_size_change_nothing(model):
     model, x = model(), images(*[(16, 24)] * 5)
     names = [f"{name}.png" for name in "abcde"]

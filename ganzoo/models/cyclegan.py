@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
@@ -15,10 +15,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.errors import InputError
 from ganzoo.losses import UnhalvedLeastSquares
 from ganzoo.models.base import CycleTranslatorModel
-from ganzoo.networks.pix2pix import STRIDED, PatchGAN, batch_statistics, largest_patch
-from ganzoo.networks.resnet import ResNet, instance_norm
+from ganzoo.networks.norms import InstanceNorm, Norm
+from ganzoo.networks.pix2pix import STRIDED, PatchGAN, largest_patch
+from ganzoo.networks.resnet import ResNet
 from ganzoo.ops.image_pool import ImagePool
 from ganzoo.schedules import LinearDecay
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils import ranges
 
 
@@ -29,7 +31,7 @@ class CycleGAN(CycleTranslatorModel):
         blocks: residual blocks of G and F; 9 from 256 pixels on, 6 for 128.
         width: maps of the first layer of all four networks.
         patch: pixels that one logit of a discriminator sees: 1, 16, 34, 70, 142 or 286.
-        instance: instance norm, as in the paper: x and x + 0.5 are the same to a translator. False: the batch's statistics.
+        norm: the norm of all networks; ``InstanceNorm``, with which x and x + 0.5 are the same to a translator.
         lambda_cycle: the weight of the cycle terms, the paper's lambda.
         lambda_identity: the weight of the identity terms (section 5.2) in units of ``lambda_cycle``; 0.5 for paintings.
         pool: generated images of each domain that are kept to be shown to the discriminators again; 0 for none.
@@ -41,6 +43,7 @@ class CycleGAN(CycleTranslatorModel):
     """
 
     default_loss = UnhalvedLeastSquares()  # least squares without the factor 1/2
+    default_norm: ClassVar[Norm] = InstanceNorm()
     size_multiple, least_size = 4, 8
     small = {"channels_x": 3, "channels_y": 1, "blocks": 1, "width": 4, "patch": 16, "pool": 3}
     schedule_arguments = ("constant", "decay")
@@ -50,7 +53,7 @@ class CycleGAN(CycleTranslatorModel):
         blocks: ranges.Depth = 9,
         width: ranges.Size = 64,
         patch: Literal[1, 16, 34, 70, 142, 286] = 70,
-        instance: bool = True,
+        norm: Norm | None = None,
         lambda_cycle: ranges.NonNegativeFloat = 10.0,
         lambda_identity: ranges.NonNegativeFloat = 0.0,
         pool: ranges.NonNegativeSize = 50,
@@ -60,13 +63,13 @@ class CycleGAN(CycleTranslatorModel):
         decay: ranges.PositiveInt = 100,
         **training: Any,
     ) -> None:
+        self.norm = instantiate(norm or self.default_norm, Norm)  # type: ignore[type-abstract]
         super().__init__(**training)
         if lambda_identity and self.channels_x != self.channels_y:
             channels = f"{self.channels_x} channels where y has {self.channels_y}"
             raise InputError(f"identity terms ask G(y) to be y, and G takes {channels}: set model.lambda_identity to 0")
-        self.blocks, self.width, self.patch, self.instance = blocks, width, patch, instance
-        self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity
-        self.lr, self.beta1, self.constant, self.decay = lr, beta1, constant, decay
+        self.blocks, self.width, self.patch, self.lr, self.beta1 = blocks, width, patch, lr, beta1
+        self.lambda_cycle, self.lambda_identity, self.constant, self.decay = lambda_cycle, lambda_identity, constant, decay
         self.G, self.F, self.D_X, self.D_Y = self.networks()
         self.past_x, self.past_y = ImagePool(pool), ImagePool(pool)
 
@@ -78,8 +81,7 @@ class CycleGAN(CycleTranslatorModel):
 
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
         """G: X -> Y and F: Y -> X, images [N, C, H, W] in [-1, 1]; D_X and D_Y: images -> [N, 1, h, w] logits."""
-        x, y, layers = self.channels_x, self.channels_y, STRIDED[self.patch]
-        how = self.width, instance_norm if self.instance else batch_statistics
+        x, y, layers, how = self.channels_x, self.channels_y, STRIDED[self.patch], (self.width, self.norm.layer)
         translators = ResNet(x, y, self.blocks, *how), ResNet(y, x, self.blocks, *how)
         return *translators, PatchGAN(x, layers, *how), PatchGAN(y, layers, *how)
 
@@ -89,8 +91,7 @@ class CycleGAN(CycleTranslatorModel):
             fake_x, fake_y = self.F(y), self.G(x)
             descend(self.generator_losses(x, y, fake_x, fake_y))
         with self.turn("discriminator") as descend:
-            past_x, past_y = self.past_x(fake_x), self.past_y(fake_y)
-            real, fake = (self.D_X(x), self.D_Y(y)), (self.D_X(past_x), self.D_Y(past_y))
+            real, fake = (self.D_X(x), self.D_Y(y)), (self.D_X(self.past_x(fake_x)), self.D_Y(self.past_y(fake_y)))
             descend(self.discriminator_losses(real, fake))
         self.watch(real, fake, ("D(real)", "D(fake)"))
 
@@ -109,9 +110,8 @@ class CycleGAN(CycleTranslatorModel):
         return terms
 
     def discriminator_losses(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, Tensor]:
-        # section 4: "we divide the objective by 2 while optimizing D"
         pairs = zip("xy", real, fake, strict=True)
-        return {f"gan_{domain}": 0.5 * self.loss.discriminator(*logits) for domain, *logits in pairs}
+        return {f"gan_{domain}": 0.5 * self.loss.discriminator(*logits) for domain, *logits in pairs}  # halved: section 4
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -59,7 +59,7 @@ class DCGAN(GeneratorModel):
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
         channels, size, _ = self.shape
         G = DCGANGenerator(self.latent, channels, size, self.width)
-        return G, DCGANDiscriminator(channels, size, self.width, self.norm)
+        return G, DCGANDiscriminator(channels, size, self.width, self.norm.layer)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.field(batch, "x")

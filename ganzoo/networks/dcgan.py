@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.init import normal_002
-from ganzoo.networks.norms import BatchNorm, Norm
+from ganzoo.networks.norms import NormLayer
 
 
 def _doublings(size: int) -> int:
@@ -48,17 +48,17 @@ class DCGANDiscriminator(nn.Module):
         channels: channels of an image.
         size: width and height of an image, a power of two from 8.
         width: maps of the first layer; each layer after it has twice as many.
-        norm: builds the norm of each layer but the first and the last from its number of maps; the paper's is batch norm.
+        norm: from a number of maps to a norm layer; none on the first layer. The paper has batch norm.
     """
 
-    def __init__(self, channels: int = 3, size: int = 64, width: int = 64, norm: Norm | None = None) -> None:
+    def __init__(self, channels: int = 3, size: int = 64, width: int = 64, norm: NormLayer = nn.BatchNorm2d) -> None:
         super().__init__()
-        maps, norm = width, norm or BatchNorm()
-        bias = not any(True for _ in norm.layer(1).parameters())  # a norm with its own shift makes the convolution's idle
+        maps = width
+        bias = not any(True for _ in norm(1).parameters())  # a norm with its own shift makes the convolution's idle
         # no batch norm on the input layer: section 3, third change
         layers: list[nn.Module] = [nn.Conv2d(channels, maps, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for _ in range(_doublings(size) - 1):
-            layers += [nn.Conv2d(maps, maps * 2, 4, 2, 1, bias=bias), norm.layer(maps * 2), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(maps, maps * 2, 4, 2, 1, bias=bias), norm(maps * 2), nn.LeakyReLU(0.2)]
             maps *= 2
         self.layers = nn.Sequential(*layers, nn.Conv2d(maps, 1, 4, bias=False), nn.Flatten())
         normal_002(self)

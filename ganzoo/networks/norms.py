@@ -1,7 +1,7 @@
 """Normalisation: which layer a network has between its convolutions, and batch norm where two domains share a network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo.utils.ranges import Checked
 
+NormLayer = Callable[[int], nn.Module]  # from a number of maps to the layer
 SOURCE, TARGET = 0, 1
 
 
@@ -29,11 +30,28 @@ class BatchNorm(Norm):
         return nn.BatchNorm2d(maps)
 
 
-class InstanceNorm(Norm):
-    """Instance norm: each map of each image by its own statistics; learned scale and shift."""
+class BatchStatistics(Norm):
+    """Batch norm by the batch's own statistics in training and in evaluation alike (Isola et al. 2017, section 3.3).
+
+    With one image in a batch this is instance norm with a learned scale and shift.
+    """
 
     def layer(self, maps: int) -> nn.Module:
-        return nn.InstanceNorm2d(maps, affine=True)
+        return nn.BatchNorm2d(maps, track_running_stats=False)
+
+
+class InstanceNorm(Norm):
+    """Instance norm: each map of each image gets mean 0 and variance 1, in training and in evaluation.
+
+    Args:
+        affine: adds a learned scale and shift of each map.
+    """
+
+    def __init__(self, affine: bool = False) -> None:
+        self.affine = affine
+
+    def layer(self, maps: int) -> nn.Module:
+        return nn.InstanceNorm2d(maps, affine=self.affine)
 
 
 class LayerNorm(Norm):

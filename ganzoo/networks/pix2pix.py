@@ -1,29 +1,19 @@
 """The U-Net and the patch discriminators of pix2pix (Isola et al. 2017, section 6.1, "Network architectures")."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.dropout import NoiseDropout
 from ganzoo.networks.init import normal_002
+from ganzoo.networks.norms import BatchStatistics, NormLayer
 
-Norm = Callable[[int], nn.Module]
 STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> PatchGAN's layers at stride 2
 
 
 def largest_patch(size: int) -> int:
     """The largest of the paper's patches, 70, 34, 16 or 1 pixels, that images of this height and width have room for."""
     return next(patch for patch in (70, 34, 16, 1) if patch == 1 or size >= 3 * 2 ** STRIDED[patch])
-
-
-def batch_statistics(maps: int) -> nn.Module:
-    """Batch norm that uses the batch's own statistics in training and at test alike (Isola et al., section 3.3).
-
-    With one image in a batch this is instance norm with a learned scale and shift.
-    """
-    return nn.BatchNorm2d(maps, track_running_stats=False)
 
 
 class Level(nn.Module):
@@ -68,7 +58,7 @@ class UNet(nn.Module):
         width: int = 64,
         skips: bool = True,
         dropout: float = 0.5,
-        norm: Norm = batch_statistics,
+        norm: NormLayer = BatchStatistics().layer,
     ) -> None:
         super().__init__()
         if depth < 2:
@@ -118,7 +108,9 @@ class PatchGAN(nn.Module):
         norm: from a number of maps to a norm layer; none on the first layer.
     """
 
-    def __init__(self, channels: int = 6, layers: int = 3, width: int = 64, norm: Norm = batch_statistics) -> None:
+    def __init__(
+        self, channels: int = 6, layers: int = 3, width: int = 64, norm: NormLayer = BatchStatistics().layer
+    ) -> None:
         super().__init__()
         bias = not any(True for _ in norm(1).parameters())
         self.strided = layers

@@ -4,18 +4,13 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.init import normal_002
-from ganzoo.networks.pix2pix import Norm
-
-
-def instance_norm(maps: int) -> nn.Module:
-    """Instance norm without parameters: each map of each image gets mean 0 and variance 1, in training and evaluation."""
-    return nn.InstanceNorm2d(maps)
+from ganzoo.networks.norms import InstanceNorm, NormLayer
 
 
 class Residual(nn.Module):
     """Rk: x plus two 3 x 3 convolutions of it. [N, maps, H, W] -> the same; H and W are at least 2."""
 
-    def __init__(self, maps: int, norm: Norm = instance_norm, bias: bool = True) -> None:
+    def __init__(self, maps: int, norm: NormLayer = InstanceNorm().layer, bias: bool = True) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(maps, maps, 3, padding=1, padding_mode="reflect", bias=bias),
@@ -44,7 +39,7 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, inputs: int = 3, outputs: int = 3, blocks: int = 9, width: int = 64, norm: Norm = instance_norm
+        self, inputs: int = 3, outputs: int = 3, blocks: int = 9, width: int = 64, norm: NormLayer = InstanceNorm().layer
     ) -> None:
         super().__init__()
         if blocks < 0 or width < 1:

@@ -18,8 +18,9 @@ from ganzoo.errors import InputError
 from ganzoo.interfaces import Cycled
 from ganzoo.losses import NonSaturating, UnhalvedLeastSquares
 from ganzoo.models import CycleGAN
+from ganzoo.networks.norms import BatchStatistics, InstanceNorm
 from ganzoo.networks.pix2pix import PatchGAN
-from ganzoo.networks.resnet import ResNet, instance_norm
+from ganzoo.networks.resnet import ResNet
 from ganzoo.training.recipes import to_plain
 from ganzoo.utils.rng import step_seed
 
@@ -45,7 +46,7 @@ def test_instance_norm_of_the_torch_code_has_a_scale_and_a_shift_of_each_map():
     assert sum(2 * part.num_features for part in norms(model.G)) == 10_496
     assert sum(2 * part.num_features for part in norms(model.D_Y)) == 1_792
     # with a shift of its own behind it, a convolution has no bias: one of each map goes, a scale and a shift come
-    learned = ResNet(norm=lambda maps: torch.nn.InstanceNorm2d(maps, affine=True))
+    learned = CycleGAN(norm=InstanceNorm(affine=True)).G
     assert sum(p.numel() for part in norms(learned) for p in part.parameters()) == 10_496
     assert count(learned) == 11_378_179 + 10_496 - 10_496 // 2
 
@@ -406,7 +407,7 @@ class Small(CycleGAN):
         super().__init__(channels_x=1, channels_y=3, lr=1e-3, **options)
 
     def networks(self):
-        judges = (PatchGAN(channels, 1, 16, instance_norm) for channels in (1, 3))
+        judges = (PatchGAN(channels, 1, 16, InstanceNorm().layer) for channels in (1, 3))
         return ResNet(1, 3, 1, width=12), ResNet(3, 1, 1, width=12), *judges
 
 
@@ -483,7 +484,7 @@ def test_a_translator_with_instance_norm_does_not_see_a_constant():
     model = CycleGAN(blocks=1, width=4, patch=16)
     assert (model.translate(x) - model.translate(x + shift)).abs().max() < 1e-5
     torch.manual_seed(0)
-    normed = CycleGAN(blocks=1, width=4, patch=16, instance=False)
+    normed = CycleGAN(blocks=1, width=4, patch=16, norm=BatchStatistics())
     one = torch.stack([x[0], x[0]])
     other = torch.stack([x[0], x[0] + shift])
     a, b = normed.translate(other)

@@ -6,7 +6,7 @@ from torch import nn
 
 from ganzoo.errors import InputError
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from ganzoo.networks.norms import BatchNorm, InstanceNorm, LayerNorm, NoNorm
+from ganzoo.networks.norms import BatchNorm, BatchStatistics, InstanceNorm, LayerNorm, NoNorm
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,15 @@ def test_dcgan_has_no_batch_norm_at_its_ends():
     ("norm", "layer", "parameters"),
     [
         (BatchNorm(), nn.BatchNorm2d, 2 * 8 + 2 * 16),
-        (InstanceNorm(), nn.InstanceNorm2d, 2 * 8 + 2 * 16),
+        (InstanceNorm(), nn.InstanceNorm2d, 8 + 16),  # the convolutions' own biases
+        (InstanceNorm(affine=True), nn.InstanceNorm2d, 2 * 8 + 2 * 16),
+        (BatchStatistics(), nn.BatchNorm2d, 2 * 8 + 2 * 16),
         (LayerNorm(), nn.GroupNorm, 2 * 8 + 2 * 16),
-        (NoNorm(), nn.Identity, 8 + 16),  # the convolutions' own biases
+        (NoNorm(), nn.Identity, 8 + 16),
     ],
 )
 def test_the_discriminators_norm(norm, layer, parameters):
-    D = DCGANDiscriminator(channels=1, size=32, width=4, norm=norm)
+    D = DCGANDiscriminator(channels=1, size=32, width=4, norm=norm.layer)
     assert sum(type(part) is layer for part in D.modules()) == 2
     kernels = 16 * (4 + 4 * 8 + 8 * 16 + 16)
     assert sum(p.numel() for p in D.parameters()) == kernels + parameters
@@ -57,7 +59,7 @@ def test_the_discriminators_norm(norm, layer, parameters):
 def test_only_batch_norm_mixes_the_samples():
     x = torch.randn(4, 1, 16, 16)
     for norm, mixes in ((BatchNorm(), True), (InstanceNorm(), False), (LayerNorm(), False), (NoNorm(), False)):
-        D = DCGANDiscriminator(channels=1, size=16, width=4, norm=norm)
+        D = DCGANDiscriminator(channels=1, size=16, width=4, norm=norm.layer)
         assert torch.allclose(D(x)[:2], D(x[:2]), atol=1e-6) != mixes
 
 

@@ -8,11 +8,10 @@ from torch import nn
 from ganzoo.errors import InputError
 from ganzoo.models import Pix2Pix
 from ganzoo.networks.dropout import NoiseDropout
+from ganzoo.networks.norms import InstanceNorm
 from ganzoo.networks.pix2pix import PatchGAN, UNet
 
-
-def instance_norm(maps):
-    return nn.InstanceNorm2d(maps)
+instance_norm = InstanceNorm().layer
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from torch.nn import functional
 
 from ganzoo.errors import InputError
 from ganzoo.models import CycleGAN
+from ganzoo.networks.norms import InstanceNorm
 from ganzoo.networks.pix2pix import PatchGAN
-from ganzoo.networks.resnet import Residual, ResNet, instance_norm
+from ganzoo.networks.resnet import Residual, ResNet
 
 
 def count(*networks: nn.Module) -> int:
@@ -22,7 +23,7 @@ def count(*networks: nn.Module) -> int:
         (lambda: ResNet(blocks=6), 7_837_699),
         (lambda: ResNet(norm=nn.BatchNorm2d), 11_383_427),
         (lambda: ResNet(blocks=6, norm=nn.BatchNorm2d), 7_841_411),
-        (lambda: PatchGAN(3, norm=instance_norm), 2_764_737),
+        (lambda: PatchGAN(3, norm=InstanceNorm().layer), 2_764_737),
         (lambda: CycleGAN(), 28_285_832),
     ],
 )
