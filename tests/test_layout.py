@@ -21,6 +21,7 @@ ELSEWHERE = {
     "cli/trainer_options.py": "cli/test_error_messages.py",
     # what callbacks share, or add to a whole run
     "callbacks/distributed.py": "callbacks/test_quality.py",
+    "callbacks/evaluating.py": "callbacks/test_pairs.py",
     "callbacks/periodic.py": "callbacks/test_neighbours.py",
     "callbacks/stopping.py": "test_survival.py",
     "callbacks/summary.py": "cli/test_messages.py",

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganzoo.callbacks.distributed import gather
+from ganzoo.callbacks.evaluating import EvaluatingCallback
 from ganzoo.callbacks.samples import log_image
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Adapted
@@ -51,7 +52,7 @@ class _Domain:
         self.labelled += int((y >= 0).sum())
 
 
-class DomainAdaptation(Checked, L.Callback):
+class DomainAdaptation(Checked, EvaluatingCallback):
     """Computes domain adaptation metrics at each validation, and plots both domains' features before and now.
 
     It reads the ``Adapted`` records that ``validation_step`` and ``test_step`` return; data loader 0 is the source, 1
@@ -124,62 +125,23 @@ class DomainAdaptation(Checked, L.Callback):
         """Loads the left panel from the checkpoint."""
         self._before = (state_dict["step"], state_dict["points"]) if state_dict else None
 
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Drops the records of the last validation."""
+    def begin(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Forgets the last validation or test."""
         self._seen = {}
 
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Adds one batch's records."""
+    def take(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, number: int, loader: int) -> None:
+        """Keeps what is needed of one batch."""
         if isinstance(outputs, Adapted):
             # the same draws for both domains, so that the same images are chosen where both are one
-            domain = self._seen.setdefault(dataloader_idx, _Domain(np.random.default_rng(self.seed)))
+            domain = self._seen.setdefault(loader, _Domain(np.random.default_rng(self.seed)))
             domain.add(outputs, math.ceil(self.n / trainer.world_size))
-            if dataloader_idx == 0:
+            if loader == 0:
                 domain.count(outputs)
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Computes and logs the metrics."""
-        self._measure(trainer, pl_module, "val")
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draws the plot; after the sanity check it only keeps the points."""
-        self._draw(trainer)
-
-    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Drops the records of the last evaluation."""
-        self._seen = {}
-
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Adds one batch's records."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
-
-    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Computes and logs the metrics."""
-        self._measure(trainer, pl_module, "test")
-
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draws the plot."""
-        self._draw(trainer)
 
     # -- what ---------------------------------------------------------------------------------------------------------
 
-    def _measure(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+    def finish(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        """Computes and logs."""
         self._now = None
         if not {0, 1} <= set(self._seen):
             return
@@ -206,7 +168,8 @@ class DomainAdaptation(Checked, L.Callback):
         # every rank has the same numbers; synced all the same, as Lightning wants of what a checkpoint monitors
         module.log_dict({f"{stage}/{name}": value for name, value in values.items()}, sync_dist=True)
 
-    def _draw(self, trainer: L.Trainer) -> None:
+    def close(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Draws; of the sanity check it only keeps the points."""
         if self._now is None or trainer.fast_dev_run:  # type: ignore[attr-defined]  # set behind the checker's back
             return
         features, self._now = self._now, None

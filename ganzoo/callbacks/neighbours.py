@@ -12,7 +12,7 @@ from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Sampler
 from ganzoo.metrics.extractors.base import Extractor
-from ganzoo.metrics.modes import nearest
+from ganzoo.metrics.neighbours import nearest
 from ganzoo.utils.image_grid import grid
 from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.log import log_info
@@ -72,7 +72,7 @@ class NearestNeighbours(SampleGrid):
         super().setup(trainer, pl_module, stage)
         self._training = None  # those of an earlier run
 
-    def on_validation_batch_end(self, *_: Any) -> None:
+    def take(self, *_: Any) -> None:
         """Keeps nothing of the validation."""
 
     def _images(self, module: L.LightningModule) -> dict[str, Tensor]:

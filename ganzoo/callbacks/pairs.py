@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from ganzoo.callbacks.distributed import gather
+from ganzoo.callbacks.evaluating import EvaluatingCallback
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Cycled, Translated
 from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure, Paired
@@ -19,7 +20,7 @@ from ganzoo.utils.log import log_info
 Way = tuple[int, str]  # data loader, and "" or "back_"
 
 
-class PairedQuality(L.Callback):
+class PairedQuality(EvaluatingCallback):
     """Computes metrics of translated pairs at each validation and test.
 
     It reads the ``Translated`` records that ``validation_step`` and ``test_step`` return, and with ``truth`` the
@@ -68,45 +69,9 @@ class PairedQuality(L.Callback):
             trainer.strategy.barrier("LPIPS")
             self._lpips = self._lpips or {"lpips": LPIPS(self.net)}
 
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Resets the sums."""
+    def begin(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Forgets the last validation or test."""
         self._sums, self._shown, self._broken = {}, {}, False
-
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Adds one batch to the sums."""
-        self._take(trainer.val_dataloaders, outputs, dataloader_idx)
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs the means."""
-        self._log(trainer, pl_module, "val")
-
-    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Resets the sums."""
-        self.on_validation_epoch_start(trainer, pl_module)
-
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Adds one batch to the sums."""
-        self._take(trainer.test_dataloaders, outputs, dataloader_idx)
-
-    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs the means."""
-        self._log(trainer, pl_module, "test")
 
     # -- what ---------------------------------------------------------------------------------------------------------
 
@@ -117,14 +82,16 @@ class PairedQuality(L.Callback):
             yield "", outputs.fake_y, outputs.y
             yield "back_", outputs.fake_x, outputs.x
 
-    def _take(self, loaders: Any, outputs: Any, number: int) -> None:
+    def take(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, number: int, loader: int) -> None:
+        """Measures one batch."""
         pairs = list(self._pairs(outputs))
         if not pairs:
             return
-        first = self._shown.get(number, 0)
+        first = self._shown.get(loader, 0)
         n = len(pairs[0][1])
-        self._shown[number] = first + n
-        once = shown_once(_loader(loaders, number), first, n)
+        self._shown[loader] = first + n
+        loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+        once = shown_once(_loader(loaders, loader), first, n)
         for name, output, truth in pairs:
             if output.shape != truth.shape:
                 raise InputError(
@@ -133,7 +100,7 @@ class PairedQuality(L.Callback):
             x, y = (images.detach()[once.to(images.device)] for images in (output, truth))
             finite = (x.isfinite() & y.isfinite()).flatten(1).all(1)
             self._broken |= not bool(finite.all())
-            measured = self._sums.setdefault((number, name), Paired(self._measures(x)))
+            measured = self._sums.setdefault((loader, name), Paired(self._measures(x)))
             if finite.any():
                 measured.update(to_uint8(x[finite]), to_uint8(y[finite]))
 
@@ -146,7 +113,8 @@ class PairedQuality(L.Callback):
                 self._said = True
         return measures
 
-    def _log(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+    def finish(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        """Logs."""
         mine = {way: measured.sums for way, measured in self._sums.items()}, self._broken
         everyones = gather(trainer, mine)  # in one order, so that all ranks come to the same digits
         self._sums = {}
@@ -159,12 +127,12 @@ class PairedQuality(L.Callback):
         broken = any(broken for _, broken in everyones)
         several = len({number for number, _ in whole}) > 1
         values = {}
-        for (number, way), measured in whole.items():
+        for (number, direction), measured in whole.items():
             suffix = f"/dataloader_idx_{number}" if several else ""
             for name, score in measured.scores().items():
-                values[f"{stage}/{way}{name}{suffix}"] = math.nan if broken else score.mean
+                values[f"{stage}/{direction}{name}{suffix}"] = math.nan if broken else score.mean
                 if stage == "test":
-                    values[f"{stage}/{way}{name}_error{suffix}"] = math.nan if broken else score.error
+                    values[f"{stage}/{direction}{name}_error{suffix}"] = math.nan if broken else score.error
         # every rank has the same numbers; synced all the same, as Lightning wants of what a checkpoint monitors
         module.log_dict(values, sync_dist=True, add_dataloader_idx=False)
 

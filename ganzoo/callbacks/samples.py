@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ganzoo.callbacks.evaluating import EvaluatingCallback
 from ganzoo.errors import InputError
 from ganzoo.interfaces import (
     CascadeSampler,
@@ -29,7 +30,7 @@ MOST_CLASSES = 16  # rows of a conditional model's grid
 MOST_CASCADES = 8  # rows of the image of all levels
 
 
-class SampleGrid(Checked, L.Callback):
+class SampleGrid(Checked, EvaluatingCallback):
     """Writes image grids, ``images/step_000400.png`` in the run's folder, and logs them to W&B or TensorBoard.
 
     A ``Sampler`` is sampled from the same noise each time. With classes each row is a class (the first 16), and each
@@ -105,24 +106,16 @@ class SampleGrid(Checked, L.Callback):
         self._home = Path(self.folder) if self.folder is not None else Path(home) / "images"
         self._drawn_at = -1
 
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
-    ) -> None:
-        """Stores the first images of the validation."""
+    def take(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, number: int, loader: int) -> None:
+        """Stores the first images of a validation or test."""
         # only batches that are not stored yet: a later validation continues where a short one stopped
-        if batch_idx == len(self._kept) and isinstance(outputs, Translated | Cycled):
+        if number == len(self._kept) and isinstance(outputs, Translated | Cycled):
             room = self.n - sum(len(x) for x, _ in self._kept)
             both = (outputs.input, outputs.truth) if isinstance(outputs, Translated) else (outputs.x, outputs.y)
             if room > 0:
                 # a copy: a slice would keep the whole batch
                 x, y = (images[:room].detach().cpu().clone() for images in both)
                 self._kept.append((x, y))
-
-    def on_test_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
-    ) -> None:
-        """Stores the first images of the test."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the first grid."""
@@ -142,14 +135,10 @@ class SampleGrid(Checked, L.Callback):
         """Writes the last grid."""
         self._draw(trainer, pl_module)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes the grid of ``ganzoo validate``."""
-        if trainer.state.fn == "validate":
-            self._draw(trainer, pl_module)
-
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes the grid of ``ganzoo test``."""
-        self._draw(trainer, pl_module)
+    def close(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Draws the grid of ``ganzoo validate`` and ``ganzoo test``."""
+        if trainer.state.fn != "fit":
+            self._draw(trainer, module)
 
     # -- what ---------------------------------------------------------------------------------------------------------
 

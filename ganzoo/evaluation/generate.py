@@ -196,32 +196,6 @@ def _index_batches(n: int, batch_size: int, shard: Shard) -> list[Tensor]:
     return list(torch.arange(n).split(batch_size))[shard.rank :: shard.world_size] if n else []
 
 
-class SplitWithTargets(EvalSplit):
-    """A split that keeps what the images of its last batch should become.
-
-    Where the data draw at random, reading the same index again would give another pair.
-
-    Args:
-        split: the same split.
-        fields: the field of the targets, by the names of the sets.
-
-    Attributes:
-        targets: uint8 [N, C, H, W] of the last batch, by the names of the sets.
-    """
-
-    def __init__(self, split: EvalSplit, fields: Mapping[str, str]) -> None:
-        super().__init__(split.loader, split.name, split.prepare)
-        self.fields = fields
-        self.targets: dict[str, Tensor] = {}
-
-    def batches(self, batch_size: int, shard: Shard = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
-        """Indices and batches, of the first n images."""
-        for indices, batch in super().batches(batch_size, shard, n):
-            whose = f"the {self.name} data"
-            self.targets = {name: as_images(field_of(batch, field), whose) for name, field in self.fields.items()}
-            yield indices, batch
-
-
 class ImageFiles:
     """The image files of a folder, in the order of their names; of any sizes.
 
@@ -371,6 +345,7 @@ def generated_batches(
     seed: int = 0,
     shard: Shard = ALONE,
     context: Context = nullcontext,
+    targets: Mapping[str, str] | None = None,
 ) -> Iterator[ImageBatch]:
     """The images that a module makes, in evaluation mode, with its averaged networks if there are any.
 
@@ -383,6 +358,8 @@ def generated_batches(
         seed: of the noise, dropout included.
         shard: this process's.
         context: about the networks' work, a trainer's precision.
+        targets: the field of the split's batches that has what the images of each set should become; None if that is not
+            known. Taken from the same batch: where the data draw at random, reading an index again gives another pair.
 
     Raises:
         InputError: images that are not finite, or not in [-1, 1].
@@ -407,7 +384,8 @@ def generated_batches(
             # beyond its end the shorter list has begun anew
             kept = indices < count_generated(module, split, name, n)
             if kept.any():
-                yield ImageBatch(name, indices[kept], found[kept.to(found.device)], y)
+                target = None if targets is None else as_images(field_of(batch, targets[name]), "the data")[: kept.sum()]
+                yield ImageBatch(name, indices[kept], found[kept.to(found.device)], y, target)
 
 
 def count_generated(module: nn.Module, split: EvalSplit | None, name: str, n: int) -> int:

@@ -15,7 +15,7 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.generate import EvalSplit, ImageBatch
 from ganzoo.evaluation.protocol import MetricValue
 from ganzoo.metrics.agreement import Labelled, agreement, small_classifier
-from ganzoo.metrics.modes import nearest
+from ganzoo.metrics.neighbours import nearest
 from ganzoo.metrics.parzen import SAMPLES, SIGMAS, TEST, VALIDATION, protocol
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.image_grid import as_image, grid

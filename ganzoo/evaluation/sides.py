@@ -17,7 +17,6 @@ from ganzoo.evaluation.generate import (
     ImageBatch,
     ImageFiles,
     Shard,
-    SplitWithTargets,
     count_generated,
     default_batch_size,
     generated_batches,
@@ -227,7 +226,5 @@ class Sides:
             yield from self.files.batches(self.batch_size, shard)
             return
         inputs: Any = self.split() if self.translates else None
-        pairs = SplitWithTargets(inputs, self.fields) if targets else None
-        n, seed = self._n(inputs), self.request.options.seed
-        for batch in generated_batches(self.module, pairs or inputs, n, self.batch_size, seed, shard, self.forward):
-            yield batch if pairs is None else batch._replace(target=pairs.targets[batch.name][: len(batch.indices)])
+        n, seed, wanted = self._n(inputs), self.request.options.seed, self.fields if targets else None
+        yield from generated_batches(self.module, inputs, n, self.batch_size, seed, shard, self.forward, wanted)

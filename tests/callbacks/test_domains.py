@@ -201,10 +201,10 @@ def test_the_features_that_are_kept_are_a_random_choice_of_all(tmp_path):
     ]
 
     class Keeps(DomainAdaptation):
-        def _draw(self, trainer):
+        def close(self, trainer, module):
             if not trainer.sanity_checking:
                 self.kept = self._now
-            super()._draw(trainer)
+            super().close(trainer, module)
 
     class Shows(Adapts):
         def validation_step(self, batch, batch_idx, dataloader_idx=0):
