@@ -19,7 +19,7 @@ class Entry(NamedTuple):
 
 
 def configs_folder() -> Path:
-    """Where the configs are: inside the package once installed, beside it in a checkout."""
+    """The folder of the configs: inside the installed package, or next to it in a checkout."""
     package = Path(ganzoo.__file__).parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"

@@ -1,4 +1,4 @@
-"""The one line that a user reads, out of what other libraries raise."""
+"""Turns errors that other libraries raise into one line for the user."""
 
 import errno
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 from ganzoo.errors import InputError, did_you_mean
 
-# a file system's refusals, which are the user's to mend; other OSErrors may be ours
+# errors of the file system that the user can fix; other OSErrors may be ganzoo's fault
 _REFUSED = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -30,7 +30,7 @@ _WRAPPED = ("Does not validate against any of the Union subtypes", "Problem with
 
 
 def one_line(error: BaseException) -> str | None:
-    """What to tell the user of an error; None for one that is not the user's to mend, whose traceback is wanted."""
+    """The message for an error that the user can fix; None for any other, whose traceback is wanted."""
     if isinstance(error, InputError):
         text = str(error)
         if "Original Traceback" in text:  # from a DataLoader's worker, which sends its traceback as the message

@@ -32,7 +32,7 @@ usage: ganzoo <command> [options]
   ganzoo fit --config pix2pix_maps                       a config by its name, or a file
   ganzoo fit --config pix2pix_maps --trainer.max_epochs 3 --model.lambda_L1 10
   ganzoo fit --model my_module.MyGAN --data Digits       a class of your own, from the current folder
-  ganzoo fit --config pix2pix_maps --ckpt_path last      go on with the newest run of this config
+  ganzoo fit --config pix2pix_maps --ckpt_path last      resume the newest run of this config
   ganzoo fit --help, ganzoo fit --model.help Pix2Pix     every option
 
   ganzoo evaluate runs/gan_digits/version_0/checkpoints/last.ckpt --extractor efflite0

@@ -30,7 +30,7 @@ SECTIONS = ("model", "data")  # whose value is a class
 
 @dataclass
 class Composed:
-    """What the command line comes to.
+    """The command line after merging.
 
     Attributes:
         tree: configs and options that were merged.
@@ -55,16 +55,16 @@ class Composed:
 def compose(args: Sequence[str], tree: Tree | None = None, only: str | None = None) -> Composed:
     """Merges the configs and those options that jsonargparse would not merge by key.
 
-    Merged are ``--config``, options whose value is a mapping or a list, and dotted options that lead into a dictionary
+    These are ``--config``, options whose value is a mapping or a list, and dotted options that lead into a dictionary
     (``--model.optimizers.generator.lr 1e-3``; ``init_args`` may be left out). The last one counts.
 
     Args:
         args: what the user wrote after the command's name.
-        tree: what already exists.
-        only: the section that is merged, and no configs; left out, all.
+        tree: config to merge into; None for an empty one.
+        only: name of the only section to merge, without configs; None for all.
 
     Raises:
-        InputError: a config that cannot be read.
+        InputError: a config cannot be read.
     """
     made = Composed(tree=dict(tree or {}))
     for name, value, tokens in _options(args):
@@ -120,7 +120,7 @@ def find_loaded(name: object) -> type | None:
 
 
 def parameters(class_path: object) -> dict[str, Any]:
-    """Names and types of a constructor's parameters, those of its bases where they are passed on; none of no class."""
+    """Names and types of a constructor's parameters, with those that it passes on to its bases; empty for no class."""
     return {name: kind for name, (kind, _) in _parameters(find_loaded(class_path)).items()}
 
 
@@ -138,15 +138,15 @@ def _parameters(cls: type | None) -> dict[str, tuple[Any, Any]]:
 
 
 def refuse_nulls(config: Mapping[str, Any] | Any, known: Mapping[str, tuple[Any, Any]], where: str = "") -> None:
-    """Refuses null for what must have a value, which jsonargparse lets pass.
+    """Refuses null where a value is needed, which jsonargparse accepts.
 
     Args:
-        config: what was parsed.
-        known: type and default of each name in it.
-        where: it stands, with a dot.
+        config: the parsed config, or a section of it.
+        known: type and default of each name in the config.
+        where: place of the section in the whole config, with a dot at its end.
 
     Raises:
-        InputError: a null.
+        InputError: a value is null although one is needed.
     """
     for name, value in config.items():
         kind, default = known.get(name, (Any, None))
@@ -177,7 +177,7 @@ def _takes_none(kind: Any) -> bool:
 
 
 def _options(args: Sequence[str]) -> Iterator[tuple[str | None, str | None, list[str]]]:
-    """Each option's name, value and tokens; a name of None for what is no option."""
+    """Yields each option's name, value and tokens; the name is None for what is no option."""
     waiting = list(args)
     while waiting:
         token = waiting.pop(0)
@@ -196,7 +196,7 @@ def _options(args: Sequence[str]) -> Iterator[tuple[str | None, str | None, list
 
 
 def _merged(made: Composed, name: str, text: str) -> bool:
-    """Merges an option into the tree, if it is one of those; tells whether it was."""
+    """Merges an option into the tree if it is one that merges by key. Returns whether it did."""
     keys = name.split(".")
     if name.endswith(("+", ".help")) or not all(re.fullmatch(r"\w+", key) for key in keys):
         return False
@@ -294,7 +294,7 @@ def _below(key: tuple[str, ...], path: tuple[str, ...]) -> bool:
 
 
 def _decided(tokens: Sequence[str], over: Tree) -> bool:
-    """Whether a config that comes after an option says what the option said."""
+    """Whether a config that comes after an option sets the same value."""
     key = _key(tokens)
     return bool(key) and any(
         key in (path, path[:-1]) if path[-1:] == ("class_path",) else _below(key, path) for path in _leaves(over, ())

@@ -1,4 +1,4 @@
-"""The folders of runs and the checkpoints in them. Everything here raises InputError for what the user can mend."""
+"""Folders of runs and the checkpoints in them. Errors are InputErrors, of one line."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ from ganzoo.utils.trust import is_trusted
 
 
 def run_name(configs: list[str], config: Namespace) -> str:
-    """The name of the first config, or of the run whose config.yaml it is, or model_data."""
+    """Name of a run: that of the first config, or of the run whose config.yaml it is, or model_data."""
     for path in (Path(given).absolute() for given in configs if Path(given).is_file()):
         if path.name != "config.yaml":
             return path.stem
@@ -31,7 +31,7 @@ def run_name(configs: list[str], config: Namespace) -> str:
 
 
 def make_folder(chosen: Path | None, root: Path, word: str) -> Path:
-    """A new folder; the first process makes it, and the others hear of it from Lightning."""
+    """Makes a new folder for a run in the first process; Lightning passes its name to the others."""
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return chosen or root / word
     try:
@@ -54,10 +54,9 @@ def make_folder(chosen: Path | None, root: Path, word: str) -> Path:
 
 
 def remove_empty(folder: Path) -> None:
-    """Removes the folder of a run that came to nothing, and the folder of its runs if there is no other.
+    """Removes the folder of a run without results, and the folder of its runs if there is no other.
 
-    A config and the list of hyperparameters beside it are nothing: the error says what was wrong, and the next run writes
-    them again. Whatever else there is keeps them.
+    A folder with config.yaml and hparams.yaml only has no results: the next run writes them again.
     """
     with suppress(OSError):
         if {path.name for path in folder.iterdir()} <= {"config.yaml", "hparams.yaml"}:
@@ -68,12 +67,12 @@ def remove_empty(folder: Path) -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint written last; of the two names of one file, ``last.ckpt``."""
+    """The newest checkpoint of a folder; if one file has two names, ``last.ckpt``."""
     return max(folder.glob("*.ckpt"), key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), default=None)
 
 
 def find_checkpoint(given: str | None, root: Path) -> str | None:
-    """The file that ``--ckpt_path`` means: ``last`` is the one written last by any run under ``root``."""
+    """The file that ``--ckpt_path`` means; ``last`` means the newest ``last.ckpt`` of any run under ``root``."""
     if given is None or "://" in given:
         return given
     if given == "last":
@@ -110,12 +109,12 @@ def read_or_name_another(path: str, root: Path, weights_only: bool, command: Seq
 
 
 def newest_whole(folder: Path, pattern: str, damaged: Path, weights_only: bool) -> Path | None:
-    """The checkpoint written last of those that can be read; None where there is none.
+    """The newest checkpoint that can be read; None if there is none.
 
     Args:
-        folder: to look in.
-        pattern: of the files in it.
-        damaged: one that cannot be read; another name of the same file is passed over too.
+        folder: folder to search.
+        pattern: glob pattern of the checkpoints in it.
+        damaged: path of a checkpoint that cannot be read; other names of the same file are skipped too.
         weights_only: read weights and plain data only.
     """
     found = sorted(folder.glob(pattern), key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), reverse=True)
@@ -128,7 +127,7 @@ def newest_whole(folder: Path, pattern: str, damaged: Path, weights_only: bool) 
 
 
 def with_option(args: Sequence[str], option: str, value: str) -> list[str]:
-    """The arguments with another value of an option, which is added where it is not among them."""
+    """Replaces the value of an option in the arguments, or adds the option."""
     kept: list[str] = []
     skip = False
     for arg in args:
@@ -144,16 +143,16 @@ def is_finished(
     """Why a run from this checkpoint would do nothing, and which option changes that; None if it trains.
 
     Args:
-        checkpoint: as it was read.
-        max_epochs: the trainer's.
-        max_steps: the trainer's; -1 for no limit.
-        seconds: the trainer's ``max_time``; None for no limit.
+        checkpoint: the checkpoint, as it was read.
+        max_epochs: the trainer's limit of epochs.
+        max_steps: the trainer's limit of steps; -1 for no limit.
+        seconds: the trainer's ``max_time`` in seconds; None for no limit.
     """
     fit = _within(checkpoint, "loops", "fit_loop")
     epochs = _within(fit, "epoch_progress", "current")
     batches = _within(fit, "epoch_loop.batch_progress")
     done = epochs.get("processed")
-    done = done if isinstance(done, int) else 0  # else it is refused later, where all of it is looked at
+    done = done if isinstance(done, int) else 0  # else it is refused later, with the rest of the checkpoint
     if epochs.get("started") == done and not batches.get("is_last_batch", True):
         done -= 1  # the epoch that a run was in which was stopped by its number of steps
     if max_epochs is not None and 0 <= max_epochs <= done:
@@ -173,7 +172,7 @@ def _within(values: Any, *names: str) -> dict[str, Any]:
 
 
 def came_from_reading(error: BaseException) -> bool:
-    """Whether an error was raised while Lightning took up a checkpoint's state."""
+    """Whether an error was raised while Lightning restored a checkpoint's state."""
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -185,12 +184,12 @@ def came_from_reading(error: BaseException) -> bool:
 
 
 def start_from(model: L.LightningModule, path: str, weights_only: bool) -> None:
-    """Gives a model the weights of a checkpoint, and nothing else of it: the training begins at its first step.
+    """Loads the weights of a checkpoint into a model, and nothing else: the training starts at its first step.
 
-    Averaged weights and what an image pool holds are left out: both begin anew.
+    EMA weights and image pools are not loaded; both start new.
 
     Raises:
-        InputError: no such file; a weight that one of the two has not, or that is of another shape.
+        InputError: there is no such file; a weight is missing on one side, or has another shape.
     """
     if not Path(path).is_file():
         raise InputError(f"--init_from {path}: there is no such file")
@@ -214,7 +213,7 @@ def start_from(model: L.LightningModule, path: str, weights_only: bool) -> None:
 
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:
-    """Refuses a checkpoint of another model, in one line where Lightning has two hundred."""
+    """Refuses a checkpoint of another model, in one line (Lightning prints two hundred)."""
     if isinstance(model, PlainHyperparameters):
         check_class(checkpoint, type(model), path)
     # a module's extra state (what a history keeps) is as large as it happens to be, and averaged weights may be absent

@@ -1,4 +1,4 @@
-"""Plain aligned text, for a terminal and for a file alike."""
+"""Formats tables as plain aligned text."""
 
 from collections.abc import Collection, Sequence
 

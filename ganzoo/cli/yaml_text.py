@@ -1,4 +1,4 @@
-"""Reads YAML that anyone may have written: one line for what is wrong, no hang. Imports no torch."""
+"""Reads YAML safely: an error is one line, and no input hangs. Imports no torch."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""Lightning DataModules of images, labelled images and pairs of images; one import line each."""
+"""Lightning DataModules of images, labelled images, pairs of images and two domains; one import line each."""
 
 from ganzoo.data.digits import Digits as Digits
 from ganzoo.data.domains import Domains as Domains

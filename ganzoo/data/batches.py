@@ -1,4 +1,4 @@
-"""What a batch is: a NamedTuple whose fields say what they hold.
+"""Batch types: NamedTuples of images, labelled images, pairs of images and two domains.
 
 Images are uint8 in [0, 255] in the datasets and loaders, and float32 in [-1, 1] once on the device
 (:func:`as_float`). One sample is the same NamedTuple without the batch axis.
@@ -25,7 +25,7 @@ class Images(NamedTuple):
 
 
 class LabelledImages(NamedTuple):
-    """Images and what they show.
+    """Images with class labels.
 
     Attributes:
         x: [B, C, H, W], uint8 in [0, 255] or float32 in [-1, 1].
@@ -41,7 +41,7 @@ class ImagePairs(NamedTuple):
 
     Attributes:
         x: [B, C, H, W], the input image, uint8 in [0, 255] or float32 in [-1, 1].
-        y: [B, C', H, W], the wanted output, likewise.
+        y: [B, C', H, W], the wanted output, uint8 in [0, 255] or float32 in [-1, 1].
     """
 
     x: Tensor
@@ -49,11 +49,11 @@ class ImagePairs(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """Images of two domains that have nothing to do with each other, in the letters of the CycleGAN paper.
+    """Images of two domains without pairs, in the letters of the CycleGAN paper.
 
     Attributes:
         x: [B, C, H, W], images of X, uint8 in [0, 255] or float32 in [-1, 1].
-        y: [B, C', H', W'], images of Y, likewise.
+        y: [B, C', H', W'], images of Y, uint8 in [0, 255] or float32 in [-1, 1].
     """
 
     x: Tensor
@@ -61,12 +61,12 @@ class Unpaired(NamedTuple):
 
 
 class TwoDomains(NamedTuple):
-    """What a domain adaptation trains on: labelled images of the source, images alone of the target.
+    """Training batch of a domain adaptation: labelled images of the source, images of the target.
 
     Attributes:
         x: [B, C, H, W], images of the source, uint8 in [0, 255] or float32 in [-1, 1].
         y: [B], int64, their classes, from 0.
-        target: [B, C, H, W], images of the target, likewise.
+        target: [B, C, H, W], images of the target, uint8 in [0, 255] or float32 in [-1, 1].
     """
 
     x: Tensor
@@ -75,8 +75,7 @@ class TwoDomains(NamedTuple):
 
 
 def as_float(batch: Batch) -> Batch:
-    """The same NamedTuple with its uint8 fields in [-1, 1]; labels, and images that are floats already, are left
-    alone.
+    """Converts the uint8 fields of a batch to [-1, 1]; leaves labels and float images unchanged.
 
     A trainer calls this through the DataModule. Without a trainer, call it on what a loader gives:
     ``batch = as_float(next(iter(data.train_dataloader())))``.

@@ -1,4 +1,4 @@
-"""Datasets of samples: in memory, computed from items, and two sets that are not paired."""
+"""Datasets: samples in memory, samples computed from items, and two datasets without pairs."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -16,7 +16,7 @@ class InMemory(Dataset):
     """Samples that fit in memory: ``InMemory(LabelledImages(x, y))`` with x [N, C, H, W] and y [N].
 
     Args:
-        samples: a NamedTuple of :mod:`ganzoo.data.batches`, each of whose fields has N rows.
+        samples: a NamedTuple of :mod:`ganzoo.data.batches` whose fields have N rows each.
     """
 
     def __init__(self, samples: Any) -> None:
@@ -33,8 +33,8 @@ class Mapped(Dataset):
     """The samples ``transform(item)`` of a list of items, or of another dataset, in its order.
 
     Args:
-        items: file names, corners, samples ...
-        transform: gives the sample of an item.
+        items: what a sample is computed from: file names, corners, other samples.
+        transform: function that computes the sample of an item.
     """
 
     def __init__(self, items: Sequence[Any] | Dataset, transform: Callable[[Any], Any]) -> None:
@@ -49,14 +49,14 @@ class Mapped(Dataset):
 
 
 class Zipped(Dataset):
-    """``Unpaired`` samples of two datasets side by side; the shorter one begins again at its end.
+    """``Unpaired`` samples of two datasets, zipped; the shorter one starts again at its end.
 
     Args:
-        x: of samples whose first field is the image.
-        y: likewise.
+        x: dataset of x, whose samples have the image in their first field.
+        y: dataset of y, whose samples have the image in their first field.
 
     Attributes:
-        sizes: how many samples there really are, by "x" and "y".
+        sizes: number of samples of each dataset, by "x" and "y".
     """
 
     def __init__(self, x: Any, y: Any) -> None:
@@ -81,20 +81,21 @@ def second_order(seed: int, epoch: int, length: int) -> np.ndarray:
 
 
 class UnpairedDataset(Augmented):
-    """A training set of samples that are drawn from two sets, each in an order of its own in every epoch.
+    """A training set of samples without pairs, drawn from two sets that are shuffled independently in every epoch.
 
-    It is as long as the longer set. ``dataset[epoch, index]`` draws from the item of this index of the longer one, and
-    from the shorter one at the same place of an order that depends on seed and epoch only: in an epoch each of the
-    shorter set's items serves as often as any other, give or take one, and who meets whom is a matter of chance.
+    It is as long as the longer set. ``dataset[epoch, index]`` takes the item of this index from the longer set, and from the
+    shorter one the item at the same place of an order that depends on seed and epoch only. In an epoch each item of the
+    shorter set serves as often as any other, give or take one, and the pairs are random.
 
     Args:
-        x: what x is drawn from: file names, for example.
-        y: what y is drawn from, of any other length.
-        transform: ((item of x, item of y), numpy Generator) -> a sample. Shared by all workers: it must not keep state.
-        seed: at least 0.
+        x: items that x is drawn from, file names for example.
+        y: items that y is drawn from; any number.
+        transform: function of ((item of x, item of y), numpy Generator) that gives a sample. All workers share it, so it
+            must not keep state.
+        seed: seed of the orders and of the transform, at least 0.
 
     Raises:
-        InputError: one of them is empty.
+        InputError: one of the two sets is empty.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Digits: the data set that needs no download."""
+"""scikit-learn's handwritten digits: a data set without a download."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ DIGIT_NAMES = tuple("0123456789")
 
 
 def _counts_within_classes(y: Tensor) -> Tensor:
-    """For each label, how many of its own class stand before it. [N] int64 -> [N] int64."""
+    """Counts, for each label, the labels of its class before it. [N] int64 -> [N] int64."""
     counts = torch.zeros_like(y)
     for label in y.unique():
         where = (y == label).nonzero().squeeze(1)

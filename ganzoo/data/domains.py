@@ -69,14 +69,14 @@ class CommonFormat:
 
 @lru_cache(maxsize=8)
 def domain_order(seed: int, epoch: int, domain: int, images: int, length: int) -> np.ndarray:
-    """Which image of a domain stands at each place of an epoch: whole passes over the domain, each in a new order.
+    """The order of a domain's images in an epoch: whole passes over the domain, each in a new order.
 
     Args:
-        seed: at least 0.
-        epoch: from 0.
-        domain: 0 for the source, 1 for the target, whose orders have nothing to do with each other.
+        seed: seed of the orders, at least 0.
+        epoch: number of the epoch, from 0.
+        domain: 0 for the source, 1 for the target, whose orders are independent.
         images: number of images in the domain.
-        length: places in the epoch.
+        length: number of images of the domain in the epoch.
 
     Returns:
         int64 [length].
@@ -86,13 +86,13 @@ def domain_order(seed: int, epoch: int, domain: int, images: int, length: int) -
 
 
 class DomainsDataset(Augmented):
-    """The training set: at each place of an epoch a labelled image of the source and an image of the target.
+    """The training set: each sample is a labelled image of the source and an image of the target.
 
     Args:
-        source: of ``LabelledImages``.
-        target: of ``Images``; None for the very image that is the source's.
-        length: places in an epoch.
-        seed: of the two orders and of the augmentation.
+        source: training set of ``LabelledImages``.
+        target: training set of ``Images``; None for the same image as the source's.
+        length: number of samples in an epoch.
+        seed: seed of the two orders and of the augmentation.
     """
 
     def __init__(self, source: Augmented, target: Augmented | None, length: int, seed: int) -> None:
@@ -115,8 +115,8 @@ class DomainsDataset(Augmented):
 class Domains(ImageDataModule):
     """A labelled source and an unlabelled target, for domain adaptation. Training batches are ``TwoDomains``.
 
-    Source and target are data of their own, each with its own options. Both get the same channels, the same size and the
-    same [-1, 1] here, so that nothing but the images tells them apart. A training batch has `batch_size` images of each, in
+    Source and target are two DataModules, each with its own options. Both are converted to the same channels and the same
+    size here, so that they differ in nothing but their images. A training batch has `batch_size` images of each, in
     orders that are independent of each other and new in each epoch; an epoch passes once over the larger domain, and the
     smaller begins again as often as it must. The target's labels are in no training batch and not in the training set.
 
@@ -124,13 +124,14 @@ class Domains(ImageDataModule):
     has no label. Predicting uses the target's test images.
 
     Args:
-        source: data whose labels are learned, such as ``MNIST`` or ``DomainFolder``. Its batch size, workers and seed are
-            not used.
-        target: data whose images are adapted to, with the same classes, or without labels.
-        size: height and width in pixels; None for the source's.
-        channels: 1 or 3; None for 3 where one of the domains has colour, otherwise 1.
-        train_on_target: the upper bound: the labelled images are the target's own training set, and the target's are the
-            very same, which leaves the domain classifier nothing to find. An epoch stays as long.
+        source: DataModule whose labels are learned, such as ``MNIST`` or ``DomainFolder``. Its batch size, workers and seed
+            are not used.
+        target: DataModule whose images are adapted to, with the same classes, or without labels.
+        size: height and width in pixels that come out; None for the source's.
+        channels: number of channels, 1 or 3; None for 3 if one of the domains has colour, otherwise 1.
+        train_on_target: train on the target's own training set with its labels, the upper bound of an adaptation. The
+            target's images are then the same, which leaves the domain classifier nothing to find. An epoch keeps its
+            length.
         epoch_length: images of each domain in an epoch; None for the larger domain's.
         loading: ``batch_size`` (64, of each domain), ``num_workers`` (0) and ``seed`` (0) of ``ImageDataModule``.
 
@@ -140,7 +141,7 @@ class Domains(ImageDataModule):
         class_names: in the order of the labels; None where the source's have no names.
 
     Raises:
-        InputError: a number out of range; a source without labels; classes that differ; images that can be neither read nor
+        InputError: a number is out of range; the source has no labels; the classes differ; images can be neither read nor
             downloaded.
     """
 
@@ -203,7 +204,7 @@ class Domains(ImageDataModule):
         self.target.prepare_data()
 
     def settings(self) -> dict[str, Any]:
-        """Those of its own, and of both domains under ``source.`` and ``target.``."""
+        """Its own settings, and those of both domains under ``source.`` and ``target.``."""
         found = super().settings()
         for side, domain in (("source", self.source), ("target", self.target)):
             found[side] = type(domain).__name__
@@ -279,7 +280,7 @@ class Domains(ImageDataModule):
 
 
 class _Then:
-    """An augmentation, and after it a change that draws nothing."""
+    """A random augmentation, followed by a change that is not random."""
 
     def __init__(self, transform: Any, change: Any) -> None:
         self.transform = transform

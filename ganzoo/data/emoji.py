@@ -64,7 +64,7 @@ _SAME_IMAGE = {
 
 
 class EmojiImage(NamedTuple):
-    """An emoji: its code points as in ``1F468-200D-1F692``, its class, and the name of its file."""
+    """An emoji: its code points such as ``1F468-200D-1F692``, its class, and the name of its file."""
 
     code: str
     label: int
@@ -72,7 +72,7 @@ class EmojiImage(NamedTuple):
 
 
 def split_group(code: str) -> str:
-    """What all emoji have in common that look nearly alike, so that none trains where its twin is held out.
+    """The group of an emoji: emoji that look nearly alike have one group, so that they are in the same split.
 
     Args:
         code: hexadecimal code points joined by hyphens.
@@ -87,7 +87,7 @@ def split_group(code: str) -> str:
 
 
 def part_of(code: str) -> str:
-    """Which split an emoji is in, by a hash of its :func:`split_group`: "val" and "test" a tenth each, "train" the rest."""
+    """The split of an emoji, by a hash of its :func:`split_group`: "val" and "test" a tenth each, "train" the rest."""
     name = split_group(code)
     return "val" if is_held_out(name, 0.1) else "test" if is_held_out(name, 0.2) else "train"
 

@@ -1,4 +1,4 @@
-"""Image files in, uint8 tensors out: the one place of `data` that opens an image."""
+"""Reads image files as uint8 tensors, finds and checks them, and resizes images. Nothing else in `data` opens an image."""
 
 import os
 import struct
@@ -20,7 +20,7 @@ from ganzoo.errors import InputError, one_line, printable
 from ganzoo.utils.log import log_info
 
 Damaged = Literal["refuse", "skip"]
-"""What is done about damaged files before training: an error that names them, or training without them."""
+"""What to do about damaged files before training: stop with their names, or train without them."""
 
 EXTENSIONS = {
     *(".apng", ".avif", ".bmp", ".dib", ".gif", ".icb", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf"),
@@ -28,7 +28,7 @@ EXTENSIONS = {
     *(".vst", ".webp"),
 }
 
-# what lies beside images and nobody takes for one
+# files that are common in image folders, and need no line in the log
 _NOTES = {
     *(".cfg", ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".parquet", ".pdf", ".py", ".sh", ".tsv"),
     *(".txt", ".toml", ".xml", ".yaml", ".yml"),
@@ -38,26 +38,26 @@ _SIXTEEN_BITS_IN_I = {"PNG", "PPM"}
 _ORIENTATION = 0x0112
 _MANY = 2000
 _EXAMPLES = 3
-_LOOKED_AT = 8  # images by which the range of values is judged
+_LOOKED_AT = 8  # images whose range of values is checked
 _DARK, _FLAT = 32, 4  # of 255
 
 
 def read_image(path: str | Path, channels: int, max_value: float | None = None) -> Tensor:
-    """An image file of any usual kind -> uint8 [channels, H, W].
+    """Reads an image file of any usual kind as uint8 [channels, H, W].
 
     Alpha is composited on white, EXIF rotation is applied, palettes and CMYK become RGB, 16-bit grey becomes 8-bit by
     round(v / 257). Colour read with one channel is its luma (ITU-R 601); grey read with three is repeated. Of an
     animation it is the first frame.
 
     Args:
-        path: the file.
-        channels: 1 or 3.
-        max_value: the value that is white in grey files of more than 8 bits, whose values become
-            round(255 v / max_value), clipped to [0, 255]: 4095 for 12 bits in a 16-bit file. None for 65535. Pillow
-            reads colour files of 16 bits as 8, which it does not concern.
+        path: path of the file.
+        channels: number of channels that come out, 1 or 3.
+        max_value: value of white in grey files of more than 8 bits, whose values become round(255 v / max_value),
+            clipped to [0, 255]: 4095 for 12 bits in a 16-bit file. None for 65535. It has no effect on colour files of 16
+            bits, which Pillow reads as 8.
 
     Raises:
-        InputError: not an image, damaged, cut short, or of 32 bits and without `max_value`.
+        InputError: the file is no image, is damaged or cut short, or has 32 bits and there is no `max_value`.
     """
     try:
         with Image.open(path) as image:
@@ -108,10 +108,10 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) as :func:`read_image` gives them, without decoding the image.
+    """Reads (height, width) of an image as :func:`read_image` gives it, without decoding it.
 
     Raises:
-        InputError: not an image, or its header is damaged.
+        InputError: the file is no image, or its header is damaged.
     """
     return _size(path, None, check_end=False)
 
@@ -151,7 +151,7 @@ def _png_end(path: str | Path) -> tuple[bool, bool]:
 
 
 def _ends(path: str | Path, image: Image.Image) -> bool:
-    """Whether a file ends as one of its kind does; false where that cannot be told without decoding it."""
+    """Whether a file ends as a whole file of its kind; False if only decoding can show that."""
     length = os.path.getsize(path)
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
@@ -167,10 +167,10 @@ def _ends(path: str | Path, image: Image.Image) -> bool:
 
 
 def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """:func:`image_size` of each file, none of which may be damaged; with a progress bar when many.
+    """Reads (height, width) of each file, none of which may be damaged; with a progress bar if they are many.
 
     Raises:
-        InputError: files that are not images, or are cut short: how many, and the first few.
+        InputError: some files are no images, or are cut short: how many, and the first of them.
     """
     sizes = readable_images(paths)
     return [sizes[path] for path in paths]
@@ -179,17 +179,17 @@ def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
 def readable_images(
     paths: Iterable[Path], damaged: Damaged = "refuse", max_value: float | None = None
 ) -> dict[Path, tuple[int, int]]:
-    """The files that can be read, with their (height, width), so that a bad one is found before training.
+    """Finds the files that can be read, with their (height, width), so that a damaged one is known before training.
 
     Args:
-        paths: of the files; one that stands there twice is looked at once.
-        damaged: with "refuse" each file's header and its end are looked at, a fraction of a millisecond each; a file that
-            is damaged in its middle is found when it is read. With "skip" each file is decoded once, in threads, and
-            the number of those that are passed over is said.
-        max_value: as for :func:`read_image`.
+        paths: paths of the files; one that is there twice is checked once.
+        damaged: "refuse" checks each file's header and its end, a fraction of a millisecond each; a file that is damaged in
+            its middle is found when it is read. "skip" decodes each file once, in threads, and logs the number of damaged
+            ones.
+        max_value: value of white in deep grey files, as for :func:`read_image`.
 
     Raises:
-        InputError: with "refuse", files that are not images or are cut short; with "skip", if none is left.
+        InputError: with "refuse", some files are no images or are cut short; with "skip", none is left.
     """
     files = sorted(set(paths))
     look = partial(_size_or_error, max_value=max_value, decode=damaged == "skip")
@@ -220,9 +220,9 @@ def _size_or_error(path: Path, max_value: float | None, decode: bool) -> tuple[i
 
 
 def warn_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
-    """Says so where images are all nearly black, or all of one value: 12 bits in a 16-bit file look so.
+    """Logs a warning if images are all nearly black, or all of one value, as 12 bits in a 16-bit file are.
 
-    Up to eight are looked at, and only the first where its values are as they should be.
+    Up to eight are read, and only the first if its values are as they should be.
     """
     if not paths:
         return
@@ -244,21 +244,20 @@ def warn_if_dark(paths: Sequence[Path], max_value: float | None = None) -> None:
 
 @lru_cache(maxsize=1)
 def _readable() -> frozenset[str]:
-    """The extensions that this Pillow reads: AVIF, for one, is not in every build."""
+    """The extensions that this build of Pillow reads; AVIF, for example, is not in every build."""
     Image.init()
     known = Image.registered_extensions()
     return frozenset(extension for extension in EXTENSIONS if known.get(extension) in Image.OPEN)
 
 
 def find_images(folder: str | Path) -> list[Path]:
-    """All image files below a folder, by extension, sorted by name; hidden files and folders are passed over.
+    """Finds all image files below a folder, by extension, sorted by name; skips hidden files and folders.
 
-    Links are followed, and each folder is gone through once: a link to a folder that already exists, or to one that
-    the link itself is in, adds nothing. How many files of which other kinds there are is said, but for notes beside
-    images (.txt, .json and the like).
+    Links are followed, and each folder is visited once: a link to a folder that is found already, or that contains the link,
+    adds nothing. Logs how many files of other kinds there are, except for notes (.txt, .json and the like).
 
     Raises:
-        InputError: the folder is not there, cannot be read, or has no images.
+        InputError: there is no such folder, it cannot be read, or it has no images.
     """
     folder = Path(folder)
     found: list[Path] = []
@@ -275,7 +274,7 @@ def find_images(folder: str | Path) -> list[Path]:
         there = f"; there are {counts}" if counts else ""
         raise InputError(f"there are no images in {printable(folder)} (looked for {' '.join(sorted(_readable()))}){there}")
     if counts:
-        log_info(f"{folder}: {len(found)} images; files of other kinds are passed over: {counts}")
+        log_info(f"{folder}: {len(found)} images; files of other kinds are skipped: {counts}")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -285,12 +284,12 @@ def has_images(folder: Path) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is passed over."""
+    """Whether a file or folder of this name is skipped."""
     return name.startswith((".", "__MACOSX"))
 
 
 def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """What is not a folder, below a folder; each folder once, whatever links lead to it."""
+    """Yields the files below a folder; visits each folder once, whatever links lead to it."""
     if not os.path.isdir(folder):
         raise InputError(f"there is no folder {printable(folder)}")
     seen: set[str] = set()
@@ -324,7 +323,7 @@ def _is_within(folder: str | Path, other: str) -> bool:
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """uint8 [..., C, H, W] -> uint8 [..., C, height, width], bilinear, with anti-aliasing when it shrinks."""
+    """Resizes uint8 [..., C, H, W] to [..., C, height, width], bilinear, with anti-aliasing when it shrinks."""
     if images.shape[-2:] == (height, width):
         return images
     batch = images.view(-1, *images.shape[-3:])
@@ -333,13 +332,13 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def resize_shorter_side(image: Tensor, size: int) -> Tensor:
-    """uint8 [C, H, W] -> uint8 with the shorter side of `size` pixels and the proportions kept."""
+    """Resizes uint8 [C, H, W] so that the shorter side has `size` pixels; keeps the proportions."""
     height, width = image.shape[-2:]
     shorter = min(height, width)
     return resize(image, max(size, round(height * size / shorter)), max(size, round(width * size / shorter)))
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:
-    """[C, H, W] with both sides at least `size` -> [C, size, size] from the middle."""
+    """Crops the middle [C, size, size] of [C, H, W], whose sides are at least `size`."""
     top, left = (image.shape[-2] - size) // 2, (image.shape[-1] - size) // 2
     return image[:, top : top + size, left : left + size]

@@ -1,4 +1,4 @@
-"""MNIST-M, the digits of MNIST over patches of photographs (Ganin et al. 2016, section 5.2): built here, not downloaded.
+"""Builds MNIST-M, the digits of MNIST over patches of photographs (Ganin et al. 2016, section 5.2).
 
 ``|I1 - I2|`` in each channel, I1 a patch of a photograph and I2 the digit with its greys, as the paper writes it. The
 builder that most others copy (create_mnistm.py of pumpikano/tf-dann) first makes every pixel of a digit that is not 0
@@ -32,16 +32,16 @@ _SEED = 2016  # the same images for everybody
 
 
 def photographs(folder: str | Path | None = None) -> list[Tensor]:
-    """Photographs to cut patches from.
+    """Reads the photographs to cut patches from.
 
     Args:
-        folder: all images below it, in the order of their names; None for the two that come with scikit-learn.
+        folder: folder of the photographs, read in the order of their names; None for the two of scikit-learn.
 
     Returns:
         uint8 [3, H, W] each, the shorter side at most 321.
 
     Raises:
-        InputError: no folder, no images in it, or one that is too small to cut a patch from.
+        InputError: there is no such folder, it has no images, or an image is too small to cut a patch from.
     """
     if folder is None:
         # slow to import, and only these images need it
@@ -63,12 +63,12 @@ def _reduced(photo: Tensor) -> Tensor:
 
 
 def patches(photos: list[Tensor], n: int, stream: int) -> Tensor:
-    """Patches at random places of random photographs, the i-th the same for every `n` above i.
+    """Cuts patches at random places of random photographs; the i-th is the same for any `n`.
 
     Args:
-        photos: uint8 [3, H, W], both sides at least 28.
-        n: how many.
-        stream: which random numbers, at least 0.
+        photos: photographs, uint8 [3, H, W], both sides at least 28.
+        n: number of patches.
+        stream: number of the stream of random numbers, at least 0.
 
     Returns:
         uint8 [n, 3, 28, 28].
@@ -91,12 +91,12 @@ def blend(digits: Tensor, backgrounds: Tensor) -> Tensor:
 
 
 def over_photographs(splits: Splits, folder: str | None, size: int) -> Splits:
-    """The same digits over patches of photographs, with the same labels.
+    """Blends digits with patches of photographs; keeps the labels.
 
     Args:
         splits: three ``InMemory`` sets of ``LabelledImages`` with one channel; other sizes than 28 are resized.
-        folder: of the photographs; None for the two of scikit-learn.
-        size: height and width in pixels that come out; the patches are laid under at 28.
+        folder: folder of the photographs; None for the two of scikit-learn.
+        size: height and width in pixels that come out; digits and patches are blended at 28.
     """
     photos = photographs(folder)
 
@@ -122,7 +122,7 @@ class MNISTM(MNIST):
             ``batch_size``, ``num_workers``, ``seed``. The patches do not depend on the seed.
 
     Raises:
-        InputError: MNIST can be neither read nor downloaded; no photographs, or one that is too small.
+        InputError: MNIST can be neither read nor downloaded; there are no photographs, or one is too small.
     """
 
     def __init__(self, root: str = "data", photographs: str | None = None, **options: Any) -> None:
@@ -146,7 +146,7 @@ class DigitsM(ImageDataModule):
         loading: ``batch_size`` (64), ``num_workers`` (0) and ``seed`` (0). The patches do not depend on the seed.
 
     Raises:
-        InputError: no photographs, or one that is too small.
+        InputError: there are no photographs, or one is too small.
     """
 
     class_names = DIGIT_NAMES

@@ -1,4 +1,4 @@
-"""Pairs of images on disk, in the two forms that pix2pix made usual."""
+"""Pairs of images on disk: side by side in one file, or in two folders with the same names."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,9 +24,9 @@ Sizes = Mapping[Path, tuple[int, int]]
 
 
 class PairFile(NamedTuple):
-    """Where a pair is: two files, or one that holds A in its left half and B in its right one (then `b` is None).
+    """The files of a pair: two, or one with A in its left half and B in its right one (then `b` is None).
 
-    `name` is the pair's, below the split's folder and without extension.
+    `name` is the pair's name, below the split's folder and without extension.
     """
 
     name: str
@@ -77,15 +77,15 @@ class PairReader:
 
 
 def side_by_side(folder: Path) -> list[PairFile]:
-    """The pairs of a folder whose files are A and B in one image, A its left half and B its right one."""
+    """Finds the pairs of a folder whose files hold A in the left half and B in the right one."""
     return [PairFile(path.relative_to(folder).with_suffix("").as_posix(), path, None) for path in find_images(folder)]
 
 
 def joined(folder_a: Path, folder_b: Path) -> list[PairFile]:
-    """The pairs of two folders, joined by the files' relative names without extension.
+    """Finds the pairs of two folders, joined by the files' relative names without extension.
 
     Raises:
-        InputError: a file without its fellow, or two of the same name.
+        InputError: a file has no partner, or two have the same name.
     """
     a, b = _by_stem(folder_a), _by_stem(folder_b)
     for these, those, folder in ((a, b, folder_b), (b, a, folder_a)):
@@ -107,10 +107,10 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def check_halves(files: Sequence[PairFile], sizes: Sizes) -> None:
-    """Says how files are cut in the middle where the halves are not square.
+    """Checks that files can be cut in the middle; logs it if the halves are not square.
 
     Raises:
-        InputError: a file that is not wider than high, or cannot be halved.
+        InputError: a file is not wider than high, or cannot be halved.
     """
     halves = []
     for file in files:
@@ -124,17 +124,17 @@ def check_halves(files: Sequence[PairFile], sizes: Sizes) -> None:
             halves.append((file, f"{width // 2}x{height}"))
     if halves:
         file, half = halves[0]
-        others = f", and {len(halves) - 1} more likewise" if len(halves) > 1 else ""
+        others = f", and {len(halves) - 1} more" if len(halves) > 1 else ""
         log_info(f"{file.a} is cut in the middle into two images of {half}{others}; they become square")
 
 
 def check_frames(files: Sequence[PairFile], sizes: Sizes) -> None:
-    """Refuses pairs of unlike proportions, and says where they are only nearly alike.
+    """Refuses pairs of different proportions; logs those that differ a little.
 
-    Sides that were rounded to whole pixels, or lost one at the edge, are alike.
+    Sides that were rounded to whole pixels, or lost one at the edge, count as equal.
 
     Raises:
-        InputError: pairs whose proportions are more than a tenth apart: how many, and one of them.
+        InputError: the proportions of some pairs differ by more than a tenth: how many, and one of them.
     """
     wrong: list[str] = []
     near: list[str] = []

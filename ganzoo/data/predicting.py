@@ -1,4 +1,4 @@
-"""The images that a trained model predicts from: all of a folder, or those of its test split, with their names."""
+"""Inputs for prediction: all images of a folder, or those of its test split, with their names."""
 
 import unicodedata
 from collections import Counter
@@ -22,8 +22,8 @@ class InputImage(NamedTuple):
 
     Attributes:
         name: its path below the folder of the images, with forward slashes.
-        read: gives its pixels, uint8 [C, H, W]; raises InputError for a damaged file.
-        label: its class; None without one.
+        read: function that reads its pixels, uint8 [C, H, W], and raises InputError for a damaged file.
+        label: its class; None if it has none.
     """
 
     name: str
@@ -32,13 +32,13 @@ class InputImage(NamedTuple):
 
 
 class FromFiles(Dataset):
-    """Images that are read when they are asked for; a file that cannot be read is told of, and stops nothing.
+    """Dataset of image files for prediction. A file that cannot be read is reported and stops nothing.
 
     Samples are ``Inputs`` of one image, for :func:`collate`.
 
     Args:
         items: the images, in the order of their names.
-        direction: "AtoB" where they are of A, "BtoA" where they are of B; None where there is one side only.
+        direction: "AtoB" if they are of A, "BtoA" if they are of B; None for data with one side.
     """
 
     def __init__(self, items: Sequence[InputImage], direction: str | None = None) -> None:
@@ -60,11 +60,11 @@ class FromFiles(Dataset):
 
 
 class Numbered(Dataset):
-    """A dataset's images with their numbers. Samples are ``Inputs`` of one image.
+    """Adds its index to each image of a dataset, for prediction. Samples are ``Inputs`` of one image.
 
     Args:
-        dataset: of NamedTuples with x, and y where it is the class.
-        direction: as in :class:`FromFiles`.
+        dataset: dataset of NamedTuples with the image x, and y if it is the class.
+        direction: "AtoB" or "BtoA", as in :class:`FromFiles`; None for data with one side.
     """
 
     def __init__(self, dataset: Dataset, direction: str | None = None) -> None:
@@ -82,7 +82,7 @@ class Numbered(Dataset):
 
 
 def collate(samples: Sequence[Inputs]) -> Inputs:
-    """``Inputs`` of one image each -> one batch; x is a tensor where the images are of one size."""
+    """Collates ``Inputs`` of one image each to a batch; x is a tensor if all images have one size, otherwise a list."""
     images = [image for sample in samples for image in sample.x]
     labels = [sample.y for sample in samples if sample.y is not None]
     alike = len({image.shape for image in images}) == 1
@@ -98,7 +98,7 @@ def collate(samples: Sequence[Inputs]) -> Inputs:
 
 
 def output_names(names: Sequence[str]) -> list[str]:
-    """What predictions are called: the inputs' names without extension; with it where two would be the same.
+    """Names of the predictions: the inputs' names without extension, or with it where two would be the same.
 
     ``a.jpg`` and ``a.png`` become ``a.jpg`` and ``a.png``, to which the writer adds its own extension.
     """

@@ -1,4 +1,4 @@
-"""Printed digits, drawn here: a source of labels that needs no download."""
+"""Printed digits, drawn with fonts: labelled data without a download."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ _STROKES = (0, 1, 2, 3, 4)  # pixels by which an outline of the 64 is thickened
 
 
 def find_fonts(folder: str | None) -> list[Any]:
-    """The fonts of a folder, or the one inside Pillow. Raises InputError where there is none that can be read."""
+    """Loads the fonts of a folder, or the one inside Pillow. Raises InputError if none can be read."""
     if folder is None:
         font = ImageFont.load_default(64)
         if not isinstance(font, ImageFont.FreeTypeFont):
@@ -58,12 +58,12 @@ def glyphs(fonts: Sequence[Any]) -> list[list[Image.Image]]:
 
 
 def printed(masks: list[list[Image.Image]], n: int, stream: int) -> tuple[Tensor, Tensor]:
-    """Digits in varied print, the i-th the same for every `n` above i: uint8 [n, 1, 28, 28] and int64 [n], i modulo 10.
+    """Draws digits in varied print, uint8 [n, 1, 28, 28], with labels i modulo 10, int64 [n]; the same for any n.
 
     Args:
-        masks: as :func:`glyphs` gives them.
-        n: how many.
-        stream: which random numbers, at least 0.
+        masks: masks of each digit, from :func:`glyphs`.
+        n: number of digits.
+        stream: number of the stream of random numbers, at least 0.
     """
     draws = np.random.default_rng((2016, stream)).random((n, 9))
     ink = np.empty((n, 28, 28), np.uint8)
@@ -100,7 +100,7 @@ class PrintedDigits(ImageDataModule):
         loading: ``batch_size`` (64), ``num_workers`` (0) and ``seed`` (0). The images do not depend on the seed.
 
     Raises:
-        InputError: no fonts in the folder, or one that cannot be read; a Pillow that draws no text.
+        InputError: the folder has no fonts, or one that cannot be read; Pillow draws no text.
     """
 
     class_names = DIGIT_NAMES

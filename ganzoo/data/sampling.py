@@ -1,7 +1,7 @@
 """Training order as a function of (seed, epoch) and augmentation as a function of (seed, epoch, index).
 
-Nothing here remembers anything but the epoch's number, so any number of workers gives the same images, and a run
-that is taken up again needs no saved random state.
+Nothing here keeps state but the epoch's number. So any number of workers gives the same images, and a resumed run needs no
+saved random state.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,28 +12,28 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 
 def order_rng(seed: int, epoch: int) -> np.random.Generator:
-    """The random numbers that order one epoch."""
+    """The random number generator of the order of one epoch."""
     return np.random.default_rng((seed, epoch, 0))
 
 
 def image_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers that augment one image in one epoch."""
+    """The random number generator that augments one image in one epoch."""
     # from 1, because place 0 orders the epoch
     return np.random.default_rng((seed, epoch, 1 + index))
 
 
 class EpochSampler(DistributedSampler):
-    """A new order of the training set for each epoch, dealt out to the processes without overlap.
+    """Sampler with a new order of the training set for each epoch, split over the processes without overlap.
 
     It yields ``(epoch, index)``, which is what :class:`Augmented` takes. A DistributedSampler, because Lightning
     wraps any other sampler in one that shuffles again. The images left over when the set does not divide by the
     number of processes are left out of that epoch.
 
     Args:
-        length: images in the training set.
-        seed: at least 0.
-        num_replicas: processes that share the training set.
-        rank: which of them this is, from 0.
+        length: number of images in the training set.
+        seed: seed of the order, at least 0.
+        num_replicas: number of processes that share the training set.
+        rank: index of this process, from 0.
     """
 
     def __init__(self, length: int, seed: int, num_replicas: int = 1, rank: int = 0) -> None:
@@ -43,7 +43,7 @@ class EpochSampler(DistributedSampler):
         self.begun = (0, 0)
 
     def begin_at(self, epoch: int, done: int) -> None:
-        """Leaves out the first ``done`` images of this process in this epoch, which a resumed run has seen."""
+        """Skips the first ``done`` images of this process in this epoch, which a resumed run has seen."""
         self.set_epoch(epoch)
         self.begun = (epoch, done)
 
@@ -60,15 +60,15 @@ def identity(item: Any, rng: np.random.Generator) -> Any:
 
 
 class Augmented(Dataset):
-    """A training set whose samples are drawn with their own random numbers.
+    """A training set with random augmentation that depends on seed, epoch and index only.
 
-    ``dataset[epoch, index]`` is ``transform(items[index], rng)`` with an `rng` that depends on seed, epoch and index only;
-    ``dataset[index]`` is epoch 0 (which is also what Lightning's overfit_batches asks for).
+    ``dataset[epoch, index]`` is ``transform(items[index], rng)``. ``dataset[index]`` is epoch 0; Lightning's
+    overfit_batches asks for it.
 
     Args:
-        items: what `transform` starts from: samples, or file names, or only ``range(n)``.
-        transform: (item, numpy Generator) -> a sample. Shared by all workers: it must not keep state.
-        seed: at least 0.
+        items: what `transform` starts from: samples, file names, or only ``range(n)``.
+        transform: function of (item, numpy Generator) that gives a sample. All workers share it, so it must not keep state.
+        seed: seed of the augmentation, at least 0.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Augmented(Dataset):
 
 
 class ResumableLoader(DataLoader):
-    """A loader that a resumed run finds where it stood: with no state of its own, as the sampler is told where to begin.
+    """A loader that a resumed run continues within an epoch. It has no state: the sampler knows where to begin.
 
-    Lightning asks for these two methods, or it warns.
+    Lightning warns about loaders without these two methods.
     """
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the place is in the trainer's own progress."""
+        """Empty: the position is in the trainer's own progress."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes nothing."""
+        """Does nothing."""

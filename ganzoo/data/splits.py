@@ -1,4 +1,4 @@
-"""Which folders are splits, which are classes, and which files are held out: the one place that knows."""
+"""Finds dataset splits, sides and classes in folders by their names, and decides which files are held out."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ _ADVICE = "or give splits: false if there are no splits and all images train"
 
 
 def split_of(name: str) -> str | None:
-    """The split that a folder of this name holds, "train", "val" or "test"; None if it is no split's name.
+    """The split of a folder with this name, "train", "val" or "test"; None if it is no split's name.
 
     Upper and lower case are the same. A number, or "set", "data" or "images", may follow: ``Train``, ``valid``,
     ``test2017`` and ``Training Set`` are splits.
@@ -39,7 +39,7 @@ def split_of(name: str) -> str | None:
 
 
 def side_of(name: str, side: str) -> str | None:
-    """The split of a folder that is called by split and side, ``trainA`` or ``test_b``; None if it is not of this side."""
+    """The split of a folder whose name has split and side, ``trainA`` or ``test_b``; None if it is not of this side."""
     return split_of(name[:-1].rstrip("-_ ")) if name[-1:].upper() == side else None
 
 
@@ -48,7 +48,7 @@ def is_held_out(name: str, val_share: float) -> bool:
 
     Args:
         name: path relative to the data's folder, with forward slashes; bytes that are not UTF-8 as Python's os has them.
-        val_share: in [0, 1), the expected share that validates.
+        val_share: expected share of the files that validates, in [0, 1).
     """
     # macOS spells an accented name differently from the rest
     digest = hashlib.sha256(unicodedata.normalize("NFC", name).encode(errors="surrogateescape")).digest()
@@ -56,7 +56,7 @@ def is_held_out(name: str, val_share: float) -> bool:
 
 
 def sub_folders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, hidden ones left out.
+    """Names of the folders in a folder, sorted, without hidden ones.
 
     Raises:
         InputError: there is no such folder, or it cannot be listed.
@@ -70,7 +70,7 @@ def sub_folders(folder: Path) -> list[str]:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the folders in a folder that have images, sorted: its classes. Those that have none are said."""
+    """The classes of a folder: the names of its folders that have images, sorted. Logs those that have none."""
     names = sub_folders(folder)
     classes = [name for name in names if has_images(folder / name)]
     _say_empty(folder, [name for name in names if name not in classes])
@@ -80,17 +80,17 @@ def class_folders(folder: Path) -> list[str]:
 def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> Layout:
     """The folders of a folder's splits, or {"": folder} where it has none.
 
-    A folder without images is no split. A lone ``train`` beside other folders, without folders inside, is a class
-    where images have classes: its images would have none if it were a split.
+    A folder without images is no split. If images have classes, a ``train`` without folders inside is a class when it is the
+    only split's name among other folders: its images would have no class if it were a split.
 
     Args:
-        folder: where they are looked for.
-        splits: False says that there are none, whatever folders are called.
+        folder: the folder that may hold splits.
+        splits: False if there are none, whatever the folders' names are.
         labelled: whether the images have classes.
 
     Raises:
-        InputError: no such folder; two folders of one split, or two splits in one folder; folders of images beside
-            splits; folders called ``trainA`` and the like.
+        InputError: there is no such folder; two folders have one split's name; there are folders of images that are no split
+            as well as splits; folders are called ``trainA`` and the like.
     """
     names = sub_folders(folder)
     if not splits:
@@ -121,7 +121,7 @@ def split_folders(folder: Path, splits: bool = True, labelled: bool = False) -> 
             f"the others, {_ADVICE}"
         )
     if _has_loose(folder):
-        log_info(f"{folder}: the images beside {_listed(named)} are passed over")
+        log_info(f"{folder}: the images beside {_listed(named)} are skipped")
     return layout
 
 
@@ -129,17 +129,17 @@ _TO = {"train": "train on", "val": "validate on", "test": "test on"}
 
 
 def described(folder: Path, layout: Layout) -> str:
-    """A folder and why it has no training images, for an error message."""
+    """A folder, and why it has no training images, for an error message."""
     if "" in layout or "train" in layout:
         return f"{printable(folder)}: all of them are held out, so give a smaller val_share"
     return f"{printable(folder)} (its splits: {', '.join(printable(path.name) for path in layout.values())})"
 
 
 def refuse_splits(folder: Path) -> None:
-    """Nothing for a folder of images to measure; one that has splits is several.
+    """Refuses a folder with splits where one folder of images is wanted.
 
     Raises:
-        InputError: it has splits, and which.
+        InputError: the folder has splits.
     """
     found = [name for name in sub_folders(folder) if split_of(name) and has_images(folder / name)]
     if {split_of(name) for name in found} - {"train"}:
@@ -157,11 +157,11 @@ def find_side(folder: Path, side: str) -> Path | None:
 def two_sides(folder: Path, splits: bool = True) -> tuple[Layout, Layout] | None:
     """The splits of the two sides A and B of a folder; None if it has no such sides.
 
-    Three forms are known: ``trainA``, ``trainB``, ``testA`` and so on; ``A`` and ``B``, with or without splits in them;
+    There are three forms: ``trainA``, ``trainB``, ``testA`` and so on; ``A`` and ``B``, with or without splits in them;
     splits with ``A`` and ``B`` in each.
 
     Raises:
-        InputError: one side only, or what :func:`split_folders` refuses.
+        InputError: there is one side only, or :func:`split_folders` refuses the folder.
     """
     if splits and (found := _named_by_side(folder)):
         return found
@@ -188,12 +188,12 @@ def one_side(folder: Path, side: str, splits: bool = True) -> Layout | None:
     The forms are those of :func:`two_sides`.
 
     Args:
-        folder: where they are looked for.
+        folder: the folder that may hold sides.
         side: "A" or "B".
-        splits: False says that no folder is a split.
+        splits: False if no folder is a split.
 
     Raises:
-        InputError: there is the other side only, or what :func:`split_folders` refuses.
+        InputError: there is the other side only, or :func:`split_folders` refuses the folder.
     """
     other = "B" if side == "A" else "A"
     names = sub_folders(folder)
@@ -246,18 +246,18 @@ def split_files(
 ) -> tuple[list[File], list[File], list[File]]:
     """The files to train on, to validate on and to test on.
 
-    Of ``val`` and ``test`` one that is missing is the same as the other. Without both, :func:`is_held_out` chooses what
-    validates (and tests) of ``train``, or of the whole folder. Without ``train`` there is nothing to train on.
+    If one of ``val`` and ``test`` is missing, it is the same as the other. Without both, :func:`is_held_out` chooses which
+    files of ``train``, or of the whole folder, validate and test. Without ``train`` there is nothing to train on.
 
     Args:
-        layout: as :func:`split_folders` gives it.
-        files_of: the files of a split.
-        name_of: the name of a file that is hashed, below its split's folder.
-        val_share: in [0, 1).
-        splits: False if no folder's name is taken for a split.
+        layout: folder of each split, from :func:`split_folders`.
+        files_of: function that lists the files of a split.
+        name_of: function that gives the name of a file below its split's folder, which is hashed.
+        val_share: expected share of the files that validates, in [0, 1).
+        splits: False if no folder is a split, whatever its name is.
 
     Raises:
-        InputError: a folder called like another split deeper down: its images would be trained on.
+        InputError: a folder deeper down has the name of a held-out split: its images would be trained on.
     """
     parts = {split: files_of(split) for split in layout}
     if splits:
@@ -284,14 +284,14 @@ def _refuse_deeper_splits(folder: Path, split: str, below: set[str]) -> None:
 
 
 def refuse_shared(train: Iterable[tuple[Path, ...]], held_out: Iterable[tuple[Path, ...]]) -> None:
-    """Nothing, unless a held-out sample is also trained on, by a link to the same file.
+    """Refuses a held-out sample that is also trained on, by a link to the same file.
 
     Args:
-        train: the files of each sample.
-        held_out: likewise.
+        train: files of each training sample.
+        held_out: files of each held-out sample.
 
     Raises:
-        InputError: which two.
+        InputError: a sample is in both; the line names it.
     """
     real = _RealPaths()
     known = {tuple(map(real, files)): files for files in train}
@@ -306,7 +306,7 @@ def refuse_shared(train: Iterable[tuple[Path, ...]], held_out: Iterable[tuple[Pa
 
 
 class _RealPaths:
-    """What a path leads to; a folder's links are followed once for all its files."""
+    """Resolves paths; a folder's links are followed once for all its files."""
 
     def __init__(self) -> None:
         self.folders: dict[Path, str] = {}

@@ -1,4 +1,4 @@
-"""Crops, flips and formats of samples. What is random is drawn from the generator that is given, so that it can be repeated.
+"""Transforms of samples: crops, flips, sizes and channels. Random ones draw from a given generator, so they can be repeated.
 
 A sample is a NamedTuple of :mod:`ganzoo.data.batches`; its images are its uint8 tensors [C, H, W].
 """
@@ -19,7 +19,7 @@ CHUNK = 1000  # images that are converted at a time, to keep the scratch memory 
 
 
 def map_images(change: Callable[[Tensor], Tensor], sample: Sample) -> Sample:
-    """Applies a function to every image of a sample, and leaves its labels alone."""
+    """Applies a function to every image of a sample; leaves its labels unchanged."""
     return type(sample)(*(change(value) if value.dtype == torch.uint8 else value for value in sample))
 
 
@@ -27,9 +27,9 @@ class RandomCropFlip:
     """Crops a random square and flips it left to right half of the time; all images of a sample alike.
 
     Args:
-        load: gives the sample of an item; the sides of its images are at least `size`.
+        load: function that loads the sample of an item; the sides of its images are at least `size`.
         size: height and width of the crop in pixels.
-        flip: False to flip nothing.
+        flip: whether to flip half of the samples.
     """
 
     def __init__(self, load: Callable[[Any], Any], size: int, flip: bool) -> None:
@@ -50,7 +50,12 @@ class RandomCropFlip:
 
 
 class CenterCrop:
-    """Crops the middle square of all images of a sample. Arguments as in :class:`RandomCropFlip`."""
+    """Crops the middle square of all images of a sample.
+
+    Args:
+        load: function that loads the sample of an item; the sides of its images are at least `size`.
+        size: height and width of the crop in pixels.
+    """
 
     def __init__(self, load: Callable[[Any], Any], size: int) -> None:
         self.load = load
@@ -69,8 +74,8 @@ class Independent:
     """Draws x from one item and y from another, each with its own transform: for training without pairs.
 
     Args:
-        transform_x: (item of x, numpy Generator) -> a sample whose first field is the image x.
-        transform_y: (item of y, numpy Generator) -> a sample whose last field is the image y.
+        transform_x: function of (item of x, numpy Generator) that gives a sample whose first field is the image x.
+        transform_y: function of (item of y, numpy Generator) that gives a sample whose last field is the image y.
     """
 
     def __init__(
@@ -85,15 +90,15 @@ class Independent:
 
 
 def to_common_format(images: Tensor, channels: int, size: int) -> Tensor:
-    """Converts images to a number of channels and a size, so that two data sets differ in nothing but what they show.
+    """Converts images to a number of channels and a size, so that two data sets differ in their contents only.
 
     Colour becomes grey (``ganzoo.utils.images.to_grey``), grey becomes colour by repeating it (without
     using more memory), and every other size is resized bilinearly.
 
     Args:
         images: uint8 [N, 1 or 3, H, W].
-        channels: 1 or 3.
-        size: height and width in pixels.
+        channels: number of channels that come out, 1 or 3.
+        size: height and width in pixels that come out.
 
     Returns:
         uint8 [N, channels, size, size].
@@ -104,7 +109,7 @@ def to_common_format(images: Tensor, channels: int, size: int) -> Tensor:
 
 
 def resize_in_chunks(images: Tensor, size: int) -> Tensor:
-    """uint8 [N, C, H, W] -> uint8 [N, C, size, size], bilinear, with scratch memory for a thousand images."""
+    """Resizes uint8 [N, C, H, W] to [N, C, size, size], bilinear, with scratch memory for a thousand images."""
     if images.shape[-2:] == (size, size):
         return images
     return torch.cat([resize(part, size, size) for part in images.split(CHUNK)])

@@ -66,8 +66,8 @@ class UnpairedFolders(TwoSidedFolders):
     mirrored, each at random on its own. Validation and test only resize to `size`, and go through both in the order of
     their names; the shorter one starts again. Images that are not square become square.
 
-    With `archive`, prepare_data downloads that set of the paper's authors unless `root` has ``trainA``: the .zip
-    is saved beside `root` and unpacked into it. Nobody has published checksums. What is checked is the length,
+    With `archive`, prepare_data downloads that set of the paper's authors unless `root` has ``trainA``. The .zip is saved in
+    the parent folder of `root` and unpacked into `root`. Its authors publish no checksums. What is checked is the length,
     for horse2zebra the number of images in each folder, and `sha256` if you have one.
 
     Source: the code and the archives that go with Zhu et al. 2017.

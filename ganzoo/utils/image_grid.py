@@ -1,4 +1,4 @@
-"""Draws image grids: tiles side by side, for people to look at."""
+"""Draws image grids: tiles in rows and columns."""
 
 import math
 
@@ -22,8 +22,8 @@ def grid(images: Tensor, columns: int) -> Tensor:
     """Tiles images, row by row, with white between them; small ones are enlarged to at least 32 pixels.
 
     Args:
-        images: floats in [-1, 1], [N, C, H, W]; with two, or more than three channels, the first is shown in grey.
-        columns: tiles in a row.
+        images: float images in [-1, 1], [N, C, H, W]; of two, or more than three channels, the first is shown in grey.
+        columns: number of tiles in a row.
 
     Returns:
         uint8 [1 or 3, H', W'] on the CPU.

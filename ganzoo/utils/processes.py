@@ -1,4 +1,4 @@
-"""The processes of one run: they end together, and one of them says why."""
+"""Ends the processes of one run together, with one error message."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from types import FrameType
 from typing import Any
 
 MAIN = "GANZOO_MAIN_PROCESS"  # in the environment of launched processes: the number of the first
-PATIENCE = 4.0  # seconds that processes have to end by themselves; Lightning looks after them each 5 seconds
+PATIENCE = 4.0  # seconds that processes have to end by themselves; Lightning checks them every 5 seconds
 
 
 def launched_by() -> int | None:
-    """The number of the first process, if this is another that Lightning has launched; None in the first."""
+    """The id of the first process, if Lightning has launched this one; None in the first process."""
     main = os.environ.get(MAIN, "")
     launched = main.isdecimal() and int(main) != os.getpid() and os.environ.get("LOCAL_RANK", "0") != "0"
     return int(main) if launched else None
@@ -24,9 +24,9 @@ def launched_by() -> int | None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Inside the block a launched process ends when the first one does, however that ended, and SIGTERM means exit 143.
+    """Inside the block, a launched process ends when the first one does, however that ended, and SIGTERM exits with 143.
 
-    Once a training has begun it takes the signals over.
+    A training that has begun handles signals itself (``StopOnSignal``).
     """
     main = launched_by()
     if main is None:
@@ -44,9 +44,9 @@ def together() -> Iterator[None]:
 
 
 def until_it_trains() -> Callable[[int, FrameType | None], None]:
-    """What SIGTERM does before there is anything to save.
+    """The signal handler for the time before there is anything to save.
 
-    The first process leaves with 128 and the signal's number. A launched one pays no attention, because it ends with the
+    The first process exits with 128 and the signal's number. A launched one ignores the signal, because it ends with the
     first, which may be waiting for it where no signal reaches it.
     """
     return _leave if launched_by() is None else _pass
@@ -67,11 +67,11 @@ def _follow(main: int) -> None:
 
 
 def end_launched(launcher: Any, patience: float) -> int | None:
-    """Ends the processes that a launcher has launched; the exit code of one that had failed by itself, else None.
+    """Ends the processes that Lightning has launched. Returns the exit code of one that had failed by itself, or None.
 
     Args:
-        launcher: Lightning's, or None.
-        patience: seconds to wait for them to end by themselves.
+        launcher: Lightning's launcher, or None.
+        patience: seconds to wait for the processes to end by themselves.
     """
     launched: list[subprocess.Popen[bytes]] = list(getattr(launcher, "procs", []))
     give_up = time.monotonic() + patience
@@ -79,7 +79,7 @@ def end_launched(launcher: Any, patience: float) -> int | None:
         time.sleep(0.05)
     failed = next((each.returncode for each in launched if each.returncode), None)
     if launched:
-        # the thread that looks after them would kill this process because of those that end here
+        # the thread that watches them would kill this process because of those that end here
         launcher.procs.clear()
     for each in launched:
         with suppress(OSError):
@@ -89,7 +89,7 @@ def end_launched(launcher: Any, patience: float) -> int | None:
 
 
 def wait_for_the_first() -> None:
-    """Gives the first process time to say what is wrong, which ends this one; returns where it has nothing to say."""
+    """Waits in a launched process, so that the first process can print its error and end this one."""
     if launched_by() is not None:
         sys.stderr.flush()
         time.sleep(PATIENCE / 2)

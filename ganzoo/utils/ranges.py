@@ -1,4 +1,4 @@
-"""Number types with ranges, for annotations: the command refuses what lies outside, and so does Python.
+"""Number types with ranges, for annotations of arguments: values out of range are refused by the command and in Python.
 
 Annotate an argument of a constructor with one of these types, and let its class inherit from :class:`Checked` (every
 model, loss, schedule and DataModule of ganzoo does)::
@@ -101,7 +101,7 @@ Shape = tuple[Size, Size, Size]  # (C, H, W) of an image
 
 
 class Checked:
-    """A class whose constructor, and that of every subclass, refuses numbers outside of the ranges in its annotations."""
+    """Base class whose constructor, and that of every subclass, refuses numbers outside of the ranges in its annotations."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -113,20 +113,20 @@ class Checked:
 
 
 def check_ranges(function: Callable[..., Any], *args: Any, **kwargs: Any) -> inspect.BoundArguments:
-    """Checks arguments against the annotations of the function that they are for.
+    """Checks arguments against a function's annotations.
 
     Args:
-        function: whose annotations hold; a constructor's first argument is ``self``.
-        args: positional arguments.
-        kwargs: keyword arguments.
+        function: the function with the annotations; a constructor's first argument is ``self``.
+        args: positional arguments of the function.
+        kwargs: keyword arguments of the function.
 
     Returns:
         The arguments as the function takes them, each number as a plain ``int`` or ``float``.
 
     Raises:
-        InputError: a number outside of its range, or None where a number is needed. The line names the class, the argument,
-            the value and the range.
-        TypeError: an argument that the function does not take.
+        InputError: a number is outside of its range, or None where a number is needed. The line names the class, the
+            argument, the value and the range.
+        TypeError: the function does not take one of the arguments.
     """
     return _check(function, function.__qualname__.removesuffix(".__init__").rpartition(".")[2], args, kwargs)
 

@@ -1,7 +1,7 @@
-"""The random numbers of a training step, as a function of (seed, process, batch).
+"""Seeds the random number generators of a training step as a function of (seed, process, batch).
 
-Nothing has to be saved of them: a run that is taken up again draws what the straight run would have drawn, processes
-draw differently, and what happens between two steps (a validation, an image, a metric) cannot change the training.
+No state has to be saved: a resumed run draws what the uninterrupted run would have drawn, processes draw differently,
+and what happens between two steps (a validation, an image, a metric) cannot change the training.
 """
 
 import random
@@ -11,12 +11,12 @@ import torch
 
 
 def step_seed(seed: int, process: int, batch: int) -> int:
-    """A number for each (seed, process, batch), all unalike for practical purposes. Arguments at least 0; 64 bits."""
+    """A seed of 64 bits for each (seed, process, batch), different for practical purposes. Arguments are at least 0."""
     return int(np.random.SeedSequence((seed, process, batch)).generate_state(1, np.uint64)[0])
 
 
 def seed_step(seed: int, process: int, batch: int, device: torch.device) -> None:
-    """Starts torch's (on the CPU and on ``device``), numpy's and Python's random numbers anew for this batch."""
+    """Seeds torch (on the CPU and on ``device``), numpy and Python for this batch."""
     number = step_seed(seed, process, batch)
     # torch.manual_seed does the same, asking every kind of device that there could be: 200 times as long
     torch.default_generator.manual_seed(number)

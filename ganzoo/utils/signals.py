@@ -1,4 +1,4 @@
-"""Lets SIGTERM end a long computation as Ctrl-C does, except while a file is being written."""
+"""Makes SIGTERM stop a long computation as Ctrl-C does, except while a file is being written."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked for the end. ``signum`` is its number."""
+    """Raised when a signal stops a computation. ``signum`` is its number."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -17,7 +17,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stops:
-    """Inside the block SIGTERM ends the work as Ctrl-C does: at once, but not within :meth:`defer_signals`."""
+    """Context manager: SIGTERM and Ctrl-C raise :class:`Stopped` at once, but not within :meth:`defer_signals`."""
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
@@ -35,7 +35,7 @@ class Stops:
 
     @contextmanager
     def defer_signals(self) -> Iterator[None]:
-        """Inside the block a signal waits for its end."""
+        """Context manager: a signal that comes inside the block raises at its end."""
         self._holding = True
         try:
             yield

@@ -1,11 +1,11 @@
-"""Which classes a checkpoint may name: a file must not decide which code is imported.
+"""Decides which classes a checkpoint may name: a file must not decide which code is imported.
 
 A checkpoint holds plain data, and some of it names classes (the model's, its loss's, an optimizer's). Importing a module
-runs it. So a name that comes from a checkpoint, or from a config that lies beside it, is followed only
+runs it. So a name from a checkpoint, or from a config in its folder, is imported only from
 
-- into ganzoo and torch,
-- into plug-ins that are installed (entry point group ``ganzoo.plugins``, and the packages of their distributions),
-- into modules that are imported already, because the user's own code, or what he wrote in the command, imported them.
+- ganzoo and torch,
+- installed plug-ins (entry point group ``ganzoo.plugins``, and the packages of their distributions),
+- modules that are imported already, because the user's own code or command imported them.
 """
 
 import re
@@ -21,22 +21,21 @@ from ganzoo.errors import InputError
 
 GROUP = "ganzoo.plugins"
 OURS = ("ganzoo", "torch")
-LONGEST = 80  # letters of a name that is shown
+LONGEST = 80  # letters of a name in a message
 DEEPEST = 100  # levels of nesting
 
 
 def look_here_last() -> None:
-    """Lets modules of the current folder be imported, after all that is installed.
+    """Puts the current folder at the end of ``sys.path``, after all that is installed.
 
-    First in line, as Python itself puts it for ``python -m``, a file of an unpacked archive would stand in for an installed
-    package.
+    At the front, where ``python -m`` puts it, a file of an unpacked archive could replace an installed package.
     """
     here = str(Path.cwd())
     sys.path[:] = [*(entry for entry in sys.path if entry not in ("", here)), here]
 
 
 def plugins() -> list[EntryPoint]:
-    """Entry points of the installed plug-ins; not of what lies in the current folder and only looks installed."""
+    """Entry points of the installed plug-ins, without those of a folder of metadata in the current folder."""
     here = Path.cwd().resolve()
     found = entry_points(group=GROUP)
     return [each for each in found if each.dist is None or Path(str(each.dist.locate_file(""))).resolve() != here]
@@ -55,22 +54,22 @@ def _packages(here: Path) -> frozenset[str]:
 
 
 def is_trusted(path: str) -> bool:
-    """Whether a class may be looked up by its dotted path although a file names it."""
+    """Whether a class that a file names may be imported by its dotted path."""
     module = path.rpartition(".")[0]
     return module in sys.modules or path.partition(".")[0] in _packages(Path.cwd())
 
 
 def check_trusted(values: Any, source: str, advice: str) -> None:
-    """Refuses names that a file may not decide, before anything is imported.
+    """Refuses plain data that name classes of untrusted modules, before anything is imported.
 
     Args:
-        values: plain data of the file: its hyperparameters, a section of a config.
-        source: the file, for the message.
-        advice: what to write if the user trusts it.
+        values: plain data of the file, such as its hyperparameters or a section of a config.
+        source: path of the file, for the message.
+        advice: what the user can write if he trusts the file, for the message.
 
     Raises:
-        InputError: a class path outside of what :func:`is_trusted` allows; any other text that would import such a module;
-            data that are nested too deep.
+        InputError: there is a class path that :func:`is_trusted` does not allow, or any other text that would import such a
+            module, or the data are nested too deep.
     """
     for key, text in _texts(values):
         if key == "_instantiator":  # of which Lightning has a list of its own
@@ -88,7 +87,7 @@ def check_trusted(values: Any, source: str, advice: str) -> None:
 
 
 def class_paths(values: Any) -> set[str]:
-    """Every class path that plain data name."""
+    """Finds every class path in plain data."""
     return {text for key, text in _texts(values) if key in ("class_path", "_class_path")}
 
 
@@ -119,5 +118,5 @@ def _would_import(text: str) -> bool:
             return False
         if spec.loader is not None and not isinstance(spec.loader, NamespaceLoader):
             return True
-        within = spec.submodule_search_locations  # a folder without a module of its own: go on within it
+        within = spec.submodule_search_locations  # a folder without a module of its own: look inside
     return False

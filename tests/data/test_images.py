@@ -298,9 +298,7 @@ def test_what_is_passed_over_is_counted(tmp_path, save, capsys):
     for name in ("b.heic", "c.HEIC", "d.mp4", "e", "notes.txt", "labels.csv", ".hidden.raw"):
         (tmp_path / name).write_text("x")
     assert len(find_images(tmp_path)) == 1
-    assert (
-        "1 images; files of other kinds are passed over: 2 .heic, 1 .mp4, 1 without extension\n" in capsys.readouterr().err
-    )
+    assert "1 images; files of other kinds are skipped: 2 .heic, 1 .mp4, 1 without extension\n" in capsys.readouterr().err
     (tmp_path / "a.png").unlink()
     with pytest.raises(InputError, match=r"no images in .*; there are 2 \.heic"):
         find_images(tmp_path)

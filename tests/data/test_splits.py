@@ -185,7 +185,7 @@ def test_folders_without_images_are_no_splits_and_no_matter(tmp_path, save, caps
     assert "there are no images in test" in capsys.readouterr().err
     save(tmp_path / "preview.png", 8, 8)
     assert len(ready(ImageFolder(str(tmp_path), size=8)).train_set) == 1
-    assert "the images beside train, val are passed over" in capsys.readouterr().err
+    assert "the images beside train, val are skipped" in capsys.readouterr().err
 
 
 def test_empty_class_folders_are_no_classes_and_said(tmp_path, save, capsys):
