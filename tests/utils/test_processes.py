@@ -113,7 +113,7 @@ def test_sigterm_while_compiling_ends_after_the_step(capsys, monkeypatch):
     finally:
         torch._dynamo.reset()
     assert compiled
-    assert "ganzoo: stopped by SIGTERM after step 1; to go on" in capsys.readouterr().err
+    assert "ganzoo: stopped by SIGTERM after step 1; to resume" in capsys.readouterr().err
     assert whole(Path("runs/filled_rows/version_0/checkpoints/last.ckpt")) == 1
 
 
