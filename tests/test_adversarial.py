@@ -527,11 +527,11 @@ def test_every_parameter_has_exactly_one_player(players, message, tmp_path):
     [
         ({"optimizers": {"referee": {"class_path": "torch.optim.SGD"}}}, "referee"),
         ({"optimizers": {"generator": {"class_path": "torch.optim.Sgd"}}}, "no class"),
-        ({"optimizers": {"generator": {"class_path": "torch.nn.Linear"}}}, "not a kind of Optimizer"),
+        ({"optimizers": {"generator": {"class_path": "torch.nn.Linear"}}}, "not a subclass of Optimizer"),
         ({"optimizers": {"generator": {"class_path": "torch.optim.SGD", "init_args": {"rate": 1}}}}, "init_args"),
         (
             {"schedules": {"generator": [{"class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau"}]}},
-            "waits for a metric",
+            "needs a metric",
         ),
         (
             {"schedules": {"generator": [{"class_path": "torch.optim.lr_scheduler.StepLR", "interval": "week"}]}},

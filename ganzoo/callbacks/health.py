@@ -276,7 +276,7 @@ class Health(Checked, L.Callback):
         good = _newest(trainer)
         ahead = f"the last good checkpoint is {good}" if good else "there is no checkpoint from before"
         raise InputError(
-            f"{what}, and nothing can be learned from there; {ahead}. Go on from it with a lower learning rate, or with "
+            f"{what}, and nothing can be learned from there; {ahead}. Resume from it with a lower learning rate, or with "
             "clip_norm (callback Health: stop_on_nan: false lets it run)"
         )
 

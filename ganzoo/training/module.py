@@ -231,7 +231,7 @@ class ResumableModule(PlainHyperparameters):
         )
         self._resume_players(checkpoint, record)
         if "seed" not in record:
-            log_info("the checkpoint does not say how it was trained: weights and optimizers are resumed, noise starts anew")
+            log_info("the checkpoint has no record of its run: weights and optimizers are resumed, random numbers restart")
             return
         self._seed = record["seed"]
         here, within = run_metadata(self, self._seed), record["within_epoch"]

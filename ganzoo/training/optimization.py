@@ -268,7 +268,7 @@ class PlayersModule(ResumableModule):
         schedulers = [each.scheduler for each in self.trainer.lr_scheduler_configs]
         changes = follow_changes(optimizers, schedulers, before, self._settings)  # type: ignore[arg-type]
         if changes:
-            log_info(f"resumes with other numbers: {', '.join(changes)}")
+            log_info(f"resumed with changed settings: {', '.join(changes)}")
 
     def _state_of_rank(self) -> dict[str, Any]:
         if self.accumulate == 1:

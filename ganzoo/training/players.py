@@ -88,7 +88,7 @@ class Recipes:
                 raise InputError(f"player '{name}' has no parameter to move: its networks are empty or frozen")
             for parameter in parameters:
                 if owner.setdefault(parameter, name) != name:
-                    raise InputError(f"'{owner[parameter]}' and '{name}' share a parameter: a parameter has one player")
+                    raise InputError(f"'{owner[parameter]}' and '{name}' share a parameter: each needs one player")
         check_rates(self.rates, [name for parameter, name in names.items() if parameter in owner])
         orphans = [name for p, name in names.items() if p.requires_grad and p not in owner]
         if orphans:
@@ -139,7 +139,7 @@ class Recipes:
                 raise InputError(f"a schedule's interval is step or epoch, not '{recipe['interval']}'")
             kind = find_class(recipe.get("class_path", ""), LRScheduler)
             if issubclass(kind, ReduceLROnPlateau):
-                raise InputError("ReduceLROnPlateau waits for a metric, which a player does not have: use another schedule")
+                raise InputError("ReduceLROnPlateau needs a metric, which a player does not have: use another schedule")
             if issubclass(kind, ChainedScheduler):
                 raise InputError(CHAINED)
         made: Schedules = []

@@ -66,7 +66,7 @@ def check_ratio(optimizer: Optimizer, before: Sequence[float], schedule: str) ->
     now = [float(group["lr"]) for group in optimizer.param_groups]
     if any(not isclose(rate * before[0], now[0] * old, rel_tol=1e-6) for rate, old in zip(now, before, strict=True)):
         raise InputError(
-            f"{schedule} sets rates of its own, which drops model.rates: give each of its rates as a list, one for each of "
+            f"{schedule} sets its own rates and drops model.rates: give each of its rates as a list, one for each of "
             f"the {len(now)} groups, or take a schedule that multiplies the rate"
         )
 

@@ -46,7 +46,7 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if type(value).__module__.startswith("torch") or callable(value):
         raise InputError(
-            f"{type(value).__name__} cannot be a hyperparameter, because a checkpoint could not write it down: "
+            f"{type(value).__name__} cannot be a hyperparameter, because a checkpoint cannot hold it as plain data: "
             "give plain values, or build it in a subclass (docs: Your own model)"
         )
     return to_recipe(value)
@@ -64,7 +64,7 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"there is no class '{path}' ({error}): write its full dotted path") from None
     if not (isinstance(found, type) and issubclass(found, kind)):
-        raise InputError(f"'{path}' is not a kind of {kind.__name__}")
+        raise InputError(f"'{path}' is not a subclass of {kind.__name__}")
     return found
 
 

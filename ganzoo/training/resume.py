@@ -270,10 +270,10 @@ def report_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any],
         return
     if order and within:
         raise InputError(
-            f"the checkpoint is from within an epoch, and {', '.join(changed)}: the rest of the epoch is another one. "
-            "Resume as before, or from a checkpoint at the end of an epoch"
+            f"the checkpoint is from within an epoch, and {', '.join(changed)}: the rest of the epoch would differ. "
+            "Resume with the same settings, or from a checkpoint at the end of an epoch"
         )
-    log_info(f"not as in the checkpoint: {', '.join(changed)}")
+    log_info(f"changed since the checkpoint: {', '.join(changed)}")
 
 
 def report_length(before: int | None, now: int) -> None:
@@ -285,8 +285,8 @@ def report_length(before: int | None, now: int) -> None:
     """
     if before is not None and before != now:
         log_info(
-            f"the training was to have {before} steps and now has {now}: what follows the share that is done (rates, "
-            f"weights of losses) jumps here, and the result is not that of {now} steps from the beginning"
+            f"the training had {before} steps in all and now has {now}: what depends on the progress (learning rates, loss "
+            f"weights) jumps here, and the result is not that of a run of {now} steps"
         )
 
 
@@ -301,8 +301,8 @@ def report_zero_rates(rates: Mapping[str, Sequence[float]], epoch: int) -> bool:
     if still:
         nothing = "nothing" if len(still) == len(rates) else "by these players nothing"
         log_info(
-            f"epoch {epoch}: the learning rate of {' and '.join(still)} is 0, where the schedule has come to its end, and "
-            f"{nothing} will be learned: give a longer schedule, or end the training before"
+            f"epoch {epoch}: the learning rate of {' and '.join(still)} is 0, because its schedule has ended, and "
+            f"{nothing} will be learned: give a longer schedule, or end the training earlier"
         )
     return bool(still)
 

@@ -8,7 +8,7 @@ from torch import distributed
 from ganzoo.errors import InputError
 
 _REASONS = {
-    "fsdp": "FSDP takes no turns: it needs Lightning's own optimization, and players step by hand",
+    "fsdp": "FSDP needs Lightning's automatic optimization, and players take turns by manual optimization",
     "deepspeed": "DeepSpeed takes one optimizer, and each player has its own",
     "modelparallel": "sharded networks cannot be frozen and stepped player by player",
 }

@@ -51,7 +51,7 @@ pytestmark = pytest.mark.usefixtures("toy_folder")
         (["--ckpt_path", "last"], "no run in runs/toy_noise has left a checkpoint"),
         (["--data", "support.command.BrokenData"], "photo_7.jpg is no image: delete it"),
         (["--trainer.callbacks", "support.command.FullDisk"], "metrics.csv: No space left on device"),
-        (["--trainer.strategy", "fsdp"], "fsdp cannot train several players (FSDP takes no turns"),
+        (["--trainer.strategy", "fsdp"], "fsdp cannot train several players (FSDP needs Lightning's automatic"),
         (["--trainer.strategy", "deepspeed_stage_2"], "each player has its own): use --trainer.strategy ddp"),
         (["--trainer.strategy", "lightning.pytorch.strategies.ModelParallelStrategy"], "ModelParallelStrategy cannot train"),
         (["--config", "{trainer: {strategy: {class_path: FSDPStrategy, init_args: {cpu_offload: true}}}}"], "use --trainer"),

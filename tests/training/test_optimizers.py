@@ -170,7 +170,7 @@ def torchs(kind: str, **arguments: Any) -> dict[str, Any]:
 def test_a_resumed_run_uses_the_numbers_that_it_is_given(before, after, tmp_path, capsys):
     again, found, straight = resumed(tmp_path, before, after)
     same(found, straight)
-    assert "resumes with other numbers: " in capsys.readouterr().err or "schedules" in after
+    assert "resumed with changed settings: " in capsys.readouterr().err or "schedules" in after
     # and the next checkpoint knows them
     played = play(again, tmp_path, epochs=6, ckpt_path=tmp_path / "kept.ckpt")
     played.save_checkpoint(tmp_path / "next.ckpt")

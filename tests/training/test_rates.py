@@ -102,7 +102,7 @@ def test_schedules_keep_the_ratio(tmp_path, schedule):
 def test_a_schedule_that_sets_one_rate_for_all_is_refused(tmp_path, kind, rates):
     schedule = {"class_path": f"torch.optim.lr_scheduler.{kind}", "init_args": rates}
     module = Tug(rates={"G.weight": 0.1}, optimizers={"generator": SGD}, schedules={"generator": [schedule]})
-    with pytest.raises(InputError, match=f"{kind} sets rates of its own, .* as a list, one for each of the 2 groups"):
+    with pytest.raises(InputError, match=f"{kind} sets its own rates and drops .* as a list, one for each of the 2 groups"):
         fit(module, once(), tmp_path, max_epochs=1)
 
 

@@ -38,7 +38,7 @@ def test_what_a_checkpoint_cannot_write_down_is_refused(value):
         ({"init_args": {}}, "given as"),
         ({"class_path": "ganzoo.losses.Nothing"}, "no class"),
         ({"class_path": "Hinge"}, "no class"),
-        ({"class_path": "os.system"}, "not a kind of AdversarialLoss"),
+        ({"class_path": "os.system"}, "not a subclass of AdversarialLoss"),
         ({"class_path": "ganzoo.losses.LeastSquares", "init_args": {"targets": 3}}, "does not accept"),
     ],
 )

@@ -314,7 +314,7 @@ def test_other_data_are_refused_within_an_epoch_and_told_at_its_end(change, said
     capsys.readouterr()
     run(model, Few(model, **change), tmp_path, kept / "end-0.ckpt")
     told = capsys.readouterr().err
-    assert "not as in the checkpoint: data." in told
+    assert "changed since the checkpoint: data." in told
     assert said in told
 
 
@@ -331,7 +331,7 @@ def test_another_data_module_is_refused_within_an_epoch(kept, tmp_path):
 def test_a_changed_setting_of_the_model_holds_and_is_told(kept, tmp_path, capsys):
     model = build("GAN", momentum=0.6)
     run(model, Few(model), tmp_path, kept / "epoch=0-step=4.ckpt")
-    assert "not as in the checkpoint: model.momentum was 0.5 and is 0.6" in capsys.readouterr().err
+    assert "changed since the checkpoint: model.momentum was 0.5 and is 0.6" in capsys.readouterr().err
 
 
 def test_nothing_is_told_where_nothing_has_changed(kept, tmp_path, capsys):
@@ -359,7 +359,7 @@ def test_a_checkpoint_without_ganzoos_record_goes_on_with_a_word(kept, tmp_path,
     torch.save(saved, path)
     model = build("GAN")
     assert run(model, Few(model), tmp_path, path).global_step == 14
-    assert "noise starts anew" in capsys.readouterr().err
+    assert "random numbers restart" in capsys.readouterr().err
 
 
 def test_weights_only_are_not_gone_on_with(tmp_path):

@@ -159,10 +159,10 @@ def test_another_length_is_told_where_something_follows_it(longer, tmp_path, cap
     model, told = build("DANN"), SaysAtStart(capsys)
     run(model, Few(model), tmp_path, tmp_path / "end-0.ckpt", callbacks=[told], **longer)
     steps = 21 if "max_steps" not in longer else 10
-    assert f"was to have 7 steps and now has {steps}" in told.said
+    assert f"the training had 7 steps in all and now has {steps}" in told.said
     model, told = build("DANN"), SaysAtStart(capsys)
     run(model, Few(model), tmp_path, tmp_path / "epoch=0-step=4.ckpt", callbacks=[told], max_epochs=1)
-    assert "was to have" not in told.said
+    assert "steps in all" not in told.said
 
 
 def test_another_length_is_nothing_where_nothing_follows_it(tmp_path, capsys):
