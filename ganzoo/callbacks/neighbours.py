@@ -36,11 +36,11 @@ class NearestNeighbours(SampleGrid):
 
     Args:
         n: samples, which are the rows.
-        k: training images beside each.
-        most: training images that are looked at, chosen evenly; fewer than there are is said in a line.
+        k: training images in each row.
+        most: training images that are compared, evenly chosen; a line says so if there are more.
         extractor: compare its features and not pixels.
         seed: of the noise.
-        every_n_epochs: an image at the end of each so many epochs, beside the first and the last; 0 for none.
+        every_n_epochs: write an image at the end of each n-th epoch, as well as at the first and the last; 0 for no other.
         every_n_steps: also each so many steps within an epoch.
         folder: where the PNG files go. Left out: ``images`` in the run's folder.
 
@@ -97,7 +97,7 @@ class NearestNeighbours(SampleGrid):
         there = len(dataset)
         chosen = torch.arange(min(self.most, there)) * there // min(self.most, there)
         if len(chosen) < there:
-            log_info(f"NearestNeighbours looks at {len(chosen)} of {there} training images, evenly chosen (see most)")
+            log_info(f"NearestNeighbours compares with {len(chosen)} of {there} training images, evenly chosen (see most)")
         return torch.stack([_image(dataset[i]) for i in tracked(chosen.tolist(), "training images")])
 
     def _compared(self, images: Tensor, device: torch.device) -> Tensor:

@@ -32,7 +32,7 @@ from ganzoo.utils.ranges import NonNegativeInt, PositiveInt, SampleCount, Size
 class Quality(PeriodicMetrics):
     r"""Computes metrics of a model's images, all from one pass, and logs them so that they can be a checkpoint's monitor.
 
-    Logged under the split whose real images they are compared with, ``val/...`` unless told otherwise, and ``test/...``
+    Logged under the split whose real images they are compared with, ``val/...`` unless `split` is another, and ``test/...``
     under ``ganzoo test``:
 
     ==============  ======================================  ==========================================================
@@ -66,7 +66,7 @@ class Quality(PeriodicMetrics):
             many as the loader of the split gives.
         split: the real images, and what a translator translates: train, val or test. All of it, whatever
             ``limit_val_batches`` is. Under ``ganzoo test`` val stands for test.
-        every_n_epochs: compute at the validation of each n-th epoch, beside the first and the last; 0 for no other.
+        every_n_epochs: compute at the validation of each n-th epoch, as well as at the first and the last; 0 for no other.
         every_n_steps: also each n steps.
         per_class: also the metrics of each class; for a ``Sampler`` with classes and labelled images.
         moments: keep moments of the features instead of a row for each image: 33 MB of memory for any n on Inception, and

@@ -1,4 +1,4 @@
-"""``ganzoo classifier``: trains the small classifier that ``ganzoo evaluate --extractor mnist.pt`` looks with."""
+"""``ganzoo classifier``: trains the small classifier that is an extractor of ``ganzoo evaluate --extractor mnist.pt``."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ def run(args: Sequence[str]) -> int:
     seed, epochs = int(given.seed), int(given.epochs)  # plain numbers, which a file of weights can hold
     found = train_and_save(_labelled(train, data.short), _labelled(test, data.short), classes, out, data.short, seed, epochs)
     about: dict[str, Any] = found.about
-    print(f"{found.name}: {about['accuracy']:.2%} of {about['test_images']} test images are told rightly")
+    print(f"{found.name}: {about['accuracy']:.2%} of {about['test_images']} test images are classified correctly")
     print(f"trained on {about['train_images']}, seed {about['seed']}, epochs {about['epochs']}; written to {out}")
     return 0
 

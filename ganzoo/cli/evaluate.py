@@ -181,7 +181,7 @@ def report(result: Result) -> list[str]:
         verified = "verified" if protocol["extractor_verified"] else "not verified"
         lines.append(f"features of {protocol['extractor']}, weights {protocol['extractor_weights']}, {verified}")
     if "grid" in about:
-        lines.append(f"samples beside the training images nearest to them: {about['grid']}")
+        lines.append(f"samples with the training images nearest to them: {about['grid']}")
     return [*lines, *(f"left out: {name}: {why}" for name, why in result.left_out.items())]
 
 

@@ -103,7 +103,7 @@ def is_of_training(config: str) -> bool:
 
 
 def _own_options(parser: Parser) -> dict[str, argparse.Action]:
-    """The options of a command that a config of it has: all but those that are about configs, and data."""
+    """The options that a config of the command may have: all but data and those about configs themselves."""
     apart = ("help", "config", "print_config", "data")
     return {
         action.dest: action for action in parser._actions if action.option_strings and action.dest.split(".")[0] not in apart

@@ -78,9 +78,10 @@ class EvalSplit:
     """The images of one split of a data module, or of a loader, in their own order and whoever asks for them.
 
     Args:
-        loader: of the split, map-style; only its dataset and how it collates and loads are used. Of several the first.
-        name: of the split, ``val``.
-        prepare: what is done to a batch before a model gets it, as a trainer's hooks do. Nothing, if left out.
+        loader: the split's loader, map-style; only its dataset and how it collates and loads are used. Of several loaders
+            the first is taken.
+        name: the split's name, ``val``.
+        prepare: called with each batch before a model gets it, as a trainer's hooks are; None for no change.
 
     Raises:
         InputError: no such images, or a set that can only be read from its beginning to its end.
@@ -118,7 +119,7 @@ class EvalSplit:
         return found
 
     def batches(self, batch_size: int, shard: Shard = ALONE, n: int | None = None) -> Iterator[tuple[Tensor, Any]]:
-        """Places and batches, of the first n images."""
+        """Indices and batches of the first n images."""
         parts = _index_batches(len(self) if n is None else min(n, len(self)), batch_size, shard)
         if not parts:
             return
@@ -146,11 +147,10 @@ class EvalSplit:
             yield ImageBatch(name, indices, as_images(images, f"the {self.name} data"), y)
 
     def fingerprint(self) -> str | None:
-        """By what the set is known again: its length and a thousand images, evenly spread; of fewer, all of them.
+        """Identifies the set by a hash of its length and of a thousand images, evenly spread, or of all if there are fewer.
 
-        None if they change from one look to the next.
-
-        Sixteen hexadecimal digits.
+        Returns:
+            Sixteen hexadecimal digits; None if the images change whenever they are read.
         """
         if self._hashed(self._spread(REPEATED)) != self._hashed(self._spread(REPEATED)):
             return None
@@ -192,7 +192,7 @@ def _feed(found: Any, value: Any) -> None:
 
 
 def _index_batches(n: int, batch_size: int, shard: Shard) -> list[Tensor]:
-    """The indices of each part that is this process's."""
+    """The indices of each batch of this shard."""
     return list(torch.arange(n).split(batch_size))[shard.rank :: shard.world_size] if n else []
 
 
@@ -257,8 +257,8 @@ def as_images(images: Any, whose: str) -> Tensor:
     """Images as uint8 [N, C, H, W], from uint8 or from floats in [-1, 1].
 
     Args:
-        images: of a batch, or of a model.
-        whose: in an error.
+        images: images of a batch or of a model.
+        whose: whose images they are, for an error message.
 
     Raises:
         InputError: no images, NaN or infinite values, or floats far from [-1, 1].
@@ -271,7 +271,7 @@ def as_images(images: Any, whose: str) -> Tensor:
         raise InputError(f"{whose}: images are uint8, or floats in [-1, 1], not {images.dtype}")
     if not images.isfinite().all():
         bad = int((~images.flatten(1).isfinite().all(1)).sum())
-        raise InputError(f"{whose}: {bad} of {len(images)} images have NaN or infinite pixels, and cannot be judged")
+        raise InputError(f"{whose}: {bad} of {len(images)} images have NaN or infinite pixels, and cannot be evaluated")
     if images.numel() and images.abs().max() > 1 + SLACK:
         low, high = images.min().item(), images.max().item()
         raise InputError(f"{whose}: float images are in [-1, 1], and these go from {low:.3g} to {high:.3g}")
@@ -306,12 +306,12 @@ def output_kinds(
     """The kinds of image that a module makes, and the field of the batches that has the real ones.
 
     A ``Sampler`` makes one like x, a ``Translator`` one like y, a ``CycleTranslator`` both, ``to_y`` and ``to_x``. Any other
-    module is judged by what its ``validation_step`` returns: ``Generated``, ``Translated`` or ``Cycled``.
+    module is evaluated by what its ``validation_step`` returns: ``Generated``, ``Translated`` or ``Cycled``.
 
     Args:
         module: a model.
         split: needed for such another module, which is asked by its first batch.
-        batch_size: of that.
+        batch_size: images in that batch.
         context: about the networks' work, a trainer's precision.
 
     Raises:

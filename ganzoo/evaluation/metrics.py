@@ -276,7 +276,7 @@ def compute_per_class(
 
 
 def flat(values: Mapping[str, MetricValue]) -> dict[str, float]:
-    """Plain numbers; beside a mean over parts stands its deviation, as ``..._std``."""
+    """The values as plain numbers; the deviation of a mean over parts is ``..._std``."""
     found: dict[str, float] = {}
     for name, each in values.items():
         found[name] = each.value

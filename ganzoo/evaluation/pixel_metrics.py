@@ -36,9 +36,9 @@ class DataSplit(NamedTuple):
     """A split of the data.
 
     Attributes:
-        split: its images.
-        field: of the batches that has them.
-        words: by what they are known again.
+        split: the images.
+        field: the field of its batches that has the images.
+        words: a fingerprint of the images, for the protocol.
     """
 
     split: EvalSplit
@@ -90,15 +90,15 @@ def collect(parts: Iterable[ImageBatch], n: int, what: str) -> Labelled:
 
 
 class Inputs(NamedTuple):
-    """What a kind of metric is made of.
+    """What a metric of pixels is computed from.
 
     Attributes:
-        samples: of the model, with the classes that were asked for (-1 for none).
+        samples: samples of the model, with the classes that were asked for (-1 for none).
         real: splits of the data, by name.
-        classes: that the model can be asked for; 0 for none.
-        seed: of the classifiers, and of what is drawn.
-        epochs: of the classifiers.
-        device: where they are trained.
+        classes: how many classes the model can be asked for; 0 for none.
+        seed: seed of the classifiers, and of all that is drawn at random.
+        epochs: epochs of the classifiers.
+        device: device on which the classifiers are trained.
         grid_file: the file for the image of neighbours.
     """
 
@@ -112,11 +112,11 @@ class Inputs(NamedTuple):
 
 
 class Requirement(NamedTuple):
-    """What a kind of metric takes.
+    """What a metric of pixels needs.
 
     Attributes:
-        samples: how many.
-        words: its part of the protocol.
+        samples: how many samples.
+        words: what the protocol says of the metric.
     """
 
     samples: int
@@ -126,15 +126,15 @@ class Requirement(NamedTuple):
 def requirement(
     kind: str, real: Mapping[str, DataSplit], n: int, classes: int, epochs: int, sample: ImageBatch
 ) -> Requirement:
-    """What a kind of metric takes of n samples.
+    """Computes what a metric of pixels needs, and refuses it if it cannot be had.
 
     Args:
-        kind: of :data:`PIXEL_METRICS`.
-        real: the splits that it needs.
-        n: samples that there are.
-        classes: that can be asked for.
-        epochs: of the classifiers.
-        sample: one of them, to know their form.
+        kind: a name in :data:`PIXEL_METRICS`.
+        real: the splits of the data that the metric needs, by name.
+        n: number of samples that there are.
+        classes: how many classes the model can be asked for.
+        epochs: epochs of the classifiers.
+        sample: a batch of samples, for their shape.
 
     Raises:
         InputError: samples and real images of unlike form, too many to be in memory, no labels, too few of a class.
@@ -180,8 +180,8 @@ def parzen(of: Inputs) -> dict[str, MetricValue]:
     """``parzen_2014``, nats an image, with the standard error; ``parzen`` where the numbers of images are others."""
     sets = [of.samples.images[:SAMPLES], of.real["val"].first(VALIDATION).images, of.real["test"].first(TEST).images]
     counts = [len(each) for each in sets]
-    samples, by, judged = (each.to(of.device).float() / 255 for each in sets)
-    found = protocol(samples, by, judged, counts=counts)
+    samples, validation, test = (each.to(of.device).float() / 255 for each in sets)
+    found = protocol(samples, validation, test, counts=counts)
     name = "parzen_2014" if counts == [SAMPLES, VALIDATION, TEST] else "parzen"
     edge = ", the narrowest or the widest of those tried" if found.edge else ""
     return {name: MetricValue(found.mean, found.error, f"standard error; width {found.sigma:.3f}{edge}")}

@@ -1,4 +1,4 @@
-"""What a metric was measured on: what two results must share to be compared, and what only tells them apart.
+"""The protocol of a result: what two results must share to be compared, and what only identifies them.
 
 Read without torch, so that ``ganzoo compare`` answers at once.
 """
@@ -64,12 +64,12 @@ VERSIONS = ("lightning", "torch", "torchvision", "torchmetrics", "pillow", "nump
 
 @dataclass
 class MetricValue:
-    """A metric, and how far it may be off.
+    """The value of a metric, with its deviation.
 
     Attributes:
-        value: of it.
+        value: the value.
         deviation: a standard deviation or error; None where there is none.
-        of: what the deviation is of: ``100 subsets``, ``standard error``.
+        of: over what the deviation is: ``100 subsets``, ``standard error``.
     """
 
     value: float
@@ -82,10 +82,10 @@ class Result:
     """What ``ganzoo evaluate`` found, as it stands in its file.
 
     Attributes:
-        protocol: of the fields in :data:`FIELDS`.
-        about: what was measured, by whom, when and with what.
-        metrics: by name.
-        left_out: kinds of metrics that were not computed, and why.
+        protocol: values of the fields in :data:`FIELDS`.
+        about: what was evaluated, when and with what.
+        metrics: values by name.
+        left_out: metrics that were not computed, and why.
     """
 
     protocol: dict[str, Any]
@@ -95,7 +95,7 @@ class Result:
 
     @property
     def key(self) -> str:
-        """Equal for two measurements of one thing in one way, sixteen hexadecimal digits."""
+        """Equal for two evaluations of the same images in the same way; sixteen hexadecimal digits."""
         fixed = {name: value for name, value in self.about.items() if name not in FOUND_LATER}
         text = json.dumps(_plain([self.protocol, fixed]), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -240,7 +240,7 @@ def commit() -> str | None:
     if not (top / ".git").exists():
         return None
     command = ["git", "-C", str(top), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # it is only looked at
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # the checkout is only read
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=environment)
     except (OSError, subprocess.SubprocessError):

@@ -115,7 +115,7 @@ def test_at_most_so_many_training_images_evenly_chosen_and_said(tmp_path, capsys
     fit(Grey([238]), tmp_path, NearestNeighbours(n=1, k=3, most=3))
     # the first of each four: 0, 80, 160
     assert shown(tmp_path) == [[238, 160, 80, 0]]
-    assert "looks at 3 of 12 training images" in capsys.readouterr().err
+    assert "compares with 3 of 12 training images" in capsys.readouterr().err
 
 
 def test_all_training_images_are_not_said(tmp_path, capsys):

@@ -181,7 +181,7 @@ def train_classifier(
 
 
 def accuracy(classifier: Extractor, images: Tensor, labels: Tensor) -> float:
-    """The share of images that a classifier tells rightly.
+    """The share of images that a classifier classifies correctly.
 
     Args:
         classifier: with logits.
@@ -196,13 +196,13 @@ def accuracy(classifier: Extractor, images: Tensor, labels: Tensor) -> float:
     """
     if len(images) == 0 or labels.shape != (len(images),):
         raise InputError(f"accuracy of {len(images)} images with {list(labels.shape)} labels: give one label an image")
-    told = []
+    predicted = []
     for part in images.split(PART):
         logits = classifier(part).logits
         if logits is None:
             raise InputError(f"{classifier.name} has no classifier: accuracy needs an extractor with logits")
-        told.append(logits.argmax(1).cpu())
-    return (torch.cat(told) == labels.cpu()).double().mean().item()
+        predicted.append(logits.argmax(1).cpu())
+    return (torch.cat(predicted) == labels.cpu()).double().mean().item()
 
 
 def train_and_save(
