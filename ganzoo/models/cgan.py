@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,10 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.interfaces import seeded_from
-from ganzoo.losses import NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import ConditionalGeneratorModel
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
-from ganzoo.noises import Uniform
+from ganzoo.noises import Noise, Uniform
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 
@@ -34,9 +34,9 @@ class CGAN(ConditionalGeneratorModel):
         training: ``latent`` (100), ``loss`` and ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
     """
 
-    default_loss = NonSaturating()
+    default_loss: ClassVar[AdversarialLoss] = NonSaturating()
     small = {"shape": (1, 8, 8), "classes": 3, "latent": 4}
-    default_noise = Uniform(0, 1)  # the unit hypercube of section 4.1
+    default_noise: ClassVar[Noise] = Uniform(0, 1)  # the unit hypercube of section 4.1
     classes: int
 
     def __init__(

@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
-from ganzoo.losses import UnhalvedLeastSquares
+from ganzoo.losses import AdversarialLoss, UnhalvedLeastSquares
 from ganzoo.models.base import CycleTranslatorModel
 from ganzoo.networks.norms import InstanceNorm, Norm
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, largest_patch
@@ -42,7 +42,7 @@ class CycleGAN(CycleTranslatorModel):
         training: ``channels_x``, ``channels_y`` (3), ``loss`` of ``CycleTranslatorModel``, those of ``AdversarialModule``.
     """
 
-    default_loss = UnhalvedLeastSquares()  # least squares without the factor 1/2
+    default_loss: ClassVar[AdversarialLoss] = UnhalvedLeastSquares()  # least squares without the factor 1/2
     default_norm: ClassVar[Norm] = InstanceNorm()
     size_multiple, least_size = 4, 8
     small = {"channels_x": 3, "channels_y": 1, "blocks": 1, "width": 4, "patch": 16, "pool": 3}

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from torch import nn
 from torch.optim import Adam, Optimizer
 
-from ganzoo.losses import NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganzoo.networks.norms import BatchNorm, Norm
-from ganzoo.noises import Normal
+from ganzoo.noises import Noise, Normal
 from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
 
@@ -35,8 +35,8 @@ class DCGAN(GeneratorModel):
         training: ``latent`` (100), ``loss`` and ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
     """
 
-    default_loss = NonSaturating()
-    default_noise = Normal()
+    default_loss: ClassVar[AdversarialLoss] = NonSaturating()
+    default_noise: ClassVar[Noise] = Normal()
     default_norm: ClassVar[Norm] = BatchNorm()
     small = {"shape": (3, 8, 8), "width": 4, "latent": 4}
 

@@ -13,7 +13,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
-from ganzoo.losses import NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
 from ganzoo.noises import Noise, Normal, Uniform
@@ -33,7 +33,7 @@ class GAN(GeneratorModel):
         training: ``latent`` (100), ``loss`` and ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
     """
 
-    default_loss = NonSaturating()  # which the paper advises and the released code uses
+    default_loss: ClassVar[AdversarialLoss] = NonSaturating()  # which the paper advises and the released code uses
     default_noise: ClassVar[Noise] = Uniform()  # as in the released mnist.yaml; the paper does not say
     small: ClassVar[dict[str, Any]] = {"shape": (1, 8, 8), "hidden": 16, "latent": 4}
 

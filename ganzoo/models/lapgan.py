@@ -8,7 +8,7 @@ fine here: 0 is the base, the paper's K.
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,10 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.interfaces import Generated, expect_shape
-from ganzoo.losses import NonSaturating, discriminator_stats
+from ganzoo.losses import AdversarialLoss, NonSaturating, discriminator_stats
 from ganzoo.models.base import CascadeModel
 from ganzoo.networks.lapgan import BaseDiscriminator, BaseGenerator, ResidualDiscriminator, ResidualGenerator
-from ganzoo.noises import Uniform
+from ganzoo.noises import Noise, Uniform
 from ganzoo.ops.laplacian_pyramid import Operators, Resize, gaussian
 from ganzoo.schedules import ExponentialDecay, MomentumClimb
 from ganzoo.training.ema import with_ema
@@ -44,8 +44,8 @@ class LAPGAN(CascadeModel):
             ``latent`` (100; above the base z is one plane), ``loss``, ``noise``, and the arguments of ``AdversarialModule``.
     """
 
-    default_loss = NonSaturating()
-    default_noise = Uniform(-1, 1)  # as in the released code
+    default_loss: ClassVar[AdversarialLoss] = NonSaturating()
+    default_noise: ClassVar[Noise] = Uniform(-1, 1)  # as in the released code
     small = {"shape": (3, 16, 16), "sizes": (4, 8, 16), "classes": 3, "width": 2, "latent": 4, "hidden_G": 8, "hidden_D": 8}
 
     def __init__(

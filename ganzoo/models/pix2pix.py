@@ -5,14 +5,14 @@ dropout alone, in training and at test (sections 3.1, 3.3). arXiv 1611.07004.
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.optim import Adam, Optimizer
 
-from ganzoo.losses import NonSaturating
+from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import TranslatorModel
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet, largest_patch
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
@@ -34,7 +34,7 @@ class Pix2Pix(TranslatorModel):
         training: ``loss`` (the adversarial term) of ``TranslatorModel``, and the arguments of ``AdversarialModule``.
     """
 
-    default_loss = NonSaturating()
+    default_loss: ClassVar[AdversarialLoss] = NonSaturating()
     small = {"inputs": 3, "outputs": 1, "depth": 4, "width": 4, "patch": 16}
 
     def __init__(
