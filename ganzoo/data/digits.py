@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import LabelledImages
@@ -13,15 +12,6 @@ from ganzoo.utils.ranges import Pixels
 
 _NATIVE = 8
 DIGIT_NAMES = tuple("0123456789")
-
-
-def _counts_within_classes(y: Tensor) -> Tensor:
-    """Counts, for each label, the labels of its class before it. [N] int64 -> [N] int64."""
-    counts = torch.zeros_like(y)
-    for label in y.unique():
-        where = (y == label).nonzero().squeeze(1)
-        counts[where] = torch.arange(len(where))
-    return counts
 
 
 class Digits(ImageDataModule):
@@ -50,6 +40,7 @@ class Digits(ImageDataModule):
         values = torch.from_numpy(digits.images).unsqueeze(1)
         x = resize(values.mul(255 / 16).round().to(torch.uint8), self.size, self.size)
         y = torch.from_numpy(digits.target).long()
-        place = _counts_within_classes(y) % 10
+        is_class = y.unsqueeze(1) == torch.arange(10)
+        place = (is_class.cumsum(0)[is_class] - 1) % 10  # of an image among those of its class
         train, val, test = (InMemory(LabelledImages(x[where], y[where])) for where in (place < 7, place == 7, place > 7))
         return train, val, test

@@ -166,16 +166,6 @@ def _ends(path: str | Path, image: Image.Image) -> bool:
     return image.format in ends and tail.endswith(ends[image.format])
 
 
-def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """Reads (height, width) of each file, none of which may be damaged; with a progress bar if they are many.
-
-    Raises:
-        InputError: some files are no images, or are cut short: how many, and the first of them.
-    """
-    sizes = readable_images(paths)
-    return [sizes[path] for path in paths]
-
-
 def readable_images(
     paths: Iterable[Path], damaged: Damaged = "refuse", max_value: float | None = None
 ) -> dict[Path, tuple[int, int]]:

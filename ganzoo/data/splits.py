@@ -163,7 +163,7 @@ def two_sides(folder: Path, splits: bool = True) -> tuple[Layout, Layout] | None
     Raises:
         InputError: there is one side only, or :func:`split_folders` refuses the folder.
     """
-    if splits and (found := _named_by_side(folder)):
+    if splits and (found := _both_named_by_side(folder)):
         return found
     a, b = find_side(folder, "A"), find_side(folder, "B")
     if a or b:
@@ -196,40 +196,35 @@ def one_side(folder: Path, side: str, splits: bool = True) -> Layout | None:
         InputError: there is the other side only, or :func:`split_folders` refuses the folder.
     """
     other = "B" if side == "A" else "A"
-    names = sub_folders(folder)
-    for each in (side, other) if splits else ():
-        named = [(split, name) for name in names if (split := side_of(name, each))]
-        if named and each == other:
-            raise InputError(f"there is a folder {folder / named[0][1]} but none of the other side, {side}")
-        layout = {split: folder / name for split, name in named}
-        if len(layout) < len(named):
-            raise InputError(f"{folder} has {_listed([name for _, name in named])}, two of them of one split: keep one")
-        if layout:
-            return layout
+    if splits and (mine := _named_by_side(folder, side)):
+        return mine
+    if splits and (others := _named_by_side(folder, other)):
+        raise InputError(f"there is a folder {next(iter(others.values()))} but none of the other side, {side}")
     if found := find_side(folder, side):
         return split_folders(found, splits)
     if found := find_side(folder, other):
         raise InputError(f"there is a folder {found} but no {folder / side}")
     layout = dict(split_folders(folder, splits))
-    mine = {split: path for split, each in layout.items() if (path := find_side(each, side))}
-    if not mine and any(find_side(each, other) for each in layout.values()):
+    inside = {split: path for split, each in layout.items() if (path := find_side(each, side))}
+    if not inside and any(find_side(each, other) for each in layout.values()):
         raise InputError(f"there is no folder {side} in {folder}, though there is a {other}")
-    return mine or None
+    return inside or None
 
 
-def _named_by_side(folder: Path) -> tuple[Layout, Layout] | None:
-    layouts: list[dict[str, Path]] = []
-    names = sub_folders(folder)
-    for side in "AB":
-        layout: dict[str, Path] = {}
-        for name in names:
-            split = side_of(name, side)
-            if split is not None and split in layout:
-                raise InputError(f"{folder} has {layout[split].name} and {name}, both to {_TO[split]}: keep one")
-            if split is not None:
-                layout[split] = folder / name
-        layouts.append(layout)
-    a, b = layouts
+def _named_by_side(folder: Path, side: str) -> dict[str, Path]:
+    """The folders called by split and this side, ``trainA`` or ``test_a``, by their splits."""
+    layout: dict[str, Path] = {}
+    for name in sub_folders(folder):
+        split = side_of(name, side)
+        if split is not None and split in layout:
+            raise InputError(f"{folder} has {layout[split].name} and {name}, both to {_TO[split]}: keep one")
+        if split is not None:
+            layout[split] = folder / name
+    return layout
+
+
+def _both_named_by_side(folder: Path) -> tuple[Layout, Layout] | None:
+    a, b = _named_by_side(folder, "A"), _named_by_side(folder, "B")
     if not a and not b:
         return None
     for these, those, side in ((a, b, "B"), (b, a, "A")):

@@ -87,12 +87,7 @@ class UnpairedFolders(TwoSidedFolders):
     """
 
     def __init__(
-        self,
-        root: str,
-        root_b: str | None = None,
-        archive: Archive | None = None,
-        sha256: str | None = None,
-        **options: Any,
+        self, root: str, root_b: str | None = None, archive: Archive | None = None, sha256: str | None = None, **options: Any
     ) -> None:
         if archive is not None and root_b is not None:
             raise InputError(f"archive is {archive} and root_b is {root_b}: an archive holds both, so leave root_b out")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from ganzoo.data.images import find_images, image_sizes, read_image
+from ganzoo.data.images import find_images, read_image, readable_images
 from ganzoo.data.splits import refuse_splits
 from ganzoo.errors import InputError
 from ganzoo.interfaces import (
@@ -215,7 +215,7 @@ class ImageFiles:
         if n is not None and n > len(self.files):
             raise InputError(f"--n is {n}, and there are {len(self.files)} images in {path}")
         self.files = self.files[:n]
-        sizes = sorted(set(image_sizes(self.files)))
+        sizes = sorted(set(readable_images(self.files).values()))
         if len(sizes) > 1:
             low, high = ("x".join(map(str, size)) for size in (sizes[0], sizes[-1]))
             log_info(f"the images in {path} have {len(sizes)} sizes, {low} to {high}: the extractor resizes each as it is")
