@@ -1,8 +1,10 @@
 """EmojiStyles, the plug-in, on small packages of npm's form: two designs of the same emoji, dealt out and held out."""
 
+import configparser
 import importlib
 import json
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from support.emoji_packages import CODES, listed, numbers, pack, sha512
 
+from ganzoo.cli import main
 from ganzoo.data import emoji
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.emoji import part_of, split_group
@@ -98,3 +101,19 @@ def test_what_cannot_be_used(tmp_path, monkeypatch):
         EmojiStyles(root=str(tmp_path)).prepare_data()
     with pytest.raises(InputError, match="size is 0"):
         EmojiStyles(size=0)
+
+
+def test_the_entry_point_names_the_module():
+    declared = configparser.ConfigParser()
+    declared.read(PLUGIN / "setup.cfg", encoding="utf-8")
+    assert declared["options.entry_points"]["ganzoo.plugins"].split() == ["emoji_styles", "=", styles.__name__]
+    assert declared["options"]["py_modules"] == styles.__name__
+
+
+def test_the_command_of_the_page_trains(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ganzoo.cli.parser.plugins", lambda: [EntryPoint("emoji_styles", styles.__name__, "ganzoo.plugins")])
+    page = (PLUGIN / "README.md").read_text(encoding="utf-8")
+    command = next(line.split()[1:] for line in page.splitlines() if line.startswith("    ganzoo fit"))
+    small = "--model.blocks 1 --model.width 4 --data.size 32 --trainer.fast_dev_run 1 --trainer.accelerator cpu"
+    assert main([*command, *small.split(), "--data.root", str(root)]) == 0
