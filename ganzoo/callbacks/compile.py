@@ -1,6 +1,6 @@
 """Compiles the players' networks with torch.compile, in place."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from weakref import WeakSet
 
@@ -59,11 +59,25 @@ class Compile(L.Callback):
         limits.recompile_limit = max(limits.recompile_limit, OF_ONE * len(networks))
         for network in networks - set(self._compiled):
             try:
-                network.compile(mode=self.mode, backend=self.backend, dynamic=self.dynamic, fullgraph=self.fullgraph)
+                # as nn.Module.compile does it, which in torch 2.11 compiles nothing of a network whose forward is
+                # torch's own (nn.Sequential): torch compiles no frame of its own files, and this function is ours
+                network._compiled_call_impl = torch.compile(
+                    _caller(network), mode=self.mode, backend=self.backend, dynamic=self.dynamic, fullgraph=self.fullgraph
+                )
             except RuntimeError as error:
                 first, *_ = str(error).splitlines()
                 raise InputError(f"torch.compile refuses mode {self.mode} of backend {self.backend}: {first}") from None
             self._compiled.add(network)
+
+
+def _caller(network: nn.Module) -> Callable[..., Any]:
+    """A function that calls the network, hooks included."""
+    call = network._call_impl
+
+    def forward(*inputs: Any, **options: Any) -> Any:
+        return call(*inputs, **options)
+
+    return forward
 
 
 def _callable(networks: Iterable[nn.Module]) -> Iterator[nn.Module]:
