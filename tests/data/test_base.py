@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import BatchSizeFinder, ModelCheckpoint
 from support.batches import epoch_order, same
 
-from ganzoo.data import Digits
+from ganzoo.data import CIFAR10, Digits, ImageFolder
 from ganzoo.data.base import ImageDataModule
 from ganzoo.data.batches import LabelledImages, as_float
 from ganzoo.data.datasets import InMemory
@@ -222,3 +222,13 @@ def test_lightnings_search_for_a_batch_size_ends_at_the_size_of_the_set(mode, fo
     assert len(data.train_set) == 1266
     assert data.batch_size == found
     assert played.global_step == 1  # the trials' steps are forgotten, and the training's are not
+
+
+def test_the_settings_of_a_checkpoint_are_those_of_all_constructors_and_no_folder(tmp_path):
+    """Also what a class passes on to its base: another value of these is another training."""
+    data = ImageFolder(str(tmp_path), size=16, mirror=False, val_share=0.2, batch_size=4, num_workers=2, seed=3)
+    own = {"size": 16, "channels": 3, "labelled": False}
+    assert data.settings() == {
+        **own, "mirror": False, "val_share": 0.2, "damaged": "refuse", "batch_size": 4, "seed": 3
+    }  # fmt: skip
+    assert CIFAR10(mirror=True).settings() == {"size": 32, "mirror": True, "batch_size": 64, "seed": 0}
