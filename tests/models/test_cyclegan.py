@@ -446,9 +446,9 @@ def found(cls, seed, steps):
     return {"error": error, "kept": kept, "taken_for_y": taken}
 
 
-@bounded(error="< 0.15", kept=">= 0.85", taken_for_y=">= 0.9")
+@bounded(median_of=7, error="< 0.15", kept=">= 0.85", taken_for_y=">= 0.9")
 def a_bijection(seed):
-    """Some seeds first find another one (strokes for gaps), and leave it after 200 to 400 steps."""
+    """Some seeds first find another one (strokes for gaps) and leave it after 200 to 400 steps; one in twelve stays there."""
     return found(Small, seed, 400)
 
 
