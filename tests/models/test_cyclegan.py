@@ -448,7 +448,7 @@ def found(cls, seed, steps):
 
 @bounded(median_of=7, error="< 0.15", kept=">= 0.85", taken_for_y=">= 0.9")
 def a_bijection(seed):
-    """Some seeds first find another one (strokes for gaps) and leave it after 200 to 400 steps; one in twelve stays there."""
+    """Some seeds first find another one (strokes for gaps) and leave it after 200 to 400 steps; one in twelve stays."""
     return found(Small, seed, 400)
 
 
