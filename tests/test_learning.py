@@ -336,7 +336,7 @@ def variety(samples):
 @bounded(
     right=">= 0.9",
     worst_class=">= 0.6",
-    variety=">= 0.4",
+    variety=">= 0.3",
     right_without_dropout=">= 0.6",
     variety_without_dropout="<= 0.1",
 )

@@ -457,7 +457,7 @@ def a_bijection_without_the_cycle(seed):
     return {"kept": found(NoCycle, seed, 100)["kept"]}
 
 
-@bounded(error="> 0.25", taken_for_y="< 0.2")
+@bounded(error="> 0.15", taken_for_y="< 0.2")
 def a_bijection_without_the_adversary(seed):
     numbers = found(NoAdversary, seed, 100)
     return {name: numbers[name] for name in ("error", "taken_for_y")}

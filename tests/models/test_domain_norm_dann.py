@@ -101,10 +101,10 @@ def accuracies(seed: int, lambda_max: float, on_target: bool = False, kind: type
 
 @bounded(
     target="> 0.8",
-    won="> 0.15",
+    won="> 0.1",
     source_kept="> 0.95",
     domain="< 0.7",
-    domain_alone="> 0.9",
+    domain_alone="> 0.8",
     lost_when_flipped="> 0.15",
     domain_when_flipped="> 0.99",
 )
