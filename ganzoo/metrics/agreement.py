@@ -1,11 +1,12 @@
 """Label agreement (GAN-test), GAN-train and intra-class variety of a conditional model, by a classifier.
 
-Shmelkov, Schmid and Alahari 2018, "How good is my GAN?": GAN-test is the accuracy on samples of a classifier that was
-trained on real images, GAN-train the accuracy on real images of one that was trained on samples. Both depend on the
-classifier, and so stand beside what the same kind of classifier, trained on real images, has on real ones.
+Shmelkov, Schmid and Alahari 2018, "How good is my GAN?": A classifier trained on real images is tested on samples:
+its accuracy is GAN-test. A classifier trained on samples is tested on real images: its accuracy is GAN-train. Both depend on
+the classifier. So they are reported with GAN-base, the accuracy of the same kind of classifier trained and tested on real
+images.
 
-A model that draws one good image of each class has the best GAN-test there is. GAN-train is low then, and the variety
-within a class shows it directly.
+A model that generates one good image per class has a perfect GAN-test. Its GAN-train is low, and its variety within a class
+is near 0.
 """
 
 import math
@@ -24,7 +25,7 @@ Classifier = Callable[[Tensor], Tensor]
 Trainer = Callable[[Tensor, Tensor, int], Classifier]
 """uint8 images [N, C, H, W], their int64 classes [N], a seed -> a classifier of images."""
 
-PART = 500  # images that a classifier is given at a time
+PART = 500  # images in one call of a classifier
 
 
 class Labelled(NamedTuple):
@@ -32,7 +33,7 @@ class Labelled(NamedTuple):
 
     Attributes:
         images: uint8 [N, C, H, W].
-        y: int64 [N], from 0; of samples, the classes that were asked for.
+        y: int64 classes [N], from 0. For samples, the classes that the model was asked for.
     """
 
     images: Tensor
@@ -40,13 +41,13 @@ class Labelled(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """How many images a classifier calls what they are called.
+    """A classifier's accuracy.
 
     Attributes:
-        share: from 0 to 1.
-        error: its standard error, ``sqrt(p (1 - p) / n)``.
-        n: images.
-        of_class: the share among the images of each class, NaN where there are none.
+        share: the share of images that it classifies correctly, from 0 to 1.
+        error: the standard error of the share, ``sqrt(p (1 - p) / n)``.
+        n: the number of images.
+        of_class: the share for each class, NaN for a class without images.
     """
 
     share: float
@@ -56,13 +57,13 @@ class Accuracy(NamedTuple):
 
 
 def small_classifier(classes: int, epochs: int = 5, progress: bool = True, device: torch.device | str = "cpu") -> Trainer:
-    """A trainer of the small convolutional classifier (:mod:`ganzoo.metrics.extractors.classifier`).
+    """Returns a trainer of the small convolutional classifier (:mod:`ganzoo.metrics.extractors.classifier`).
 
     Args:
-        classes: K, also where the images that it is given lack some of them.
+        classes: the number of classes, K, also if some have no images.
         epochs: passes over the images.
-        progress: show a bar.
-        device: where it is trained.
+        progress: whether to show a progress bar.
+        device: the device to train on.
     """
 
     def train(images: Tensor, y: Tensor, seed: int) -> Classifier:
@@ -73,17 +74,17 @@ def small_classifier(classes: int, epochs: int = 5, progress: bool = True, devic
 
 
 class Agreement(NamedTuple):
-    """How well a conditional model keeps to its labels.
+    """How well a conditional model's samples match their classes.
 
     Attributes:
-        real: trained on real images, tested on real ones: what the other two stand beside (GAN-base in the paper).
-        gan_test: trained on real images, tested on samples. Far below `real`, samples are poor or of the wrong class; far
-            above, they are easier than the data, for lack of variety or because they repeat the training set.
-        gan_train: trained on samples, tested on real images. Below `real`, something of the data is not in the samples.
-        variety: within each class, relative to the data (:func:`variety`).
-        one_image: the classes whose variety is below `least`: they are one image, more or less.
-        n_train: real images that were trained on.
-        n_samples: samples; with fewer than `n_train`, GAN-train is low for that reason alone.
+        real: GAN-base: trained on real images, tested on real images.
+        gan_test: trained on real images, tested on samples. Far below `real`: samples are poor or of the wrong class. Far
+            above: samples are easier than the data, because they lack variety or repeat the training set.
+        gan_train: trained on samples, tested on real images. Below `real`: the samples lack something that the data have.
+        variety: the variety within each class, relative to the data (:func:`variety`).
+        one_image: the classes whose variety is below `least`: nearly one image.
+        n_train: the number of real images in the training set.
+        n_samples: the number of samples. Fewer than `n_train` lower GAN-train by themselves.
     """
 
     real: Accuracy
@@ -98,15 +99,16 @@ class Agreement(NamedTuple):
 def agreement(
     samples: Labelled, train: Labelled, test: Labelled, trainer: Trainer, seed: int = 0, least: float = 0.2
 ) -> Agreement:
-    """GAN-test, GAN-train, their bound, and the variety within the classes.
+    """Computes GAN-test, GAN-train, GAN-base and the variety within classes.
 
     Args:
-        samples: with the classes that were asked for; as many as `train`, of every class, to be compared with `real`.
-        train: real images.
+        samples: samples with the classes that the model was asked for. To compare GAN-train with GAN-base, give as many of
+            each class as `train` has.
+        train: real images to train on.
         test: held-out real images.
-        trainer: trains the two classifiers, both from one seed; :func:`small_classifier`, or another.
-        seed: for it, and for the choice of pairs of the variety.
-        least: variety below which a class is said to be one image.
+        trainer: trains both classifiers, from the same seed; :func:`small_classifier`, or another.
+        seed: the seed of the trainer and of the pairs that the variety is computed from.
+        least: the variety below which a class counts as one image.
 
     Raises:
         InputError: no images, images of two shapes or types, labels that do not fit; samples or training images of a

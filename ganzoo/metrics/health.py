@@ -5,8 +5,8 @@ section 3; Arjovsky and Bottou 2017, section 2). **Oscillation**: the players go
 gradient steps do in ``min_x max_y xy`` (Goodfellow 2016, "NIPS 2016 Tutorial", section 7.2). **Mode collapse**: whatever the
 noise, the samples are alike (there, section 5.1.2; Salimans et al. 2016, section 3.2).
 
-Each has a class that is fed what was seen, step by step, and says in words when it has seen enough. What they keep is plain
-numbers and lists, so that it fits into a checkpoint.
+Each failure has a class with ``observe``, which takes the numbers of one step and returns a message once the failure has
+lasted. Their state is plain numbers and lists, which a checkpoint can hold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,34 +19,34 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-WON = 0.95  # the accuracy, on real and on generated samples each, from which on the discriminator wins
-SILENT = 0.01  # a slope of the generator's cost, in units of that at an undecided discriminator, that is next to none
-FADED = 1e-3  # a generator's gradient in units of its greatest, likewise
-NOTHING = 1e-7  # a generator's gradient that is nothing on any scale
-ALIKE = 0.2  # diversity in units of the data's, below which samples are alike
-DIVERSE = 0.5  # and from which on they are different
-TOLD = 0.9  # the accuracy, mean over real and generated samples, from which on the samples are told well
-OF_LATE = 5  # looks whose median accuracy counts for that
-SWAY = 0.5  # swings of the samples' mean in units of the data's own spread, above which it has not settled
-WINDOW, FEWEST = 50, 25  # looks that an oscillation is sought in, and the fewest that tell one
-TURNS = 4  # from one side to the other: two periods
-SMOOTH = 0.5  # correlation of a swing between two looks; less is noise, or a swing too quick to be followed
-PLACES = 4  # an image's mean is kept on a grid of 4 x 4
+WON = 0.95  # accuracy on real and on generated samples, each, at which the discriminator wins
+SILENT = 0.01  # gradient_ratio below which the generator learns almost nothing
+FADED = 1e-3  # the same for a generator's gradient relative to its largest so far
+NOTHING = 1e-7  # the same for a generator's gradient, absolute
+ALIKE = 0.2  # diversity relative to the data's, below which samples are alike
+DIVERSE = 0.5  # diversity from which samples count as different
+TOLD = 0.9  # mean accuracy from which the discriminator detects the samples well
+OF_LATE = 5  # last measurements whose median accuracy is compared with it
+SWAY = 0.5  # swing of the samples' mean relative to the data's spread, above which it has not settled
+WINDOW, FEWEST = 50, 25  # most and fewest measurements in which an oscillation is searched
+TURNS = 4  # crossings of the middle: two periods
+SMOOTH = 0.5  # correlation between two measurements; less is noise, or too fast to follow
+PLACES = 4  # the samples' mean has a grid of 4 x 4 cells
 
 
 class Observation(NamedTuple):
-    """What one look at a training has shown; None, or nothing, where it does not apply.
+    """The numbers of one measurement of a training; None or empty where they do not apply.
 
     Attributes:
-        accuracy_real: of each discriminator, the share of real samples that it tells rightly; by the name of its player
-            without the word "discriminator" ("" where there is one, "_0", "_1" for the levels of a pyramid).
-        accuracy_fake: the same of generated samples.
+        accuracy_real: for each discriminator the share of real samples that it calls real. The key is the player's name
+            without "discriminator" ("" if there is one player, "_0", "_1" for the levels of a pyramid).
+        accuracy_fake: the same for generated samples that it calls generated.
         gradient_ratio: how much of the generator's gradient each discriminator leaves (``AdversarialLoss.gradient_ratio``).
-        gradient: the norm of each generator's gradient, by the name of its player without the word "generator".
-        diversity: of the samples that are always made from the same noise, ``diversity``.
-        of_real: the same of real images.
-        centre: the samples' mean, ``centre_and_spread``.
-        spread: of real images, ``centre_and_spread``.
+        gradient: the norm of each generator's gradient; the key is the player's name without "generator".
+        diversity: ``diversity`` of samples from noise that is always the same.
+        of_real: ``diversity`` of real images.
+        centre: the mean of the samples (``centre_and_spread``).
+        spread: the spread of real images (``centre_and_spread``).
     """
 
     accuracy_real: Mapping[str, float] = {}
@@ -60,8 +60,7 @@ class Observation(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A diagnosis: ``vanishing gradient``, ``oscillation`` or ``mode collapse``, and a sentence on what was seen and what to
-    try."""
+    """A failure: its name (``vanishing gradient``, ``oscillation``, ``mode collapse``) and a message with what to try."""
 
     name: str
     words: str
@@ -71,18 +70,17 @@ class Failure(NamedTuple):
 
 
 def diversity(images: Tensor, labels: Tensor | None = None) -> Tensor:
-    """How different images are from each other: the mean over all pairs of the root mean square difference of values.
+    """Computes how different images are: the mean over all pairs of the root mean square difference of their values.
 
-    Compared with that of real images this is 0 for a generator with one image, and 1 for one like the data. It sees that
-    samples are alike, not that some modes are missing; and it takes noise for diversity.
+    Relative to real images it is 0 for a generator with one image, and 1 for samples like the data. It detects samples that
+    are alike. It does not detect missing modes, and it takes noise for diversity.
 
     Args:
-        images: [N, ...], floats.
-        labels: int64 [N], of images with classes: only pairs of one class are then compared, so that an image a class is
-            no diversity.
+        images: float images [N, ...].
+        labels: int64 classes [N]. If given, only pairs of one class count, so that one image per class has no diversity.
 
     Returns:
-        A scalar, in the units of the images; nan where there is no pair.
+        A scalar in the units of the images; NaN without a pair.
     """
     flat = images.detach().float().flatten(1)
     distances = torch.cdist(flat, flat) / prod(flat.shape[1:]) ** 0.5
@@ -93,13 +91,13 @@ def diversity(images: Tensor, labels: Tensor | None = None) -> Tensor:
 
 
 def centre_and_spread(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Where images are and how far they reach, images being averaged to at most 4 x 4 places first.
+    """Computes the mean and the spread of images, averaged to at most 4 x 4 cells first.
 
     Args:
-        images: [N, C, H, W], or [N, ...] of another shape, which stays as it is.
+        images: images [N, C, H, W]; another shape [N, ...] is not averaged.
 
     Returns:
-        The mean [d], and the root mean square distance from it, a scalar.
+        The mean [d] and the root mean square distance from it, a scalar.
     """
     images = images.detach().float()
     if images.ndim == 4:
@@ -111,15 +109,15 @@ def centre_and_spread(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def swing(centres: Sequence[Sequence[float]]) -> tuple[float, int, float]:
-    """How a point has gone to and fro, in the direction in which it went most.
+    """Measures how a point oscillates along the direction of its largest movement.
 
     Args:
-        centres: its places in the order of time, [T][d].
+        centres: its positions in order of time, [T][d].
 
     Returns:
-        How far it swings (the root mean square about its mean, of that half of the time in which it swung less), how often
-        it crossed from one side to the other (each time by at least half of the root mean square on both), and the
-        correlation of each place with the next.
+        The amplitude (root mean square about the mean, of the half of the time with the smaller one), the number of
+        crossings of the middle (each by at least half of the root mean square on both sides), and the correlation of each
+        position with the next.
     """
     places = torch.tensor(centres, dtype=torch.float64)
     places = places - places.mean(0)
@@ -138,10 +136,10 @@ def swing(centres: Sequence[Sequence[float]]) -> tuple[float, int, float]:
 
 
 class Persistence:
-    """How long something has been so, without a break.
+    """Counts how long a sign has lasted without a break.
 
     Args:
-        patience: steps after which that is long enough; at least three looks are needed too.
+        patience: steps that it must last; at least three measurements are needed too.
     """
 
     def __init__(self, patience: int) -> None:
@@ -150,7 +148,7 @@ class Persistence:
         self.looks = 0
 
     def observe(self, step: int, so: bool) -> bool:
-        """Whether it has been so for long enough."""
+        """Returns whether the sign has lasted long enough."""
         if not so:
             self.since, self.looks = None, 0
             return False
@@ -166,11 +164,12 @@ class Persistence:
 
 
 class VanishingGradient:
-    """The discriminator wins, and next to nothing is left of the generator's gradient.
+    """Detects a vanishing gradient: the discriminator wins, and the generator has almost no gradient.
 
-    It wins where it tells 95 % of the real and of the generated samples. Next to nothing is a slope of the generator's cost
-    below a hundredth of that at an undecided discriminator, or a gradient below a thousandth of its own greatest (or 1e-7).
-    A discriminator may win and still teach: with the non-saturating cost the slope is then at its greatest.
+    The discriminator wins if it detects 95 % of the real and of the generated samples. Almost no gradient means a
+    ``gradient_ratio`` below 0.01, or a norm below a thousandth of its largest so far (or 1e-7). A winning discriminator
+    alone is no
+    failure: with the non-saturating cost the gradient ratio is then at its largest.
 
     Args:
         player: the name of the generator.
@@ -185,14 +184,14 @@ class VanishingGradient:
     def observe(
         self, step: int, real: float, fake: float, gradient_ratio: float | None, gradient: float | None
     ) -> tuple[bool, str | None]:
-        """Whether there is a sign of it now, and what to say once it has lasted.
+        """Returns whether there is a sign now, and a message once it has lasted.
 
         Args:
-            step: of the training.
+            step: the step of the training.
             real: the discriminator's accuracy on real samples.
-            fake: on generated ones.
+            fake: the discriminator's accuracy on generated samples.
             gradient_ratio: ``AdversarialLoss.gradient_ratio``.
-            gradient: norm of the generator's.
+            gradient: the norm of the generator's gradient.
         """
         if gradient is not None and isfinite(gradient):
             self.greatest = max(self.greatest, gradient)
@@ -220,10 +219,10 @@ class VanishingGradient:
 
 
 class ModeCollapse:
-    """Samples of always the same noise are alike, and real images are not.
+    """Detects mode collapse: samples of different noise are alike, and real images are not.
 
-    A generator that has not begun makes samples that are alike too. So while the discriminator tells them well, this is
-    called a collapse only of samples that were different before.
+    The samples of an untrained generator are alike too. So while the discriminator detects them well, only samples that were
+    different before count as collapsed.
 
     Args:
         patience: steps that it must last.
@@ -235,20 +234,20 @@ class ModeCollapse:
         self.accuracies: list[float] = []
 
     def observe(self, step: int, samples: float, real: float, accuracy: float | None) -> tuple[bool, str | None]:
-        """Whether there is a sign of it now, and what to say once it has lasted.
+        """Returns whether there is a sign now, and a message once it has lasted.
 
         Args:
-            step: of the training.
-            samples: their ``diversity``.
-            real: that of real images.
-            accuracy: the discriminator's, mean over real and generated samples.
+            step: the step of the training.
+            samples: ``diversity`` of the samples.
+            real: ``diversity`` of real images.
+            accuracy: the discriminator's mean accuracy on real and generated samples.
         """
         if not real > 0:
             return False, None
         self.best = max(self.best, samples / real)
         if accuracy is not None:
             self.accuracies = [*self.accuracies, accuracy][-OF_LATE:]
-        # not by the last alone: a collapsed generator hops, and is told well just before it does
+        # the median and not the last one: a collapsed generator jumps, and is detected well just before
         begun = self.best >= DIVERSE or not self.accuracies or median(self.accuracies) < TOLD
         sign = begun and samples < ALIKE * real
         if not self.lasting.observe(step, sign):
@@ -269,11 +268,11 @@ class ModeCollapse:
 
 
 class Oscillation:
-    """The mean of the samples goes to and fro, by a good part of the data's own spread, and does not come to rest.
+    """Detects oscillation: the mean of the samples moves back and forth and does not settle.
 
-    Sought in the last 50 looks, from 25 on: the mean swings by half of the data's spread in both halves of that time,
-    crosses its middle four times, and goes smoothly (what jumps about from look to look is noise, or quicker than the
-    looks).
+    In the last 50 measurements, from the 25th on, the mean swings by half of the data's spread in both halves of the window,
+    crosses its middle four times, and moves smoothly. Jumps from one measurement to the next are noise, or too fast to
+    follow.
     """
 
     def __init__(self) -> None:
@@ -281,12 +280,12 @@ class Oscillation:
         self.steps: list[int] = []
 
     def observe(self, step: int, centre: Sequence[float], spread: float) -> tuple[bool, str | None]:
-        """Whether there is a sign of it now, and what to say once there is no doubt.
+        """Returns whether there is a sign now, and a message if so.
 
         Args:
-            step: of the training.
-            centre: of the samples.
-            spread: of real images.
+            step: the step of the training.
+            centre: the mean of the samples.
+            spread: the spread of real images.
         """
         self.centres = [*self.centres, list(centre)][-WINDOW:]
         self.steps = [*self.steps, step][-WINDOW:]
@@ -308,9 +307,9 @@ class Oscillation:
 
 
 class Diagnosis:
-    """All three, fed together; each is said once.
+    """Detects all three failures and reports each once.
 
-    A collapsed generator often runs from mode to mode as well. That is said to be a collapse, and no oscillation.
+    A collapsed generator often moves from mode to mode. That is reported as a collapse, not as an oscillation.
 
     Args:
         patience: steps that a vanishing gradient or a collapse must last.
@@ -325,14 +324,14 @@ class Diagnosis:
         self.signs: list[str] = []
 
     def observe(self, step: int, seen: Observation) -> list[Failure]:
-        """Takes a look, and says what is new.
+        """Takes the numbers of one step.
 
         Args:
-            step: of the training; it rises from call to call.
-            seen: at this step.
+            step: the step of the training; it rises from call to call.
+            seen: the numbers at this step.
 
         Returns:
-            The failures that were not said before; ``signs`` names those there is a sign of now.
+            The failures that are new. ``signs`` has the names of those with a sign now.
         """
         found: list[Failure] = []
         self.signs = []
@@ -363,7 +362,7 @@ class Diagnosis:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and dictionaries."""
+        """Returns plain numbers, lists and dictionaries."""
         return {
             "vanishing": {pair: each.state_dict() for pair, each in self.vanishing.items()},
             "collapse": self.collapse.state_dict(),
@@ -372,7 +371,7 @@ class Diagnosis:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from there."""
+        """Restores a state."""
         for pair, each in state["vanishing"].items():
             self.vanishing[pair] = VanishingGradient(f"generator{pair}", self.patience)
             self.vanishing[pair].load_state_dict(each)

@@ -1,8 +1,8 @@
-"""Parzen-window log-likelihood, by which the first papers compared their samples (Goodfellow et al. 2014, section 5).
+"""Computes the Parzen-window log-likelihood, the metric of the first GAN papers (Goodfellow et al. 2014, section 5).
 
-A normal of one width is put at each of a model's samples, and held-out points are judged by the density that results. The
-estimate forgives what a person sees at once (speckle costs little, a sharp image in the wrong place much) and varies much
-in high dimensions; it is here to be compared with what those papers print.
+A normal distribution of one width is placed at each sample; the metric is the mean log density of held-out images. It
+differs from what a person sees: noise in a sample costs little, a sharp image in the wrong place much. In high dimensions
+its variance is large. It is here to compare with the values in those papers.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ SIGMAS = tuple(np.logspace(-1, 0, 10).tolist())
 """The widths that the released code tries, for pixels in [0, 1]."""
 
 SAMPLES, VALIDATION, TEST = 10_000, 1_000, 10_000
-"""Images of the model, to choose the width by, and to judge, in the released code for MNIST."""
+"""Numbers of images in the released code for MNIST: samples, images that choose the width, test images."""
 
-PART = 500  # points whose distances to all samples are in memory at a time
+PART = 500  # points whose distances to all samples are in memory at once
 
 
 class LogLikelihood(NamedTuple):
-    """In nats an image.
+    """A log-likelihood in nats per image.
 
     Attributes:
-        mean: over the points.
-        error: its standard error, the points' standard deviation (with n, as numpy's) over the root of n.
-        sigma: the width that was chosen.
-        edge: it is the smallest or the largest of several that were tried, so a better one may lie beyond.
+        mean: the mean over the points.
+        error: the standard error of the mean: the points' standard deviation (divisor n, as numpy's) over the root of n.
+        sigma: the chosen width.
+        edge: whether the chosen width is the smallest or largest of several that were tried, so that another may be better.
     """
 
     mean: float
@@ -41,24 +41,24 @@ class LogLikelihood(NamedTuple):
 
 
 def log_density(points: Tensor, samples: Tensor, sigma: float) -> Tensor:
-    """``log 1/M sum_j N(x; s_j, sigma^2 I)`` of each point, in nats.
+    """Computes ``log 1/M sum_j N(x; s_j, sigma^2 I)`` of each point, in nats.
 
     Args:
-        points: [N, d].
-        samples: [M, d].
-        sigma: above 0, in the points' units.
+        points: points x [N, d].
+        samples: samples s [M, d].
+        sigma: the width of the window, above 0, in the points' units.
 
     Returns:
-        float64 [N].
+        Log densities, float64 [N].
 
     Raises:
-        InputError: none of either, points and samples of two widths, NaN or infinite values, a sigma that is not above 0.
+        InputError: no points, no samples, two values of d, NaN or infinite values, or a sigma that is not above 0.
     """
     return _log_densities(points, samples, [sigma])[0]
 
 
 def _log_densities(points: Tensor, samples: Tensor, sigmas: Sequence[float]) -> Tensor:
-    """Of all widths, from one pass over the distances: float64 [len(sigmas), N]."""
+    """Log densities for all widths, float64 [len(sigmas), N], from one pass over the distances."""
     x, s = _checked("points", points), _checked("samples", samples)
     if x.shape[1] != s.shape[1]:
         raise InputError(f"points have {x.shape[1]} values and samples {s.shape[1]}: resize one")
