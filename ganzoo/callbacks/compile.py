@@ -56,13 +56,15 @@ class Compile(L.Callback):
             )
         networks = set(_callable(network for mine in players().values() for network in mine))
         limits: Any = torch.compiler.config
+        version: Any = torch.__version__  # compares with tuples
         limits.recompile_limit = max(limits.recompile_limit, OF_ONE * len(networks))
         for network in networks - set(self._compiled):
             try:
-                # as nn.Module.compile does it, which in torch 2.11 compiles nothing of a network whose forward is
-                # torch's own (nn.Sequential): torch compiles no frame of its own files, and this function is ours
+                # torch 2.11 compiles no frame of its own files, so nothing of an nn.Sequential; 2.14 does
+                of_torch = type(network).forward.__module__.startswith("torch.") and version < (2, 14)
+                compiled = _caller(network) if of_torch else network._call_impl
                 network._compiled_call_impl = torch.compile(
-                    _caller(network), mode=self.mode, backend=self.backend, dynamic=self.dynamic, fullgraph=self.fullgraph
+                    compiled, mode=self.mode, backend=self.backend, dynamic=self.dynamic, fullgraph=self.fullgraph
                 )
             except RuntimeError as error:
                 first, *_ = str(error).splitlines()
