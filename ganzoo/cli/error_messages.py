@@ -37,7 +37,8 @@ def one_line(error: BaseException) -> str | None:
             text = text.rpartition("InputError: ")[2]
         return _squeeze(text)
     if isinstance(error, OSError) and error.errno in _REFUSED:
-        return f"{error.filename or 'a file of the run'}: {error.strerror}"
+        name = str(error.filename or "a file of the run")
+        return f"{name if len(name) <= 300 else name[:100] + '...' + name[-100:]}: {error.strerror}"
     if type(error) is ValueError and str(error).startswith(_WRAPPED) and error.__cause__ is not None:
         return one_line(error.__cause__)
     from lightning.pytorch.utilities.exceptions import MisconfigurationException

@@ -125,3 +125,10 @@ def test_a_mistake_is_one_line(capsys, args, line):
     Path("mine.py").write_text(MINE)
     sys.modules.pop("mine", None)
     assert line in error(capsys, "fit", "--config", "toy_noise", *args)
+
+
+def test_the_name_of_a_file_that_is_too_long_is_cut(capsys):
+    assert main(["fit", "--config", "x" * 5000]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "File name too long" in line
+    assert len(line) < 300
