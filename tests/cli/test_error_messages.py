@@ -8,6 +8,7 @@ from support.command import (
     error,
 )
 
+from ganzoo.cli import main
 from ganzoo.cli.error_messages import one_line
 
 pytestmark = pytest.mark.usefixtures("toy_folder")
