@@ -1,7 +1,11 @@
 """Where tests are: each module has its test file, test modules do not import each other, what they share is in support."""
 
 import ast
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 import ganzoo
 
@@ -47,6 +51,21 @@ ELSEWHERE = {
     "training/optimization.py": "test_adversarial.py",
     "training/strategies.py": "cli/test_lightning.py",
 }
+# what is visible at the top of the checkout, and why there; everything else has its place in one of the folders
+TOP = {
+    "ganzoo": "the package",
+    "configs": "experiments, where a reader looks for them",
+    "tests": "the package's own tests",
+    "docs": "the pages",
+    "examples": "scripts to copy",
+    "setup.cfg": "metadata, dependencies, and the settings of the tools",
+    "pyproject.toml": "names the build system; pip wants it here",
+    "README.md": "the first page",
+    "LICENSE": "hosts and pip look for it here",
+    "CONTRIBUTING.md": "hosts show it to who opens an issue or a pull request",
+    "CITATION.cff": "hosts make a citation of it",
+    "SECURITY.md": "hosts show it to who reports a weakness",
+}
 # folders whose modules keep to one list of properties, tested in one file
 TOGETHER = {
     "metrics/extractors": "metrics/test_extractors.py",
@@ -65,6 +84,16 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             found.update(part for alias in node.names for part in alias.name.split("."))
     return found
+
+
+def test_nothing_else_is_at_the_top():
+    top = TESTS.parent
+    if not (top / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a clone: what is tracked cannot be known")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=top, capture_output=True, text=True, check=True).stdout
+    names = {name.partition("/")[0] for name in listed.split("\0") if name}
+    assert {name for name in names if not name.startswith(".")} == set(TOP)
+    assert [line for line in (top / "pyproject.toml").read_text().splitlines() if line.startswith("[")] == ["[build-system]"]
 
 
 def test_test_modules_do_not_import_each_other():
