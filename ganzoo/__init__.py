@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 # read from the text, because importing it imports torch
 _MODELS = re.findall(r"^from .* as (\w+)$", Path(__file__).with_name("models").joinpath("__init__.py").read_text(), re.M)
-__all__ = ["AdversarialModule", "__version__", *_MODELS]
+__all__ = ["AdversarialModule", "__version__", "load", *_MODELS]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +21,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("ganzoo.models"), name)
     if name == "AdversarialModule":
         return import_module("ganzoo.adversarial").AdversarialModule
+    if name == "load":
+        return import_module("ganzoo.hub").load
     raise AttributeError(f"module 'ganzoo' has no attribute '{name}'")
 
 

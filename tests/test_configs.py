@@ -16,7 +16,7 @@ from PIL import Image
 
 import ganzoo.models as zoo
 from ganzoo.cli import main
-from ganzoo.cli.configs import config_entries
+from ganzoo.utils.configs import config_entries
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
 NAMES = [path.stem for path in CONFIGS]

@@ -21,6 +21,7 @@ FLOORS = (
     {"data", "models"},
     {"evaluation"},
     {"callbacks"},
+    {"hub"},
     {"cli"},
     {"__main__"},
 )
@@ -127,7 +128,7 @@ def test_every_model_is_at_the_top_of_the_package():
     import ganzoo.models as zoo
 
     models = {name for name, cls in vars(zoo).items() if isinstance(cls, type)}
-    assert set(ganzoo.__all__) == {*models, "AdversarialModule", "__version__"}
+    assert set(ganzoo.__all__) == {*models, "AdversarialModule", "__version__", "load"}
     assert all(getattr(ganzoo, name) is getattr(zoo, name) for name in models)
     assert models <= set(dir(ganzoo))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):

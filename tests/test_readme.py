@@ -15,9 +15,9 @@ from PIL import Image
 from support.zoo import MODELS
 
 from ganzoo.cli import main
-from ganzoo.cli.configs import config_names
 from ganzoo.data import Digits
 from ganzoo.models import CGAN, GAN, LAPGAN, Pix2Pix
+from ganzoo.utils.configs import config_names
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TEXT = (CHECKOUT / "README.md").read_text()

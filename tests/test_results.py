@@ -6,7 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 
-from ganzoo.cli.configs import config_names
+from ganzoo.utils.configs import config_names
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROWS = list(csv.DictReader((CHECKOUT / "docs/results.csv").open()))

@@ -24,9 +24,9 @@ from ganzoo.cli.options import (
 from ganzoo.cli.outputs import UnsavedError, output_paths, work_dir
 from ganzoo.cli.parser import Parser
 from ganzoo.cli.tables import aligned
-from ganzoo.cli.trained import load, run_config
+from ganzoo.cli.trained import load
 from ganzoo.data.images import EXTENSIONS
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, did_you_mean
 from ganzoo.evaluation.api import finished
 from ganzoo.evaluation.cache import cache_folder
 from ganzoo.evaluation.evaluator import GRID, Evaluation
@@ -37,7 +37,10 @@ from ganzoo.evaluation.protocol import Result
 from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.sources import Model, stub_trainer
 from ganzoo.evaluation.worker import ResumableWorker
+from ganzoo.hub.sources import find_model, is_model, run_config
 from ganzoo.interfaces import Sampler
+from ganzoo.utils.configs import config_names
+from ganzoo.utils.log import log_info
 from ganzoo.utils.signals import Stopped, Stops
 from ganzoo.utils.trust import check_trusted
 
@@ -78,14 +81,16 @@ def planned(args: Sequence[str]) -> tuple[Evaluation, Namespace]:
         InputError: what cannot be evaluated, before any image is generated.
     """
     command = parser(args)
-    given = _read(command, args, for_model=False)
+    words, _ = split_positionals(command, args)
+    checkpoint = _model_of(words[0]) if words else None
+    given = _read(command, args, checkpoint, for_model=False)
     metrics, on = metric_names(given.metrics), device(given.device)
     trainer = stub_trainer(on.type)
-    source = _generated(given, args)
+    source = _generated(given, args, checkpoint)
     translates = isinstance(source, Model) and not isinstance(source.module, Sampler)
     of_pixels = given.real is None and bool(set(metrics or ()) & set(PIXEL_METRICS))
     if given.data is None and (translates or of_pixels):
-        given = _read(command, args, for_model=True)
+        given = _read(command, args, checkpoint, for_model=True)
         if given.data is None:
             raise InputError(f"{given.fake} needs data, and no config.yaml of its run is there: give --data or --config")
     if isinstance(source, Model):
@@ -112,12 +117,23 @@ def planned(args: Sequence[str]) -> tuple[Evaluation, Namespace]:
     return Evaluation(source, data, None if given.real is None else Path(given.real), request), given
 
 
-def _read(command: Parser, args: Sequence[str], for_model: bool) -> Namespace:
+def _model_of(word: str) -> Path | None:
+    """The checkpoint or the saved folder that the first argument means; None for a folder of images, or for nothing."""
+    if not is_model(word):
+        return None
+    path, why = find_model(word)
+    if why:
+        log_info(why)
+    return path
+
+
+def _read(command: Parser, args: Sequence[str], checkpoint: Path | None, for_model: bool) -> Namespace:
     """The arguments, with the data of the config or of the checkpoint's run, if they are wanted.
 
     Args:
         command: its parser.
         args: of the command.
+        checkpoint: that is evaluated; None for a folder of images.
         for_model: the evaluation needs data, whatever the real images are.
     """
     configs, (words, _) = peek_options(args, "--config", "-c"), split_positionals(command, args)
@@ -125,26 +141,28 @@ def _read(command: Parser, args: Sequence[str], for_model: bool) -> Namespace:
     if data is None and any(map(is_of_training, configs)):
         raise InputError(f"--config {' '.join(configs)}: it has no data; give --data")
     changed = any(arg.startswith("--data.") for arg in args)
-    if data is None and peek_option(args, "--data") is None and words and Path(words[0]).is_file():
-        own = run_config(Path(words[0]))
+    if data is None and peek_option(args, "--data") is None and checkpoint is not None:
+        own = run_config(checkpoint)
         if own is not None and (for_model or changed or len(words) == 1):
             data = config_section("data", own)
             check_trusted(data, str(own), f"give it yourself: --config {own}")
     return read(command, args, data)
 
 
-def _generated(given: Namespace, args: Sequence[str]) -> Model | ImageFiles:
+def _generated(given: Namespace, args: Sequence[str], checkpoint: Path | None) -> Model | ImageFiles:
     path = Path(given.fake)
-    if path.is_dir():
-        for option in ("raw", "model", "per_class"):
-            if given[option]:
-                raise InputError(f"--{option} is of a checkpoint, and {path} is a folder")
-        return ImageFiles(path, given.n)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such checkpoint, and no such folder of images")
-    if path.suffix.lower() in EXTENSIONS:
-        raise InputError(f"{path} is one image: give the folder of many, or a checkpoint")
-    return load(path, given.model, given.raw, given.weights_only, peek_option(args, "--config", "-c"))
+    if checkpoint is not None:
+        if checkpoint.suffix.lower() in EXTENSIONS:
+            raise InputError(f"{path} is one image: give the folder of many, or a checkpoint")
+        given.fake = str(checkpoint)
+        return load(checkpoint, given.model, given.raw, given.weights_only, peek_option(args, "--config", "-c"))
+    if not path.is_dir():
+        near = did_you_mean(given.fake, config_names())
+        raise InputError(f"{path}: there is no such checkpoint, and no such folder of images{near}")
+    for option in ("raw", "model", "per_class"):
+        if given[option]:
+            raise InputError(f"--{option} is of a checkpoint, and {path} is a folder")
+    return ImageFiles(path, given.n)
 
 
 def _save(result: Result, out: Path, drawn: Path, grid: Path) -> None:

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from ganzoo import __version__
-from ganzoo.cli.configs import config_entries
 from ganzoo.cli.tables import aligned
 from ganzoo.errors import InputError, did_you_mean
+from ganzoo.utils.configs import config_entries
 from ganzoo.utils.processes import wait_for_the_first
 
 COMMANDS = {

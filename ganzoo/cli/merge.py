@@ -12,20 +12,17 @@ from collections import abc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
-from ganzoo.cli.configs import find_config
-from ganzoo.cli.yaml_text import load_yaml, read_yaml, to_yaml
 from ganzoo.errors import InputError
+from ganzoo.utils.configs import SECTIONS, Tree, find_config, read_config
+from ganzoo.utils.yaml_text import load_yaml, to_yaml
 
-Tree = dict[str, Any]
 SPEC = ("class_path", "init_args", "dict_kwargs")
 BESIDE = (*SPEC, "interval")  # a schedule's
-SECTIONS = ("model", "data")  # whose value is a class
 
 
 @dataclass
@@ -314,25 +311,3 @@ def _same(one: object, other: object) -> bool:
         return True
     known = find_loaded(one)
     return known is not None and known is find_loaded(other)
-
-
-def read_config(path: str) -> Tree:
-    """A config as plain data; of YAML text instead of a file, the text's.
-
-    Raises:
-        InputError: it is no YAML, or no mapping.
-    """
-    if Path(path).is_file():
-        found, where = read_yaml(Path(path)), path
-    else:
-        found, where = load_yaml(path, "--config"), "--config"
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
-        raise InputError(f"{where}: a config is a mapping with model, data and trainer, not {type(found).__name__}")
-    config = dict(found)
-    for name in SECTIONS:  # a section in a file of its own, beside the config
-        value = config.get(name)
-        if isinstance(value, str) and value.endswith((".yaml", ".yml")):
-            config[name] = read_yaml(Path(path).parent / value if where == path else Path(value))
-    return config

@@ -13,16 +13,16 @@ import lightning.pytorch as L
 import torch
 from jsonargparse import Namespace
 
-from ganzoo.cli.configs import find_config
 from ganzoo.cli.error_messages import refused_argument
 from ganzoo.cli.lightning_log import filter_log
-from ganzoo.cli.merge import compose, known_of, merge, read_config, refuse_nulls
+from ganzoo.cli.merge import compose, known_of, merge, refuse_nulls
 from ganzoo.cli.parser import Parser, import_classes
-from ganzoo.cli.yaml_text import to_yaml
-from ganzoo.errors import InputError, did_you_mean, one_line
+from ganzoo.errors import InputError, did_you_mean
 from ganzoo.evaluation.sources import DataSource, stub_trainer
+from ganzoo.utils.configs import find_config, read_config, section_of
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.trust import look_here_last
+from ganzoo.utils.yaml_text import to_yaml
 
 
 def make_parser(command: str, description: str, args: Sequence[str] = ()) -> Parser:
@@ -193,18 +193,10 @@ def config_section(name: str, *configs: str | Path) -> Any:
     Raises:
         InputError: no such config, or one that cannot be read.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     merged: dict[str, Any] = {}
     for each in configs:
         merged = merge(merged, read_config(find_config(str(each))))
-    try:
-        found: Any = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
-    except OmegaConfBaseException as error:
-        raise InputError(f"{', '.join(map(str, configs))}: {one_line(error)}") from error
-    value = found.get(name)
-    return {"class_path": value} if isinstance(value, str) else value
+    return section_of(merged, name, ", ".join(map(str, configs)))
 
 
 def read_data(parser: Parser, given: Namespace, trainer: L.Trainer | None = None) -> DataSource:

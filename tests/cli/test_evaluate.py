@@ -39,12 +39,12 @@ import ganzoo.evaluation.evaluator
 import ganzoo.evaluation.features
 import ganzoo.evaluation.selection
 from ganzoo.cli import main
-from ganzoo.cli.trained import selection
 from ganzoo.data import Digits
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.errors import InputError
 from ganzoo.evaluation.protocol import FIELDS, Result
 from ganzoo.evaluation.table import FeatureTable
+from ganzoo.hub.sources import selection
 from ganzoo.interfaces import CycleTranslator, Generated
 from ganzoo.models import GAN, CycleGAN, Pix2Pix
 from ganzoo.utils.images import to_uint8
@@ -256,6 +256,13 @@ def test_averaged_and_raw_weights_differ_and_are_told_apart(last):
     samples = model.sample(20, generator=torch.Generator().manual_seed(step_seed(0, 0, 0)))
     few = evaluate(last, "--raw", "--n", "20").metrics["fd_tiny"].value
     assert few == pytest.approx(frechet(digits(), to_uint8(samples)), rel=1e-6)
+
+
+def test_the_folder_of_a_run_stands_for_its_checkpoint(run, last, capsys):
+    assert main(["evaluate", str(run), "--extractor", "tiny", *SMALL, "--metrics", "distance", "--n", "60"]) == 0
+    assert f"{run}: loads last.ckpt, its last checkpoint" in capsys.readouterr().err
+    result = Result.load(Path(last).with_name("last_tiny.json"))
+    assert result.about["path"] == last
 
 
 def test_what_is_made_depends_on_seed_and_not_on_the_global_stream(last):

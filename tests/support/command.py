@@ -17,10 +17,10 @@ from torch import nn
 
 import ganzoo
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.cli import configs as config_files
 from ganzoo.cli import main
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Generated, Sampler
+from ganzoo.utils import configs as config_files
 from support.training import LIMIT, loader
 
 PACKAGE_PARENT = str(Path(ganzoo.__file__).parent.parent)

@@ -11,8 +11,8 @@ from support.command import error
 import ganzoo.callbacks
 import ganzoo.losses
 import ganzoo.models  # noqa: F401  # classes by their short names
-from ganzoo.cli.yaml_text import load_yaml, read_yaml, to_yaml
 from ganzoo.errors import InputError
+from ganzoo.utils.yaml_text import load_yaml, read_yaml, to_yaml
 
 pytestmark = pytest.mark.usefixtures("toy_folder")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ganzoo.cli.configs import config_entries, config_names, find_config
 from ganzoo.errors import InputError
+from ganzoo.utils.configs import config_entries, config_names, find_config
 
 
 def test_a_config_is_found_by_its_name_and_other_texts_are_left_alone(tmp_path):

@@ -1,11 +1,16 @@
-"""Finds the configs that come with ganzoo by name. Reads text only and imports no torch."""
+"""Finds the configs that come with ganzoo by name, and reads configs. Reads text only and imports no torch."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ganzoo
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.errors import InputError, did_you_mean, one_line
+from ganzoo.utils.yaml_text import load_yaml, read_yaml
+
+Tree = dict[str, Any]
+SECTIONS = ("model", "data")  # whose value is a class
 
 
 class Entry(NamedTuple):
@@ -71,3 +76,47 @@ def _read(path: Path) -> Entry:
 def _class_name(section: object) -> str:
     path = section.get("class_path", "") if isinstance(section, dict) else section or ""
     return str(path).rpartition(".")[2]
+
+
+def read_config(path: str) -> Tree:
+    """A config as plain data; of YAML text instead of a file, the text's.
+
+    Raises:
+        InputError: it is no YAML, or no mapping.
+    """
+    if Path(path).is_file():
+        found, where = read_yaml(Path(path)), path
+    else:
+        found, where = load_yaml(path, "--config"), "--config"
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise InputError(f"{where}: a config is a mapping with model, data and trainer, not {type(found).__name__}")
+    config = dict(found)
+    for name in SECTIONS:  # a section in a file of its own, beside the config
+        value = config.get(name)
+        if isinstance(value, str) and value.endswith((".yaml", ".yml")):
+            config[name] = read_yaml(Path(path).parent / value if where == path else Path(value))
+    return config
+
+
+def section_of(config: Mapping[str, Any], name: str, where: str) -> Any:
+    """A section of a config, with what it refers to filled in; None where there is none.
+
+    Args:
+        config: that was read.
+        name: of the section: ``data``.
+        where: the config comes from, for the message.
+
+    Raises:
+        InputError: it refers to what is not there.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        found: Any = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{where}: {one_line(error)}") from error
+    value = found.get(name)
+    return {"class_path": value} if isinstance(value, str) else value
