@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
+from ganzoo.noises import Noise
 from ganzoo.utils.images import to_float
 from ganzoo.utils.log import log_info
 
@@ -44,15 +45,59 @@ class Sampler(ABC):
         """
 
 
-class CascadeSampler(Sampler):
+class NoiseSampler(Sampler):
+    """A sampler whose noise can be chosen: ``sample`` decodes what ``draw_noise`` draws.
+
+    Noise is a dictionary of tensors whose first dimension counts the images, so the noise of several images can be
+    concatenated, taken apart and interpolated. Its names are the model's: ``z``; ``z_0``, ``z_1`` of a cascade's levels;
+    ``dropout_0`` of dropout that is on in sampling.
+    """
+
+    @abstractmethod
+    def distributions(self) -> Mapping[str, Noise]:
+        """The distribution of each tensor of the noise, by name."""
+
+    @abstractmethod
+    def draw_noise(self, n: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Draws the noise of n images.
+
+        Args:
+            n: number of images.
+            generator: source of the noise; torch's own if left out.
+
+        Returns:
+            Tensors [n, ...] on the model's device, by name.
+        """
+
+    @abstractmethod
+    def decode(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Generates the images of given noise, without drawing any.
+
+        Args:
+            noise: tensors [n, ...] by the names and of the shapes of ``draw_noise``, on the model's device.
+            y: int64 classes [n], for a conditional model; each class in turn if left out.
+
+        Returns:
+            Images in [-1, 1], [n, C, H, W], without a graph.
+        """
+
+    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        return self.decode(self.draw_noise(n, generator), y)
+
+
+class CascadeSampler(NoiseSampler):
     """A sampler that generates images from coarse to fine, and can give every level."""
 
     @abstractmethod
-    def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
-        """Generates the images of every level from the same noise, coarsest first; the last are those of ``sample``.
+    def decode_levels(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> list[Tensor]:
+        """Generates the images of every level, coarsest first; the last are those of ``decode``.
 
-        Arguments as in ``sample``. Level k's images are [n, C, H_k, W_k] in [-1, 1].
+        Arguments as in ``decode``. Level k's images are [n, C, H_k, W_k] in [-1, 1].
         """
+
+    def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Generates the images of every level from the noise that ``sample`` draws; arguments as in ``sample``."""
+        return self.decode_levels(self.draw_noise(n, generator), y)
 
 
 class Translator(ABC):

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.utils.ranges import Checked, FiniteFloat, PositiveFloat
+from ganzoo.ops.interpolation import lerp, slerp, with_exact_ends
+from ganzoo.utils.ranges import Checked, FiniteFloat, HalfOpenUnitInterval, PositiveFloat
 
 
 class Noise(Checked, ABC):
@@ -22,6 +23,40 @@ class Noise(Checked, ABC):
     @abstractmethod
     def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
         """Draws float32 numbers of this shape on the device, from the generator, or from torch's own if it is None."""
+
+    def interpolate(self, start: Tensor, end: Tensor, t: Tensor, spherical: bool = True) -> Tensor:
+        """Interpolates between noise of this distribution.
+
+        Args:
+            start: noise [N, ...].
+            end: noise of the same shape.
+            t: shares [N] of the way; 0 gives ``start`` and 1 gives ``end`` exactly.
+            spherical: along a great circle, so that what lies between is as probable as the ends; else a straight line.
+
+        Returns:
+            Noise [N, ...].
+
+        Raises:
+            InputError: spherical, and this distribution has no such way.
+        """
+        if spherical:
+            raise InputError(
+                f"spherical interpolation is for the noises Normal and Uniform, and this model's is {type(self).__name__}: "
+                "take straight interpolation (lerp)"
+            )
+        return lerp(start, end, t)
+
+    def truncate(self, z: Tensor, truncation: float) -> Tensor:
+        """Shrinks noise towards its mean; for normal noise.
+
+        Args:
+            z: noise of this distribution, of any shape.
+            truncation: factor of the distance to the mean: 1 changes nothing, 0 gives the mean.
+
+        Raises:
+            InputError: the noise is not normal.
+        """
+        raise InputError(f"truncation is for the noise Normal, and this model's is {type(self).__name__}: leave it out")
 
     @final
     def sample(self, shape: Sequence[int], like: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -62,6 +97,17 @@ class Uniform(Noise):
         unit = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
         return unit.mul_(self.high - self.low).add_(self.low)
 
+    def interpolate(self, start: Tensor, end: Tensor, t: Tensor, spherical: bool = True) -> Tensor:
+        """As in ``Noise``. The spherical way is that of the normal numbers with the same quantiles."""
+        if not spherical:
+            return lerp(start, end, t)
+        between = torch.special.ndtr(slerp(self._quantiles(start), self._quantiles(end), t))
+        return with_exact_ends(between.mul(self.high - self.low).add(self.low), start, end, t)
+
+    def _quantiles(self, z: Tensor) -> Tensor:
+        share = (z.double() - self.low) / (self.high - self.low)
+        return torch.special.ndtri(share.clamp(2**-26, 1 - 2**-26))  # half a step of float32 from the ends
+
 
 class Normal(Noise):
     """The normal distribution of this mean and standard deviation; standard normal if both are left out.
@@ -80,3 +126,34 @@ class Normal(Noise):
     def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
         unit = torch.randn(shape, generator=generator, device=device, dtype=torch.float32)
         return unit.mul_(self.std).add_(self.mean)
+
+    def interpolate(self, start: Tensor, end: Tensor, t: Tensor, spherical: bool = True) -> Tensor:
+        centred = (slerp if spherical else lerp)(start - self.mean, end - self.mean, t)
+        return with_exact_ends(centred + self.mean, start, end, t)
+
+    def truncate(self, z: Tensor, truncation: float) -> Tensor:
+        return (z - self.mean) * truncation + self.mean
+
+
+class DropoutMask(Noise):
+    """The factors of dropout: 0 with probability p, else 1 / (1 - p). It is noise where dropout is on in sampling.
+
+    Args:
+        p: share of zeros.
+    """
+
+    def __init__(self, p: HalfOpenUnitInterval = 0.5) -> None:
+        self.p = p
+
+    def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
+        kept = torch.rand(shape, generator=generator, device=device, dtype=torch.float32) >= self.p
+        return kept.float().div_(1 - self.p)
+
+    def interpolate(self, start: Tensor, end: Tensor, t: Tensor, spherical: bool = True) -> Tensor:
+        """Each value changes from ``start`` to ``end`` at a moment of its own, so all between are masks of the same p."""
+        moments = torch.rand(start.shape[1:], generator=torch.Generator().manual_seed(0)).to(start.device)
+        return torch.where(moments < t.to(moments).view(-1, *[1] * (start.ndim - 1)), end, start)
+
+    def truncate(self, z: Tensor, truncation: float) -> Tensor:
+        """Nothing is shrunk: a mask has no other values."""
+        return z

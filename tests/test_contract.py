@@ -20,6 +20,7 @@ from ganzoo.interfaces import (
     Cycled,
     CycleTranslator,
     Generated,
+    NoiseSampler,
     Sampler,
     Translated,
     Translator,
@@ -89,6 +90,29 @@ def is_a_image_of(images: Tensor, *shape: int) -> None:
     assert images.dtype == torch.float32
     assert not images.requires_grad
     assert images.abs().max() <= 1
+
+
+@every_model
+def test_the_noise_of_a_sampler_can_be_chosen(name):
+    model = build(name).eval()
+    if not isinstance(model, Sampler):
+        return
+    assert isinstance(model, NoiseSampler)
+    noise = model.draw_noise(4, torch.Generator().manual_seed(3))
+    assert list(noise) == list(model.distributions())
+    assert all(len(each) == 4 for each in noise.values())
+    y = torch.tensor([1, 0, 1, 2])
+    images = model.decode(noise, y)
+    is_a_image_of(images, 4, *model.hparams["shape"])
+    assert torch.equal(images, model.sample(4, y, torch.Generator().manual_seed(3)))
+    assert torch.equal(images, model.decode(noise, y))  # draws nothing
+    turned = model.decode({key: each.flip(0) for key, each in noise.items()}, y.flip(0))
+    assert torch.allclose(turned.flip(0), images, atol=1e-5)  # an image has its own row of each tensor
+    for key in noise:  # and every tensor matters
+        other = model.draw_noise(4, torch.Generator().manual_seed(4))
+        assert not torch.equal(images, model.decode({**noise, key: other[key]}, y))
+    if isinstance(model, CascadeSampler):
+        assert torch.equal(model.decode_levels(noise, y)[-1], images)
 
 
 @every_model_and_example

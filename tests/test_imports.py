@@ -15,8 +15,10 @@ PACKAGE = Path(ganzoo.__file__).parent
 FLOORS = (
     {"errors"},
     {"utils"},
-    {"ops", "schedules", "penalties", "interfaces"},
-    {"losses", "noises", "networks", "metrics", "training"},
+    {"ops", "schedules", "penalties"},
+    {"noises"},
+    {"interfaces"},
+    {"losses", "networks", "metrics", "training"},
     {"adversarial", "prediction"},
     {"data", "models"},
     {"evaluation"},

@@ -7,7 +7,7 @@ import torch
 
 from ganzoo.errors import InputError
 from ganzoo.models import CGAN, DCGAN, GAN, LAPGAN, ConvolutionalGAN, SimultaneousGAN
-from ganzoo.noises import Noise, Normal, Uniform
+from ganzoo.noises import DropoutMask, Noise, Normal, Uniform
 from ganzoo.training.recipes import instantiate, to_recipe
 
 N = 200_000
@@ -135,3 +135,88 @@ def test_a_checkpoint_keeps_the_noise(tmp_path):
     again = GAN.load_from_checkpoint(tmp_path / "one.ckpt")
     assert to_recipe(again.noise) == to_recipe(Normal(2.0, 0.5))
     assert to_recipe(instantiate(to_recipe(Uniform(0, 3)), Noise)) == to_recipe(Uniform(0, 3))
+
+
+def ends(noise, n=400, size=300):
+    g = torch.Generator().manual_seed(0)
+    return noise.sample((n, size), LIKE, g), noise.sample((n, size), LIKE, g)
+
+
+@pytest.mark.parametrize("noise", [Normal(), Normal(2.0, 0.5), Uniform(), Uniform(0, 1), DropoutMask(0.3)])
+@pytest.mark.parametrize("spherical", [True, False])
+def test_interpolated_noise_has_exact_ends(noise, spherical):
+    start, end = ends(noise, 5)
+    assert torch.equal(noise.interpolate(start, end, torch.zeros(5), spherical), start)
+    assert torch.equal(noise.interpolate(start, end, torch.ones(5), spherical), end)
+    between = noise.interpolate(start, end, torch.tensor([0, 0.3, 0.5, 0.7, 1]), spherical)
+    assert torch.equal(between[0], start[0])
+    assert torch.equal(between[-1], end[-1])
+    assert between.dtype == start.dtype
+
+
+@pytest.mark.parametrize("noise", [Normal(2.0, 0.5), Uniform(), Uniform(0, 1), DropoutMask(0.3)])
+def test_what_lies_between_has_the_distribution_of_the_ends(noise):
+    """Moments of 120,000 numbers half-way; a straight line would have half the variance."""
+    start, end = ends(noise)
+    between = noise.interpolate(start, end, torch.full((400,), 0.5)).double()
+    exact = drawn(noise)
+    assert between.mean().item() == pytest.approx(exact.mean().item(), abs=0.02 * exact.std().item())
+    assert between.var().item() == pytest.approx(exact.var().item(), rel=0.02)
+    fourth = ((between - between.mean()) ** 4).mean().item()
+    assert fourth == pytest.approx(((exact - exact.mean()) ** 4).mean().item(), rel=0.06)
+    if not isinstance(noise, DropoutMask):
+        straight = noise.interpolate(start, end, torch.full((400,), 0.5), spherical=False)
+        assert straight.var().item() == pytest.approx(exact.var().item() / 2, rel=0.02)
+        assert torch.allclose(straight, (start + end) / 2, atol=1e-6)
+
+
+def test_uniform_noise_goes_through_the_normal_numbers_of_its_quantiles():
+    """In two dimensions by hand: quantiles (Phi(1), 1/2) to (1/2, Phi(1)) are the quarter circle from (1, 0) to (0, 1)."""
+    one = 0.8413447460685429
+    start, end = torch.tensor([[one, 0.5]]), torch.tensor([[0.5, one]])
+    middle = 0.7602499389065233  # Phi(1 / sqrt(2))
+    found = Uniform(0, 1).interpolate(start, end, torch.tensor([0.5]))
+    assert torch.allclose(found, torch.tensor([[middle, middle]]), atol=1e-6)
+    wide = Uniform(-1, 3).interpolate(start * 4 - 1, end * 4 - 1, torch.tensor([0.5]))
+    assert torch.allclose(wide, torch.tensor([[middle, middle]]) * 4 - 1, atol=1e-5)
+    edges = torch.tensor([[0.0, 1.0, 0.25]])
+    assert torch.isfinite(Uniform(0, 1).interpolate(edges, edges.flip(1), torch.tensor([0.4]))).all()
+
+
+def test_a_dropout_mask_changes_each_value_once_and_evenly():
+    start, end = torch.zeros(1, 10_000), torch.full((1, 10_000), 2.0)
+    shares = torch.linspace(0, 1, 6)
+    walk = torch.cat([DropoutMask().interpolate(start, end, share.view(1)) for share in shares])
+    assert set(walk.unique().tolist()) == {0.0, 2.0}
+    assert (walk.diff(dim=0) >= 0).all()
+    # 5 standard errors of a share of 10,000
+    assert torch.allclose((walk == 2).float().mean(1), shares, atol=5 * 0.5 / 100)
+    assert torch.equal(walk, torch.cat([DropoutMask().interpolate(start, end, share.view(1)) for share in shares]))
+
+
+def test_a_drawn_dropout_mask_has_its_rate():
+    mask = drawn(DropoutMask(0.2))
+    assert mask.unique().tolist() == pytest.approx([0, 1.25])
+    assert (mask == 0).double().mean().item() == pytest.approx(0.2, abs=5 * sqrt(0.2 * 0.8 / N))
+
+
+def test_truncation_shrinks_normal_noise_towards_its_mean():
+    z = torch.tensor([[3.0, 5.0, 6.0]])
+    assert Normal(5.0, 2.0).truncate(z, 0.5).tolist() == [[4.0, 5.0, 5.5]]
+    assert Normal(5.0, 2.0).truncate(z, 1).tolist() == z.tolist()
+    assert Normal(5.0).truncate(z, 0).tolist() == [[5.0, 5.0, 5.0]]
+    mask = DropoutMask().sample((1, 9), LIKE)
+    assert torch.equal(DropoutMask().truncate(mask, 0.5), mask)
+    with pytest.raises(InputError, match="truncation is for the noise Normal, and this model's is Uniform: leave it out"):
+        Uniform().truncate(z, 0.5)
+
+
+def test_a_distribution_of_ones_own_goes_straight():
+    class Signs(Noise):
+        def draw(self, shape, generator, device):
+            return torch.randint(0, 2, shape, generator=generator, device=device).float() * 2 - 1
+
+    a, b = torch.ones(2, 3), -torch.ones(2, 3)
+    assert torch.equal(Signs().interpolate(a, b, torch.tensor([0.0, 0.25]), spherical=False)[1], torch.full((3,), 0.5))
+    with pytest.raises(InputError, match="this model's is Signs: take straight interpolation"):
+        Signs().interpolate(a, b, torch.tensor([0.0, 0.25]))

@@ -6,12 +6,10 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganzoo.interfaces import seeded_from
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import ConditionalGeneratorModel
 from ganzoo.networks.goodfellow import ConditionalDiscriminator, ConditionalGenerator
@@ -70,10 +68,6 @@ class CGAN(ConditionalGeneratorModel):
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {"gan": 0.5 * self.loss.discriminator(real, fake)}
-
-    def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        with seeded_from(generator, self.device):  # of the dropout
-            return self.G(self.z(n, generator), self.one_hot(y, n))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=self.lr, momentum=self.momentum)

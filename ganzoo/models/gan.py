@@ -4,10 +4,9 @@
 of the authors' released ``mnist.yaml`` and ``cifar10_convolutional.yaml``; the paper itself gives few of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -116,5 +115,5 @@ class ConvolutionalGAN(SimultaneousGAN):
     def networks(self) -> tuple[nn.Module, nn.Module]:
         return DeconvGenerator(self.latent, self.shape[0], self.hidden), ConvMaxoutDiscriminator(self.shape[0])
 
-    def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        return super().generate(n, y, generator).clamp(-1, 1)  # its output layer is linear
+    def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
+        return super().generate(noise, y).clamp(-1, 1)  # its output layer is linear

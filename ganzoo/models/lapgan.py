@@ -6,7 +6,7 @@ level is a conditional GAN of its own, trained on ``l_k = u(I_{k+1})`` of real i
 fine here: 0 is the base, the paper's K.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -77,9 +77,9 @@ class LAPGAN(CascadeModel):
         base_G = BaseGenerator(base, self.latent, classes, self.hidden_G)
         return [base_G, *G], [BaseDiscriminator(base, classes, self.hidden_D), *D]
 
-    def forward(self, k: int, low: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """h~_k for the low-pass images l_k, from fresh noise."""
-        return self.G[k](self.z(k, len(low), generator), low, y)
+    def forward(self, k: int, low: Tensor, y: Tensor, z: Tensor | None = None) -> Tensor:
+        """h~_k for the low-pass images l_k, from fresh noise if z is left out."""
+        return self.G[k](self.z(k, len(low)) if z is None else z, low, y)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x, real, fake = self.field(batch, "x"), {}, {}
@@ -110,14 +110,12 @@ class LAPGAN(CascadeModel):
         finer = zip(images, self.sizes[1:], strict=False)
         return images, [torch.zeros_like(images[0]), *(self.operators.up(coarse, size) for coarse, size in finer)]
 
-    def generate_levels(
-        self, levels: Sequence[int], low: Tensor, y: Tensor, generator: torch.Generator | None = None
-    ) -> list[Tensor]:
+    def generate_levels(self, levels: Sequence[int], low: Tensor, y: Tensor, noise: Mapping[str, Tensor]) -> list[Tensor]:
         """I~ of the levels, coarse to fine, from the low-pass image of the first. Not clamped: u takes I~ as it is."""
         images: list[Tensor] = []
         for k in levels:
             low = self.operators.up(images[-1], self.sizes[k]) if images else low
-            images.append(low + self(k, low, y, generator))
+            images.append(low + self(k, low, y, noise[f"z_{k}"]))
         return images
 
     def z(self, k: int, n: int, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
@@ -125,11 +123,10 @@ class LAPGAN(CascadeModel):
         shape = (n, 1, self.sizes[k], self.sizes[k]) if k else (n, self.latent)
         return self.noise.sample(shape, next(self.parameters()), generator)
 
-    @with_ema
-    @torch.no_grad()
-    def cascade(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> list[Tensor]:
+    def generate_cascade(self, noise: Mapping[str, Tensor], y: Tensor | None) -> list[Tensor]:
+        n = len(noise["z_0"])
         black = next(self.parameters()).new_zeros(n, self.shape[0], self.sizes[0], self.sizes[0])
-        images = self.generate_levels(range(len(self.sizes)), black, self.one_hot(y, n), generator)
+        images = self.generate_levels(range(len(self.sizes)), black, self.one_hot(y, n), noise)
         return [image.clamp(-1, 1) for image in images]
 
     @with_ema
@@ -138,7 +135,8 @@ class LAPGAN(CascadeModel):
         """Generates as many images as there are real ones; a level trained alone starts from their low-pass images."""
         expect_shape("shape", self.shape, x)
         images, lows = self.low_pass(x)
-        fake = self.generate_levels(self.levels, lows[self.levels[0]], self.one_hot(y, len(x)), generator)[-1]
+        noise = {f"z_{k}": self.z(k, len(x), generator) for k in self.levels}
+        fake = self.generate_levels(self.levels, lows[self.levels[0]], self.one_hot(y, len(x)), noise)[-1]
         return Generated(images[self.levels[-1]], fake.clamp(-1, 1))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:

@@ -14,6 +14,7 @@ from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import SampleGrid
 from ganzoo.errors import InputError
 from ganzoo.interfaces import CascadeSampler, Cycled, CycleTranslator, Sampler, Translated, Translator
+from ganzoo.noises import Normal
 from ganzoo.utils.image_grid import GAP, grid
 
 BATCHES = 4  # in an epoch
@@ -177,8 +178,17 @@ def test_a_cycle_s_rows_go_there_and_back_both_ways(tmp_path):
 
 
 class Cascade(Samples, CascadeSampler):
-    def cascade(self, n, y=None, generator=None):
-        fine = self.sample(n, y, generator)
+    def distributions(self):
+        return {"z": Normal()}
+
+    def draw_noise(self, n, generator=None):
+        return {"z": torch.randn(n, 3, generator=generator)}
+
+    def decode(self, noise, y=None):
+        return self.decode_levels(noise, y)[-1]
+
+    def decode_levels(self, noise, y=None):
+        fine = self.G(noise["z"]).tanh().view(-1, 1, 2, 2)
         return [fine.mean((2, 3), keepdim=True), fine]
 
 

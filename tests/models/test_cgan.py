@@ -3,6 +3,7 @@
 import torch
 from support.small_models import small
 
+from ganzoo.interfaces import isolated_rng
 from ganzoo.models import CGAN
 
 
@@ -33,3 +34,13 @@ def test_the_conditional_generators_dropout_is_noise():
     assert not torch.equal(torch.get_rng_state(), before)
     still = small(CGAN, classes=4, dropout=0.0).eval()
     assert len(still(z, y).unique(dim=0)) == 1
+
+
+def test_a_sample_is_one_pass_whose_dropout_has_a_seed_of_the_generator():
+    model = small(CGAN, classes=4).eval()
+    g = torch.Generator().manual_seed(3)
+    seed = int(torch.randint(2**63 - 1, (), generator=g))
+    z, y = model.z(5, g), torch.tensor([0, 1, 2, 0, 1])
+    with isolated_rng(seed, torch.device("cpu")), torch.no_grad():
+        expected = model.G(z, model.one_hot(y, 5))
+    assert torch.equal(model.sample(5, y, torch.Generator().manual_seed(3)), expected)

@@ -528,8 +528,8 @@ class OnImages(LAPGAN):
 class Twice(LAPGAN):
     """Broken: a sample gets its residual twice."""
 
-    def generate_levels(self, levels, low, y, generator=None):
-        last = super().generate_levels(levels, low, y, generator)
+    def generate_levels(self, levels, low, y, noise):
+        last = super().generate_levels(levels, low, y, noise)
         return [*last[:-1], last[-1] + (last[-1] - low)]
 
 
@@ -537,9 +537,8 @@ def finer(model):
     """The distance of samples from held-out digits' true coarse images, over that of those images enlarged."""
     low, y = model.low_pass(digits().held_out)[1][1], model.one_hot(digits().truth, len(digits().truth))
     with torch.no_grad(), swap_weights(model, model.ema):
-        sample = model.generate_levels([1], low, y, torch.Generator().manual_seed(0))[
-            0
-        ]  # a clamp would hide a doubled image
+        noise = {"z_1": model.z(1, len(low), torch.Generator().manual_seed(0))}
+        sample = model.generate_levels([1], low, y, noise)[0]  # a clamp would hide a doubled image
     return {"left": digits().distance(sample) / digits().distance(low)}
 
 

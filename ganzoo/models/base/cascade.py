@@ -1,7 +1,8 @@
 """Models that generate images from coarse to fine, with a generator and a discriminator for each level."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from ganzoo.errors import InputError
 from ganzoo.interfaces import CascadeSampler
 from ganzoo.models.base.conditional import ConditionalGeneratorModel
+from ganzoo.networks.dropout import given_masks
+from ganzoo.training.ema import with_ema
 from ganzoo.utils.ranges import NonNegativeInt, Size
 
 ROLES = "discriminator", "generator"  # in the order of their turns
@@ -17,7 +20,8 @@ ROLES = "discriminator", "generator"  # in the order of their turns
 class CascadeModel(ConditionalGeneratorModel, CascadeSampler):
     """A model that generates images from coarse to fine. Level 0 is the coarsest; each level has two players.
 
-    To override: ``networks``, ``training_step``, the losses, ``penalties``, ``cascade``, ``generate_for``.
+    To override: ``networks``, ``training_step``, the losses, ``penalties``, ``z``, ``generate_cascade``,
+    ``generate_for``.
 
     Args:
         shape: (C, H, W) of an image, H = W.
@@ -77,5 +81,24 @@ class CascadeModel(ConditionalGeneratorModel, CascadeSampler):
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {f"{role}_{k}": [mine[k]] for k in self.levels for role, mine in zip(ROLES, (self.D, self.G), strict=True)}
 
-    def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        return self.cascade(n, y, generator)[-1]
+    def latents(self, n: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Draws the noise of every level."""
+        return {f"z_{k}": self.z(k, n, generator) for k in range(len(self.sizes))}
+
+    @abstractmethod
+    def z(self, k: int, n: int, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
+        """Draws the noise [n, ...] of level k."""
+
+    def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
+        return self.generate_cascade(noise, y)[-1]
+
+    @abstractmethod
+    def generate_cascade(self, noise: Mapping[str, Tensor], y: Tensor | None) -> list[Tensor]:
+        """Generates the images of every level, coarsest first, [n, C, H_k, W_k] in [-1, 1]."""
+
+    @final
+    @with_ema
+    @torch.no_grad()
+    def decode_levels(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> list[Tensor]:
+        with given_masks(self.G, noise):
+            return [images.float() for images in self.generate_cascade(noise, y)]

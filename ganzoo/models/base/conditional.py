@@ -1,5 +1,6 @@
 """Models that generate images of a class."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,6 +29,9 @@ class ConditionalGeneratorModel(GeneratorModel):
     def forward(self, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         """Images of noise z [N, latent] and classes y, int64 [N]."""
         return self.G(z, self.one_hot(y, len(z)))
+
+    def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
+        return self.G(noise["z"], self.one_hot(y, len(noise["z"])))
 
     def one_hot(self, y: Tensor | None, n: int) -> Tensor:
         """One-hot codes of classes.

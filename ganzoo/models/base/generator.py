@@ -1,14 +1,16 @@
 """Models that generate images from noise."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
-from ganzoo.interfaces import Generated, Sampler, expect_shape
+from ganzoo.interfaces import Generated, NoiseSampler, eval_mode, expect_shape, seeded_from
 from ganzoo.losses import AdversarialLoss
 from ganzoo.models.base.model import GANModel
-from ganzoo.noises import Noise, Normal
+from ganzoo.networks.dropout import draw_masks, given_masks, noise_dropouts
+from ganzoo.noises import DropoutMask, Noise, Normal
 from ganzoo.penalties import Critic
 from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.training.ema import with_ema
@@ -16,11 +18,11 @@ from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import Size
 
 
-class GeneratorModel(GANModel, Sampler):
+class GeneratorModel(GANModel, NoiseSampler):
     """A model that generates images from noise.
 
     To override: ``networks``, ``training_step``, ``discriminator_losses``, ``generator_losses``, ``penalties``,
-    ``generate``.
+    ``latents``, ``generate``.
 
     Args:
         shape: (C, H, W) of an image; the data's.
@@ -78,15 +80,33 @@ class GeneratorModel(GANModel, Sampler):
         """Draws noise [n, latent], on the model's device."""
         return self.noise.sample((n, self.latent), next(self.parameters()), generator)
 
-    def generate(self, n: int, y: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        """Generates images. ``sample`` calls this with its own arguments, with the EMA weights and without a graph."""
-        return self.G(self.z(n, generator))
+    def latents(self, n: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Draws the noise that the generator takes as its input: each tensor [n, ...], of the distribution ``noise``."""
+        return {"z": self.z(n, generator)}
+
+    def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
+        """Generates images. ``decode`` calls this with its own arguments, with the EMA weights and without a graph."""
+        return self.G(noise["z"])
+
+    @final
+    def distributions(self) -> dict[str, Noise]:
+        layers = noise_dropouts(self.G)
+        return dict.fromkeys(self.latents(1), self.noise) | {name: DropoutMask(part.p) for name, part in layers.items()}
+
+    @final
+    def draw_noise(self, n: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        if not noise_dropouts(self.G):
+            return self.latents(n, generator)
+        with seeded_from(generator, self.device), eval_mode(self.G):  # of the masks
+            noise = self.latents(n, generator)
+            return noise | draw_masks(self.G, lambda: self.generate(noise, None))
 
     @final
     @with_ema
     @torch.no_grad()
-    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        return self.generate(n, y, generator).float()
+    def decode(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        with given_masks(self.G, noise):
+            return self.generate(noise, y).float()
 
     def labels(self, batch: Any) -> Tensor | None:
         """The classes of a batch, int64 [N], where the model is conditional; here None."""
