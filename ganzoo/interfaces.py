@@ -6,7 +6,7 @@ work with any module of these kinds. Images are float in [-1, 1], [N, C, H, W].
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -100,16 +100,43 @@ class CascadeSampler(NoiseSampler):
         return self.decode_levels(self.draw_noise(n, generator), y)
 
 
+class OneWay(NamedTuple):
+    """One direction of a translator.
+
+    Attributes:
+        translate: from images [N, C, H, W] in [-1, 1] to images of the other domain, without a graph.
+        channels: C.
+        argument: the name of the model's argument that sets C.
+    """
+
+    translate: Callable[[Tensor], Tensor]
+    channels: int = 3
+    argument: str = "inputs"
+
+
 class Translator(ABC):
     """A model that translates images.
 
     Attributes:
         size_multiple: ``translate`` takes heights and widths that are multiples of this number of pixels.
         least_size: the least height and width that ``translate`` takes, in pixels.
+        tile_size: prediction translates an image of more than ``tile_size`` x ``tile_size`` pixels in tiles; 0 for never.
     """
 
     size_multiple: int = 1
     least_size: int = 1
+    tile_size: int = 1024
+
+    def one_way(self, direction: str | None = None) -> OneWay:
+        """The translation of the images of one side. Override it for a model that takes other than three channels.
+
+        Args:
+            direction: "AtoB" for images of A, "BtoA" for images of B; None for data without sides.
+
+        Raises:
+            InputError: the model does not go that way.
+        """
+        return OneWay(self.translate)
 
     @abstractmethod
     def translate(self, x: Tensor) -> Tensor:

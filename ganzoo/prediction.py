@@ -1,7 +1,9 @@
 """Prediction: images with their names, each translated by itself and at its own size."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
@@ -9,7 +11,12 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.interfaces import DirectedData, Translator, expect_shape, field_of, isolated_rng
+from ganzoo.interfaces import DirectedData, OneWay, Translator, expect_shape, field_of, isolated_rng
+from ganzoo.ops.regions import Box, NotTileableError, Step, record
+from ganzoo.ops.tiles import Tiling
+from ganzoo.utils.images import to_float, to_uint8
+from ganzoo.utils.log import log_info
+from ganzoo.utils.progress import ProgressBar
 
 
 class Inputs(NamedTuple):
@@ -108,37 +115,137 @@ class Directed(L.LightningModule):
         self.direction = trained_direction(checkpoint)
 
 
-def each(inputs: Inputs, translate: Callable[[Tensor], Tensor], model: Translator, argument: str, channels: int) -> Any:
-    """Translates each image by itself, at its own size, with the noise that belongs to its name.
-
-    So an image's translation depends on nothing but the image and its name: not on the batch size, and not on the other
-    images, whose statistics a norm by the batch's own would mix in. A size that the network does not take is padded by
-    reflection, on all sides, and cut off again.
+def each(inputs: Inputs, model: Translator) -> Any:
+    """Translates each image of a batch by itself (:func:`translate_image`), with the noise that belongs to its name.
 
     Args:
-        inputs: the images, floats in [-1, 1].
-        translate: the model's ``translate`` or ``translate_back``: [1, C, H, W] -> [1, C', H, W].
-        model: the model, for its ``size_multiple`` and ``least_size``.
-        argument: the name of the model's argument that sets the channels.
-        channels: the number of channels that it takes.
+        inputs: the images, floats in [-1, 1] or uint8 in [0, 255].
+        model: the model.
 
     Returns:
-        Images in [-1, 1], [B, C', H, W]; a list of images [C', H, W] where they differ in size.
+        Images of the same type as the inputs, [B, C', H, W]; a list of images [C', H, W] where they differ in size.
 
     Raises:
-        InputError: other channels, or images that are not floats.
+        InputError: other channels than the model's, or a direction that it does not go.
     """
-    outputs = []
-    network: Any = model
-    weights = next(network.parameters(), torch.zeros(()))  # of another type under precision bf16-true and 64-true
-    for image, name, output in zip(inputs.x, inputs.name, inputs.output, strict=True):
-        expect_shape(argument, (channels, *image.shape[1:]), image[None])
-        padded, rows, columns = padded_to(image[None], model.size_multiple, model.least_size)
-        with isolated_rng(noise_seed(name or output), image.device):
-            outputs.append(translate(padded.to(weights.dtype))[0, :, rows, columns])
+    way = model.one_way(inputs.direction)
+    names = zip(inputs.name, inputs.output, strict=True)
+    seeds = [noise_seed(name or output) for name, output in names]
+    outputs = [translate_image(image, model, way, seed) for image, seed in zip(inputs.x, seeds, strict=True)]
     if len({image.shape for image in outputs}) == 1:
         return torch.stack(outputs)
     return outputs
+
+
+def translate_image(image: Tensor, model: Translator, way: OneWay, seed: int) -> Tensor:
+    """Translates one image at its own size, in tiles if it is larger than the model's ``tile_size``.
+
+    The translation depends on nothing but the image and the seed: not on other images, whose statistics a norm by the
+    batch's own would mix in. A size that the network does not take is padded by reflection, on all sides, and cut off again.
+
+    Args:
+        image: [C, H, W], floats in [-1, 1] or uint8 in [0, 255], on any device.
+        model: the model, for the device and type of its weights, ``size_multiple`` and ``least_size``.
+        way: one of its directions.
+        seed: of the model's noise (dropout).
+
+    Returns:
+        [C', H, W]: floats on the model's device for floats, uint8 on the CPU for uint8.
+
+    Raises:
+        InputError: other channels than the model's, or values that are neither.
+    """
+    network: Any = model
+    weights = next(network.parameters(), torch.zeros(()))  # of another type under precision bf16-true and 64-true
+    is_bytes = image.dtype == torch.uint8
+    # what is checked of bytes is their shape alone
+    checked = torch.zeros(()).expand(image.shape) if is_bytes else image
+    expect_shape(way.argument, (way.channels, *image.shape[1:]), checked[None])
+    with isolated_rng(seed, weights.device):
+        if model.tile_size and image[0].numel() > model.tile_size**2:
+            in_tiles = _translate_in_tiles(image, model, way, weights)
+            if in_tiles is not None:
+                return in_tiles
+        floats = to_float(image.to(weights.device)) if is_bytes else image
+        padded, rows, columns = padded_to(floats[None], model.size_multiple, model.least_size)
+        output = way.translate(padded.to(weights.dtype))[0, :, rows, columns]
+    return to_uint8(output).cpu() if is_bytes else output
+
+
+def _translate_in_tiles(image: Tensor, model: Translator, way: OneWay, weights: Tensor) -> Tensor | None:
+    """The same as :func:`translate_image` does at once, to rounding; None if the network cannot be evaluated in tiles."""
+    height, width = image.shape[1:]
+    try:
+        steps = _tileable(model, way, weights)
+    except NotTileableError as error:
+        log_info(f"an image of {height} x {width} pixels is translated at once: {type(model).__name__} has {error}")
+        return None
+    down, rows = _reflected(height, model.size_multiple, model.least_size)
+    across, columns = _reflected(width, model.size_multiple, model.least_size)
+    tiling = Tiling(steps, (len(down), len(across)), model.tile_size, Path(tempfile.gettempdir()))
+    log_info(
+        f"an image of {height} x {width} pixels is translated in {tiling.plan.tiles} tiles, with {tiling.plan.work:.1f} times "
+        "the multiplications of the whole"
+    )
+    is_bytes = image.dtype == torch.uint8
+    output = torch.empty(
+        steps[-1].channels, height, width, dtype=image.dtype, device="cpu" if is_bytes else weights.device
+    )
+    place = Box(rows.start, rows.stop, columns.start, columns.stop)
+
+    def read(box: Box) -> Tensor:
+        piece = image.index_select(1, down[box.top : box.bottom].to(image.device))
+        piece = piece.index_select(2, across[box.left : box.right].to(image.device)).to(weights.device)
+        return (to_float(piece) if is_bytes else piece)[None].to(weights.dtype)
+
+    def write(box: Box, piece: Tensor) -> None:
+        box.of(output, place).copy_(to_uint8(piece[0]) if is_bytes else piece[0])
+
+    with ProgressBar(tiling.plan.tiles, "one large image", unit="tiles", delay=2.0) as bar:
+        tiling.run(read, write, place, bar.update)
+    return output
+
+
+def _tileable(model: Translator, way: OneWay, weights: Tensor) -> list[Step]:
+    """The steps of a translation, after a trial on a small image.
+
+    Raises:
+        NotTileableError: a step is of an unknown kind, or the tiles of the small image differ from the whole.
+    """
+    side = -(-max(model.least_size, 16) // model.size_multiple) * model.size_multiple
+    rng = torch.Generator().manual_seed(0)
+    example = (torch.rand(1, way.channels, side, side, generator=rng) * 2 - 1).to(weights)
+    wanted: list[Tensor] = []
+
+    def translate(images: Tensor) -> Tensor:
+        wanted.append(way.translate(images))
+        return wanted[-1]
+
+    with isolated_rng(0, weights.device):
+        steps = record(translate, example)
+    found = torch.empty_like(wanted[0])
+    whole = Box.whole((side, side))
+    with isolated_rng(0, weights.device):
+        Tiling(steps, (side, side), side).run(
+            lambda box: box.of(example, whole), lambda box, piece: box.of(found, whole).copy_(piece), whole
+        )
+    if not torch.allclose(found, wanted[0], atol=0.01):
+        raise NotTileableError("steps that depend on more than is known")
+    return steps
+
+
+def origin(model: L.LightningModule, weights: str, name: str, output: str, direction: str | None) -> dict[str, Any]:
+    """The record of a translation that is written into its file: what is needed to make it again.
+
+    Args:
+        model: the model.
+        weights: its :func:`~ganzoo.utils.weights.weights_sha256`.
+        name: of the image, and ``output`` the name of its translation, as in :class:`Inputs`.
+        output: see ``name``.
+        direction: as in :class:`Inputs`.
+    """
+    known = {"model": type(model).__name__, "weights_sha256": weights, "seed": noise_seed(name or output), "input": name}
+    return known if direction is None else {**known, "direction": direction}
 
 
 def padded_to(images: Tensor, multiple: int, least: int = 1) -> tuple[Tensor, slice, slice]:
@@ -154,16 +261,21 @@ def padded_to(images: Tensor, multiple: int, least: int = 1) -> tuple[Tensor, sl
     """
     slices = []
     for axis in (2, 3):
-        side = images.shape[axis]
-        total = -(-max(side, least) // multiple) * multiple
-        before = (total - side) // 2
-        slices.append(slice(before, before + side))
-        if total != side:
-            # torch's own padding reflects less than the image's side only, and a small image may need more
-            period = max(2 * (side - 1), 1)
-            place = (torch.arange(total, device=images.device) - before) % period
-            images = images.index_select(axis, torch.where(place < side, place, period - place))
+        places, where = _reflected(images.shape[axis], multiple, least)
+        slices.append(where)
+        if len(places) != images.shape[axis]:
+            images = images.index_select(axis, places.to(images.device))
     return images, slices[0], slices[1]
+
+
+def _reflected(side: int, multiple: int, least: int) -> tuple[Tensor, slice]:
+    """For each pixel of a padded side that of the image, int64 [side'], and where the image lies in it."""
+    total = -(-max(side, least) // multiple) * multiple
+    before = (total - side) // 2
+    # torch's own padding reflects less than the image's side only, and a small image may need more
+    period = max(2 * (side - 1), 1)
+    places = (torch.arange(total) - before) % period
+    return torch.where(places < side, places, period - places), slice(before, before + side)
 
 
 def each_sample(inputs: Inputs, sample: Callable[[int, torch.Generator], Tensor]) -> Any:

@@ -22,6 +22,7 @@ FLOORS = (
     {"adversarial", "prediction"},
     {"data", "models"},
     {"evaluation"},
+    {"inference"},
     {"callbacks"},
     {"hub"},
     {"cli"},

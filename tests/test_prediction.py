@@ -13,6 +13,7 @@ from ganzoo.errors import InputError
 from ganzoo.models import CGAN, DANN, GAN, LAPGAN, CycleGAN, Pix2Pix
 from ganzoo.networks.norms import BatchStatistics
 from ganzoo.prediction import Inputs, as_inputs, noise_seed, padded_to
+from ganzoo.utils.images import to_float, to_uint8
 
 SIZES = ((32, 32), (16, 40), (7, 33), (1, 1), (100, 9))
 
@@ -128,11 +129,21 @@ def test_a_batch_without_images(batch):
         as_inputs(batch, 0, None)
 
 
-def test_other_channels_and_bytes_are_refused():
+def test_other_channels_and_integers_are_refused():
     with pytest.raises(InputError, match=r"model\.inputs"):
         pix2pix().predict_step(inputs(images((8, 8), channels=1)), 0)
-    with pytest.raises(InputError, match="uint8"):
-        cyclegan().predict_step(inputs([torch.zeros(3, 8, 8, dtype=torch.uint8)]), 0)
+    with pytest.raises(InputError, match="int32"):
+        cyclegan().predict_step(inputs([torch.zeros(3, 8, 8, dtype=torch.int32)]), 0)
+
+
+@pytest.mark.parametrize("model", [pix2pix, cyclegan])
+def test_bytes_become_the_bytes_of_what_floats_become(model):
+    pixels = torch.randint(0, 256, (3, 11, 18), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    (made,) = model().predict_step(inputs([pixels]), 0)
+    (floats,) = model().predict_step(inputs([to_float(pixels)]), 0)
+    assert made.dtype == torch.uint8
+    assert torch.equal(made, to_uint8(floats))
+    assert len(made.unique()) > 20
 
 
 # -- directions -----------------------------------------------------------------------------------------------------------

@@ -8,16 +8,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ganzoo.errors import InputError, printable
 from ganzoo.interfaces import Sampler
-from ganzoo.prediction import Inputs, number_name, numbered
+from ganzoo.prediction import Inputs, number_name, numbered, origin
 from ganzoo.utils.files import atomic_write
-from ganzoo.utils.image_grid import as_image
 from ganzoo.utils.images import to_uint8
 from ganzoo.utils.log import log_info
+from ganzoo.utils.png import save_png
+from ganzoo.utils.weights import weights_sha256
 
 LIST = "predictions.csv"
 _OF_IMAGES = ("number", "input", "output", "class", "error")
@@ -31,6 +33,9 @@ class PredictionWriter(BasePredictionWriter):
     under the names of their inputs: ``predictions/sub/zebra.png`` for ``sub/zebra.jpg``; ``zebra.jpg.png`` if two inputs
     are called ``zebra``. Samples of a generative model, and images without files, are named by their number in the dataset:
     ``predictions/000012.png``. Other predictions are ignored.
+
+    A PNG file's text chunk ``ganzoo`` is a record in JSON: the model's class, the SHA-256 of its weights, the seed of the noise,
+    the input.
 
     ``predictions.csv`` has a row for each input, in the order of the dataset. Columns for images: ``number`` (in the
     dataset), ``input`` (the file, empty if there is none), ``output`` (the PNG file), ``class`` (the class that a
@@ -53,11 +58,11 @@ class PredictionWriter(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self.folder = folder
         self.damaged = 0
-        self._images, self._list = Path(), Path()
+        self._images, self._list, self._weights = Path(), Path(), ""
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Broadcasts the folder from rank 0, and checks that it has no earlier predictions."""
-        self.damaged = 0
+        self.damaged, self._weights = 0, ""
         home = Path(self.folder or trainer.default_root_dir)
         images = home if self.folder else home / "predictions"
         there = [*home.glob("predictions*.csv"), *([images] if next(images.rglob("*.png"), None) else [])]
@@ -95,7 +100,7 @@ class PredictionWriter(BasePredictionWriter):
             )
         try:
             if of_images:
-                rows = self._write_images(prediction, inputs, pl_module if isinstance(pl_module, Sampler) else None)
+                rows = self._write_images(prediction, inputs, pl_module)
                 self._add(trainer, _OF_IMAGES, [*rows, *([n, name, "", "", why] for n, name, why in inputs.damaged)])
             else:
                 rows = _classified(prediction, inputs, getattr(getattr(trainer, "datamodule", None), "class_names", None))
@@ -148,8 +153,16 @@ class PredictionWriter(BasePredictionWriter):
             rows.sort(key=_number)
             writer.writerows(rows)
 
-    def _write_images(self, images: Any, inputs: Inputs, sampler: Sampler | None) -> list[list[Any]]:
+    def _record(self, model: L.LightningModule, inputs: Inputs, place: int) -> dict[str, Any]:
+        self._weights = self._weights or weights_sha256(model)
+        if not isinstance(model, Sampler):
+            return origin(model, self._weights, inputs.name[place], inputs.output[place], inputs.direction)
+        known = {"model": type(model).__name__, "weights_sha256": self._weights, "seed": inputs.number[place]}
+        return known if inputs.y is None or not model.classes else {**known, "class": int(inputs.y[place])}
+
+    def _write_images(self, images: Any, inputs: Inputs, model: L.LightningModule) -> list[list[Any]]:
         rows = []
+        sampler = model if isinstance(model, Sampler) else None
         for place, image in enumerate(images):
             name = number_name(inputs.number[place]) if sampler else inputs.output[place]
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
@@ -158,8 +171,8 @@ class PredictionWriter(BasePredictionWriter):
                 )
             path = self._images / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as part:
-                as_image(to_uint8(image).cpu()).save(part, "PNG")
+            pixels = image if image.dtype == torch.uint8 else to_uint8(image)
+            save_png(path, pixels.cpu(), self._record(model, inputs, place))
             label = int(inputs.y[place]) if sampler and sampler.classes and inputs.y is not None else ""
             rows.append([inputs.number[place], "" if sampler else inputs.name[place], f"{name}.png", label, ""])
         return rows

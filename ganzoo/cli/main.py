@@ -20,6 +20,7 @@ COMMANDS = {
     "test": "evaluate a checkpoint on the test set",
     "predict": "run a checkpoint's predictions",
     "evaluate": "measure a checkpoint's images, or a folder's, against real ones",
+    "translate": "translate images with a trained model",
     "compare": "show results of evaluate side by side",
     "classifier": "train a small classifier of images, which evaluate can look with",
     "list": "show the configs that come with ganzoo",
@@ -34,6 +35,8 @@ usage: ganzoo <command> [options]
   ganzoo fit --model my_module.MyGAN --data Digits       a class of your own, from the current folder
   ganzoo fit --config pix2pix_maps --ckpt_path last      resume the newest run of this config
   ganzoo fit --help, ganzoo fit --model.help Pix2Pix     every option
+
+  ganzoo translate runs/pix2pix_maps/version_0/checkpoints/last.ckpt photos --out translated
 
   ganzoo evaluate runs/gan_digits/version_0/checkpoints/last.ckpt --extractor efflite0
   ganzoo evaluate my_images real_images              two folders of PNG or JPEG
@@ -93,6 +96,10 @@ def _run(args: list[str]) -> int:
         from ganzoo.cli import evaluate
 
         return evaluate.run(rest)
+    elif command == "translate":
+        from ganzoo.cli import translate
+
+        return translate.run(rest)
     elif command == "classifier":
         from ganzoo.cli import classifier
 

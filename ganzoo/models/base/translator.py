@@ -9,7 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from ganzoo.errors import InputError
-from ganzoo.interfaces import Cycled, CycleTranslator, Translated, Translator, as_input, expect_shape, isolated_rng
+from ganzoo.interfaces import (
+    Cycled,
+    CycleTranslator,
+    OneWay,
+    Translated,
+    Translator,
+    as_input,
+    expect_shape,
+    isolated_rng,
+)
 from ganzoo.losses import AdversarialLoss
 from ganzoo.models.base.model import GANModel
 from ganzoo.prediction import Directed, as_inputs, each
@@ -48,6 +57,14 @@ class ImageToImageModel(Directed, GANModel, Translator):
     def test_step(self, batch: Any, batch_idx: int) -> Any:
         return self.evaluate_batch(batch, batch_idx, "test")
 
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Translations [B, C, H, W] of the batch's x, each at its own size; a list of [C, H, W] where sizes differ.
+
+        Raises:
+            InputError: images of other channels, or of a side that this model does not translate.
+        """
+        return each(as_inputs(batch, batch_idx, self._trainer), self)
+
     def log_l1(self, name: str, output: Tensor, target: Tensor) -> None:
         """Logs the mean absolute difference of two batches of images."""
         self.log(name, l1_loss(output.float(), target), prog_bar=True, batch_size=len(target), sync_dist=True)
@@ -82,20 +99,14 @@ class TranslatorModel(ImageToImageModel):
         self.log_l1(f"{stage}/l1", output, y)
         return Translated(x, output, y)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Any:
-        """Translations [B, C, H, W] of the batch's x, each at its own size; a list of [C, H, W] where sizes differ.
-
-        Raises:
-            InputError: the images are of the side that this model was trained to generate.
-        """
-        inputs = as_inputs(batch, batch_idx, self._trainer)
-        if inputs.direction and self.direction and inputs.direction != self.direction:
+    def one_way(self, direction: str | None = None) -> OneWay:
+        if direction and self.direction and direction != self.direction:
             raise InputError(
-                f"this model was trained with data.direction {self.direction} and goes that way only, not "
-                f"{inputs.direction}: leave data.direction as in training, or train a second model with "
-                f"--data.direction {inputs.direction}"
+                f"this model was trained with data.direction {self.direction} and goes that way only, not {direction}: leave "
+                "the direction as in training (data.direction, --direction), or train a second model with "
+                f"--data.direction {direction}"
             )
-        return each(inputs, self.translate, self, "inputs", self.inputs)
+        return OneWay(self.translate, self.inputs, "inputs")
 
 
 class CycleTranslatorModel(ImageToImageModel, CycleTranslator):
@@ -144,15 +155,11 @@ class CycleTranslatorModel(ImageToImageModel, CycleTranslator):
         self.log_l1(f"{stage}/cycle_y", back_y, y)
         return Cycled(x, fake_y, back_x, y, fake_x, back_y)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Any:
-        """Translations [B, C, H, W] of the batch's x, each at its own size; a list of [C, H, W] where sizes differ.
-
-        ``G`` translates where x are images of the domain that was X in training, ``F`` where they are of Y.
-        """
-        inputs = as_inputs(batch, batch_idx, self._trainer)
-        if inputs.direction in (None, self.direction or "AtoB"):
-            return each(inputs, self.translate, self, "channels_x", self.channels_x)
-        return each(inputs, self.translate_back, self, "channels_y", self.channels_y)
+    def one_way(self, direction: str | None = None) -> OneWay:
+        """``G`` for images of the domain that was X in training, ``F`` for those of Y."""
+        if direction in (None, self.direction or "AtoB"):
+            return OneWay(self.translate, self.channels_x, "channels_x")
+        return OneWay(self.translate_back, self.channels_y, "channels_y")
 
 
 def _size(images: Any) -> tuple[int, ...]:
