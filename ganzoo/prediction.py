@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import lightning.pytorch as L
 import torch
@@ -178,19 +179,19 @@ def _translate_in_tiles(image: Tensor, model: Translator, way: OneWay, weights: 
     try:
         steps = _tileable(model, way, weights)
     except NotTileableError as error:
-        log_info(f"an image of {height} x {width} pixels is translated at once: {type(model).__name__} has {error}")
+        _log_once(model, f"an image of {height} x {width} pixels is translated at once: {type(model).__name__} has {error}")
         return None
     down, rows = _reflected(height, model.size_multiple, model.least_size)
     across, columns = _reflected(width, model.size_multiple, model.least_size)
     tiling = Tiling(steps, (len(down), len(across)), model.tile_size, Path(tempfile.gettempdir()))
-    log_info(
-        f"an image of {height} x {width} pixels is translated in {tiling.plan.tiles} tiles, with {tiling.plan.work:.1f} times "
-        "the multiplications of the whole"
+    plan = tiling.plan
+    _log_once(
+        model,
+        f"an image of {height} x {width} pixels is translated in {plan.tiles} tiles, with {plan.work:.1f} times the "
+        "multiplications of the whole",
     )
     is_bytes = image.dtype == torch.uint8
-    output = torch.empty(
-        steps[-1].channels, height, width, dtype=image.dtype, device="cpu" if is_bytes else weights.device
-    )
+    output = torch.empty(steps[-1].channels, height, width, dtype=image.dtype, device="cpu" if is_bytes else weights.device)
     place = Box(rows.start, rows.stop, columns.start, columns.stop)
 
     def read(box: Box) -> Tensor:
@@ -201,9 +202,19 @@ def _translate_in_tiles(image: Tensor, model: Translator, way: OneWay, weights: 
     def write(box: Box, piece: Tensor) -> None:
         box.of(output, place).copy_(to_uint8(piece[0]) if is_bytes else piece[0])
 
-    with ProgressBar(tiling.plan.tiles, "one large image", unit="tiles", delay=2.0) as bar:
+    with ProgressBar(plan.tiles, "one large image", unit="tiles", delay=2.0) as bar:
         tiling.run(read, write, place, bar.update)
     return output
+
+
+# lines of each model, as the images of a folder are often of one size
+_LOGGED: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+
+
+def _log_once(model: Any, line: str) -> None:
+    if line not in _LOGGED.setdefault(model, set()):
+        _LOGGED[model].add(line)
+        log_info(line)
 
 
 def _tileable(model: Translator, way: OneWay, weights: Tensor) -> list[Step]:

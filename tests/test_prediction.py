@@ -11,7 +11,7 @@ from torch.nn import functional
 from ganzoo.data.batches import Unpaired
 from ganzoo.errors import InputError
 from ganzoo.models import CGAN, DANN, GAN, LAPGAN, CycleGAN, Pix2Pix
-from ganzoo.networks.norms import BatchStatistics
+from ganzoo.networks.norms import BatchStatistics, NoNorm
 from ganzoo.prediction import Inputs, as_inputs, noise_seed, padded_to
 from ganzoo.utils.images import to_float, to_uint8
 
@@ -144,6 +144,58 @@ def test_bytes_become_the_bytes_of_what_floats_become(model):
     assert made.dtype == torch.uint8
     assert torch.equal(made, to_uint8(floats))
     assert len(made.unique()) > 20
+
+
+# -- large images in tiles ------------------------------------------------------------------------------------------------
+
+
+def norm_free() -> CycleGAN:
+    model = CycleGAN(blocks=1, width=4, patch=16, norm=NoNorm()).eval()
+    with torch.no_grad():
+        for part in model.parameters():
+            part.mul_(6)  # or nothing but grey comes out
+    return model
+
+
+@pytest.mark.parametrize("model", [pix2pix, cyclegan, cyclegan_by_batch, norm_free])
+def test_a_large_image_in_tiles_is_equal_to_the_whole(model, capsys):
+    model, (x,) = model(), images((75, 93))
+    x[:, 40:] = 0.9  # other statistics in another place
+    pixels = to_uint8(x)
+    model.tile_size = 0
+    whole, (whole_pixels,) = model.predict_step(inputs([x]), 0)[0], model.predict_step(inputs([pixels]), 0)
+    assert "tiles" not in capsys.readouterr().err
+    model.tile_size = 40
+    made, (made_pixels,) = model.predict_step(inputs([x]), 0)[0], model.predict_step(inputs([pixels]), 0)
+    assert "an image of 75 x 93 pixels is translated in" in capsys.readouterr().err
+    assert whole.std() > 0.01
+    assert (made - whole).abs().max() < 1e-4
+    assert (made_pixels.int() - whole_pixels.int()).abs().max() <= 1
+
+
+def test_tiles_have_the_averaged_weights_and_the_way_back():
+    model, (x,) = CycleGAN(blocks=0, width=4, patch=16, ema_half_life=100.0).eval(), images((40, 44))
+    model.ema = model._new_ema()
+    with torch.no_grad():
+        for part in model.ema.parameters():
+            part.add_(0.05)
+    model.tile_size = 24
+    (made,) = model.predict_step(inputs([x], direction="BtoA"), 0)
+    assert torch.allclose(made, model.ema["F"](x[None])[0], atol=1e-4)
+
+
+def test_a_network_that_cannot_be_evaluated_in_tiles_takes_the_image_at_once(capsys):
+    model, (x,) = cyclegan(), images((40, 44))
+
+    class Attention(torch.nn.Module):
+        def forward(self, maps):
+            return maps * maps.mean((2, 3), keepdim=True).sigmoid()
+
+    model.G.layers.insert(3, Attention())
+    model.tile_size = 24
+    (made,) = model.predict_step(inputs([x]), 0)
+    assert "an image of 40 x 44 pixels is translated at once: CycleGAN has mean" in capsys.readouterr().err
+    assert torch.allclose(made, model.G(x[None])[0], atol=1e-5)
 
 
 # -- directions -----------------------------------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ class PredictionWriter(BasePredictionWriter):
     are called ``zebra``. Samples of a generative model, and images without files, are named by their number in the dataset:
     ``predictions/000012.png``. Other predictions are ignored.
 
-    A PNG file's text chunk ``ganzoo`` is a record in JSON: the model's class, the SHA-256 of its weights, the seed of the noise,
-    the input.
+    A PNG file's text chunk ``ganzoo`` is a record in JSON: the model's class, the SHA-256 of its weights, the seed of the
+    noise, the input.
 
     ``predictions.csv`` has a row for each input, in the order of the dataset. Columns for images: ``number`` (in the
     dataset), ``input`` (the file, empty if there is none), ``output`` (the PNG file), ``class`` (the class that a

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from jsonargparse import ArgumentParser
 
 from ganzoo.errors import InputError, printable
-from ganzoo.utils.ranges import Pixels, PositiveInt
+from ganzoo.utils.ranges import NonNegativeSize, Pixels, PositiveInt
 
 if TYPE_CHECKING:  # torch is imported when the work begins, so that --help is quick
     from ganzoo.inference.translate import Done, InputFile, Translation
@@ -29,7 +29,9 @@ def options(
     direction: Literal["AtoB", "BtoA"] | None = None,
     size: Pixels | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    tile: NonNegativeSize = 1024,
     processes: PositiveInt = 1,
+    config: str | None = None,
 ) -> None:
     """The options of the command.
 
@@ -38,7 +40,10 @@ def options(
         direction: Side of the images; by default that of the model's inputs. BtoA sends a CycleGAN's other domain back.
         size: Pixels of the shorter side to which images are resized. By default they keep their sizes.
         device: Where the network works; auto is a GPU if there is one.
+        tile: Translate an image of more than TILE x TILE pixels in tiles, in about the memory that one of that size needs; 0
+            for never.
         processes: Processes that share the images.
+        config: The config of the model's run, where the model is of a class of yours.
     """
 
 
@@ -51,7 +56,7 @@ def parser() -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
-    made.add_argument("model", type=str, help="The checkpoint.")
+    made.add_argument("model", type=str, help="A checkpoint, a run's folder, or a saved model.")
     made.add_argument("inputs", nargs="+", type=str, help="Files and folders.")
     made.add_function_arguments(options, as_group=False)
     made.add_argument("--raw", action="store_true", help="The trained weights, also where the model has averaged ones.")
@@ -66,7 +71,9 @@ class Job(NamedTuple):
     direction: str | None
     size: int | None
     device: str
+    tile: int
     raw: bool
+    config: str | None
     weights: str = ""
 
 
@@ -92,7 +99,7 @@ def run(args: Sequence[str]) -> int:
         names = [action.dest for action in command._actions if action.option_strings]
         raise InputError(refused_argument(str(error), names)) from error
     size = None if given.size is None else int(given.size)
-    job = Job(given.model, Path(given.out), given.direction, size, given.device, given.raw)
+    job = Job(given.model, Path(given.out), given.direction, size, given.device, int(given.tile), given.raw, given.config)
     return _translate(job, given.inputs, int(given.processes))
 
 
@@ -155,11 +162,12 @@ def _refuse_unwritable(out: Path) -> None:
 
 def _load(job: Job) -> "Translation":
     from ganzoo.cli.options import device
-    from ganzoo.cli.trained import load
+    from ganzoo.hub import load
     from ganzoo.inference.translate import Translation
 
-    model = load(Path(job.model), raw=job.raw).module
-    return Translation(model.to(device(job.device)), job.direction, job.size)
+    model = load(job.model, raw=job.raw, device=device(job.device), config=job.config)
+    model.tile_size = job.tile
+    return Translation(model, job.direction, job.size)
 
 
 def _work(job: Job, files: Iterable["InputFile"], translation: "Translation") -> Iterator["Done"]:
@@ -179,7 +187,9 @@ def _share(job: Job, files: Sequence["InputFile"], processes: int) -> Iterator["
             while waiting:
                 yield from waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise InputError("a process ended before its work did, perhaps for want of memory: give fewer --processes") from error
+            raise InputError(
+                "a process ended before its work did, perhaps for want of memory: give fewer --processes"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import lightning.pytorch as L
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 

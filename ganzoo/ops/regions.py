@@ -167,11 +167,10 @@ class Convolution(Step):
         return _within(*self._wanted(start, stop, axis), n)
 
     def compute(self, box: Box, pieces: Sequence[Tensor], size: Size) -> Tensor:
-        missing: list[int] = []
-        for axis, (start, stop) in ((1, box[2:]), (0, box[:2])):
-            (first, last), (low, high) = self._wanted(start, stop, axis), self.span(start, stop, size[axis], axis)
-            missing += [low - first, last - high]
-        piece = F.pad(pieces[0], missing) if any(missing) else pieces[0]
+        (piece,) = pieces
+        for axis, (start, stop) in ((0, box[:2]), (1, box[2:])):
+            low, _ = self.span(start, stop, size[axis], axis)
+            piece = _surrounded(piece, axis, low, self._wanted(start, stop, axis), 0.0)
         return F.conv2d(piece, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def multiplications(self, box: Box) -> float:
@@ -207,9 +206,7 @@ class TransposedConvolution(Step):
         return _within(-(-(start + padding - self.reach[axis]) // stride), (stop - 1 + padding) // stride + 1, n)
 
     def compute(self, box: Box, pieces: Sequence[Tensor], size: Size) -> Tensor:
-        made = F.conv_transpose2d(
-            pieces[0], self.weight, self.bias, self.stride, 0, self.extra, self.groups, self.dilation
-        )
+        made = F.conv_transpose2d(pieces[0], self.weight, self.bias, self.stride, 0, self.extra, self.groups, self.dilation)
         needed = self.needs(box, size)
         top, left = (
             first * stride - padding
@@ -251,17 +248,15 @@ class Padding(Step):
 
     def compute(self, box: Box, pieces: Sequence[Tensor], size: Size) -> Tensor:
         (piece,) = pieces
-        missing: list[int] = []
-        for axis, (start, stop) in ((1, box[2:]), (0, box[:2])):
+        for axis, (start, stop) in ((0, box[:2]), (1, box[2:])):
             first, last = start - self.before[axis], stop - self.before[axis]
+            low, _ = self.span(start, stop, size[axis], axis)
             if self.mode == "constant":
-                low, high = self.span(start, stop, size[axis], axis)
-                missing += [low - first, last - high]
+                piece = _surrounded(piece, axis, low, (first, last), self.value or 0.0)
             elif first < 0 or last > size[axis]:
-                low, _ = self.span(start, stop, size[axis], axis)
                 places = self._places(start, stop, size[axis], axis) - low
                 piece = piece.index_select(2 + axis, places.to(piece.device))
-        return F.pad(piece, missing, value=self.value) if any(missing) else piece
+        return piece
 
 
 class WholeNorm(Step):
@@ -476,6 +471,9 @@ class _Recorder(TorchFunctionMode):
         self._known[id(tensor)] = tensor, step
 
     def _step(self, func: Any, args: Any, options: dict[str, Any], result: Any, taken: Sequence[Tensor]) -> Step:
+        for each in map(self.step_of, taken):
+            if isinstance(each, Unknown):
+                return each
         args, options = self._with_steps(args), self._with_steps(options)
         function = _IN_PLACE.get(func, func)
         try:
@@ -540,6 +538,17 @@ def _within(start: int, stop: int, n: int) -> tuple[int, int]:
     """The part of a span that lies within 0 to n, and at least one pixel."""
     low = min(max(start, 0), n - 1)
     return low, max(min(stop, n), low + 1)
+
+
+def _surrounded(piece: Tensor, axis: int, low: int, wanted: tuple[int, int], value: float) -> Tensor:
+    """The pixels wanted[0] to wanted[1] - 1 along an axis of a piece that begins at pixel ``low``; others are ``value``."""
+    axis, (first, last) = 2 + axis, wanted
+    start, stop = max(first, low), min(last, low + piece.shape[axis])
+    if start >= stop:
+        return piece.new_full((*piece.shape[:axis], last - first, *piece.shape[axis + 1 :]), value)
+    piece = piece.narrow(axis, start - low, stop - start)
+    missing = [0, 0, start - first, last - stop] if axis == 2 else [start - first, last - stop]
+    return F.pad(piece, missing, value=value) if any(missing) else piece
 
 
 def _wide(piece: Tensor) -> Tensor:

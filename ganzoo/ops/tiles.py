@@ -1,8 +1,8 @@
 """Evaluates a convolutional network on a large image in tiles, without a seam and in a fixed amount of memory.
 
-Each tile is computed from the region of the image that it depends on, so its pixels are those of the whole image to rounding.
+Each tile is computed from the region of the image that it depends on, so it is equal to that part of the whole, to rounding.
 A norm by the statistics of the image gets those of the whole image: passes over all tiles collect them, one norm after the
-other in the order of the network. Maps that later passes need are kept in memory, or else on the disk, or else are computed
+other, in the order of the network. Maps that later passes need are kept in memory, or else on the disk, or else are computed
 again, whichever takes the fewest multiplications.
 """
 
@@ -100,7 +100,7 @@ class Tiling:
 
     def _candidates(self) -> list[Step]:
         """The steps whose maps could be kept: the inputs of norms, and those from which several others go on."""
-        users = {step: 0 for step in self.steps}
+        users = dict.fromkeys(self.steps, 0)
         for step in self.steps:
             for given in step.inputs:
                 users[given] += 1
@@ -264,9 +264,7 @@ def _sizes(steps: Sequence[Step], size: Size) -> dict[Step, Size]:
     return sizes
 
 
-def _route(
-    steps: Sequence[Step], sizes: Mapping[Step, Size], target: Step, box: Box, kept: Collection[Step]
-) -> list[Piece]:
+def _route(steps: Sequence[Step], sizes: Mapping[Step, Size], target: Step, box: Box, kept: Collection[Step]) -> list[Piece]:
     """What is computed, in order, for a region of a step's output."""
     boxes, route = {target: box}, list[Piece]()
     for step in reversed(steps[: steps.index(target) + 1]):

@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch) -> Path:
         played = trainer(tmp_path)
         played.strategy.connect(model)
         model.trainer = played
-        played.save_checkpoint(f"{name}.ckpt", weights_only=True)
+        played.save_checkpoint(f"{name}.ckpt")
     for seed, name in enumerate(("a.png", "b.jpg", "sub/a.png", "sub/d.bmp")):
         Path("photos", name).parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(seed).integers(0, 256, (11 + seed, 21, 3), np.uint8)
@@ -85,7 +85,9 @@ def test_finished_files_are_skipped_and_those_of_another_model_refused(here, cap
     assert main(command) == 0
     assert "4 of 4 images are translated already" in capsys.readouterr().err
     assert "b.png (and 3 more)" not in error(capsys, "translate", "cyclegan.ckpt", "photos")
-    assert "a.png (and 3 more) is there and was not made by this model" in error(capsys, "translate", "cyclegan.ckpt", "photos")
+    assert "a.png (and 3 more) is there and was not made by this model" in error(
+        capsys, "translate", "cyclegan.ckpt", "photos"
+    )
     assert files("translated") == made
 
 
@@ -137,7 +139,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_part(here, capsys, monkeypatch):
 
 
 def test_help_is_quick():
-    code = "import sys; from ganzoo.cli import main\ntry: main(['translate', '--help'])\nfinally: print('torch' in sys.modules)"
+    code = (
+        "import sys; from ganzoo.cli import main\ntry: main(['translate', '--help'])\nfinally: print('torch' in sys.modules)"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "--direction" in told
     assert told.endswith("False\n")

@@ -15,7 +15,7 @@ from ganzoo.inference.translate import Translation, find_inputs, translate_files
 from ganzoo.models import GAN, Pix2Pix
 from ganzoo.prediction import Inputs, noise_seed
 from ganzoo.utils.images import to_float, to_uint8
-from ganzoo.utils.png import read_record, save_png
+from ganzoo.utils.png import read_record
 from ganzoo.utils.weights import weights_sha256
 
 
@@ -61,7 +61,7 @@ def test_files_and_folders_have_names_below_what_they_share(tmp_path):
 def test_translations_are_no_inputs(tmp_path):
     root = photos(tmp_path / "in", "1.png", "out/1.png")
     assert names(find_inputs([root], root / "out")) == [("1.png", "1")]
-    with pytest.raises(InputError, match="no images in .* but the translations"):
+    with pytest.raises(InputError, match=r"no images in .* but the translations"):
         find_inputs([root / "out"], root / "out")
 
 
@@ -120,7 +120,7 @@ def test_alpha_palette_grey_rotation_and_cmyk_are_what_a_viewer_shows(tmp_path):
 
 def test_sixteen_bits_become_eight(tmp_path):
     model = Pix2Pix(inputs=1, outputs=1, depth=3, width=4, patch=16).eval()
-    deep = (pixels(16, 12, 1).astype(np.uint16) * 257)
+    deep = pixels(16, 12, 1).astype(np.uint16) * 257
     Image.fromarray(deep).save(tmp_path / "x.png")
     (made,) = translate_images(model, [tmp_path / "x.png"])
     Image.fromarray(pixels(16, 12, 1)).save(tmp_path / "x.png")
@@ -249,5 +249,3 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "out/sub").write_text("in the way")
     with pytest.raises(InputError, match="cannot write"):
         translated(cyclegan(), [root], tmp_path / "out")
-
-

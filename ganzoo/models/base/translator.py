@@ -102,8 +102,8 @@ class TranslatorModel(ImageToImageModel):
     def one_way(self, direction: str | None = None) -> OneWay:
         if direction and self.direction and direction != self.direction:
             raise InputError(
-                f"this model was trained with data.direction {self.direction} and goes that way only, not {direction}: leave "
-                "the direction as in training (data.direction, --direction), or train a second model with "
+                f"this model was trained with data.direction {self.direction} and goes that way only, not {direction}: "
+                "leave the direction as in training (data.direction, --direction), or train a second model with "
                 f"--data.direction {direction}"
             )
         return OneWay(self.translate, self.inputs, "inputs")
