@@ -1,12 +1,16 @@
 """The documents keep their word: links lead somewhere, commands can be read, the citation says the package's version."""
 
 import re
+import shlex
 from pathlib import Path
 
+import jsonargparse
 import pytest
 import yaml
 
 import ganzoo
+from ganzoo.cli import main
+from ganzoo.cli.lightning import ZooCLI
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -74,6 +78,105 @@ def test_a_dead_link_is_found(tmp_path, monkeypatch):
         "#one-two",
         "gone.md",
     ]
+
+
+# -- commands -----------------------------------------------------------------------------------------------------------
+
+# the pages that a person copies from before anything runs; a model's page and the others are about commands that were run
+COPIED = ("README.md", "docs/index.md", "docs/faq.md", "docs/migrating.md", "docs/gallery.md")
+RUN = ("fit", "validate", "test", "predict")
+
+
+def commands(text: str) -> list[str]:
+    """The calls of ganzoo in blocks of code and in the line, each once."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M) + re.findall(r"(?:^    .*\n)+", text, re.M)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    calls = [line[found.start() :] for line in lines if (found := re.search(r"(?<![\w/.-])((\.venv/bin/)?ganzoo) ", line))]
+    text = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+    return list(dict.fromkeys([*calls, *re.findall(r"`(ganzoo [a-z_]+ [^`\n]*)`", text)]))
+
+
+def pages() -> list[Path]:
+    return [path for name in COPIED if (path := CHECKOUT / name).exists()]
+
+
+class Parsed(BaseException):
+    """The arguments of a command could be parsed, and it goes no further."""
+
+
+@pytest.fixture
+def parses(monkeypatch, tmp_path, capsys):
+    """Parses a command and runs nothing; says what is wrong with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("my_gan.py").write_text("from ganzoo import GAN\nclass MyGAN(GAN):\n    pass\n")
+    Path("configs").symlink_to(CHECKOUT / "configs")
+    for name, config in re.findall(r"```yaml\n# (\w+\.yaml)\n(.*?)```", "".join(map(Path.read_text, pages())), re.S):
+        Path(name).write_text(config)
+    Path("my_module.py").write_text("from ganzoo.data import Digits\nclass MyData(Digits):\n    pass\n")
+    whole, depth = jsonargparse.ArgumentParser.parse_args, 0
+    subcommands = ZooCLI.subcommands()
+
+    def parse_args(self, *args, **options):
+        nonlocal depth
+        depth += 1  # a class within a class has a parser of its own
+        try:
+            parsed = whole(self, *args, **options)
+        finally:
+            depth -= 1
+        if depth == 0 and self.prog.startswith("ganzoo"):
+            raise Parsed
+        return parsed
+
+    def why_not(command: str) -> str | None:
+        _, name, *args = shlex.split(command, comments=True)
+        # the parsers of the other three take three quarters of the time
+        only = {name: subcommands[name]} if name in RUN else subcommands
+        monkeypatch.setattr(ZooCLI, "subcommands", staticmethod(lambda: only))
+        monkeypatch.setattr(jsonargparse.ArgumentParser, "parse_args", parse_args)
+        try:
+            code = main([name, *args])
+        except Parsed:
+            return None
+        said = capsys.readouterr()
+        return None if code == 0 and not args else said.err or f"it was run: {said.out}"
+
+    return why_not
+
+
+@pytest.mark.parametrize("command", list(dict.fromkeys(each for page in pages() for each in commands(page.read_text()))))
+def test_a_command_of_the_first_pages_parses(command, parses):
+    assert parses(command) is None
+
+
+def test_a_command_that_does_not_parse_is_found(parses):
+    text = "`ganzoo fit`, `ganzoo compare c d`\n\n```sh\n. x && .venv/bin/ganzoo list  # y\n```\n\n    ganzoo compare a b\n"
+    assert commands(text) == [".venv/bin/ganzoo list  # y", "ganzoo compare a b", "ganzoo compare c d"]
+    assert [parses(each) for each in commands(text)] == [None] * 3
+    assert "did you mean 'k'" in parses("ganzoo fit --config gan_digits --model.kk 2")
+    assert "no command" in parses("ganzoo fti --config gan_digits")
+    assert "no_such" in parses("ganzoo predict --config no_such")
+    assert parses("ganzoo compare --wrong a.json")
+
+
+def migrations() -> dict[str, list[str]]:
+    """The options in the second column of each table of docs/migrating.md, by the command that they follow."""
+    text = (CHECKOUT / "docs/migrating.md").read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
+    for command, table in re.findall(r"after\s+`(ganzoo fit [^`]*)`:\n\n((?:\|.*\n)+)", text):
+        ours = " ".join(row.split("|")[2] for row in table.splitlines()[2:])
+        found.setdefault(command, []).extend(re.findall(r"`(--[^`]+)`", ours))
+    return found
+
+
+@pytest.mark.parametrize("command", migrations())
+def test_an_option_to_migrate_to_exists(command, parses):
+    options = migrations()[command]
+    assert len(options) > 5
+    alone = [each for each in options if each.startswith("--data ")]  # a class, which has not the options of another
+    together = [each for each in options if each not in alone]
+    for line in [" ".join([command, *together]), *(f"{command} {each}" for each in alone)]:
+        assert parses(line) is None
 
 
 # -- the citation -----------------------------------------------------------------------------------------------------
