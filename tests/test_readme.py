@@ -49,7 +49,7 @@ def test_every_config_and_file_that_it_names_is_there():
     for name in re.findall(r"--config ([\w./]+)", TEXT):
         assert (CHECKOUT / name).is_file() or name in config_names(), name
     for path in [
-        *re.findall(r"\]\((?!http)([^)]+)\)", TEXT),
+        *re.findall(r"\]\((?!http|#)([^)]+)\)", TEXT),
         *re.findall(r"`((?:ganzoo|docs|configs|examples|tests)/[\w./]*)`", TEXT),
     ]:
         assert (CHECKOUT / path).exists(), path
@@ -222,6 +222,7 @@ AROUND = {
     "data.md: from ganzoo.data.base import": nothing,
     "evaluate.md:": a_checkpoint_and_a_classifier_of_digits,
     "extractors.md:": images_for_efflite0,
+    "faq.md:": inputs_to_translate,
     "grammar.md: if self.every": in_a_training_step,
     "grammar.md:": beside_models,
     "health.md:": in_a_training_step,
