@@ -165,6 +165,21 @@ class Classifier(ABC):
 
 
 @runtime_checkable
+class ImageData(Protocol):
+    """A DataModule that declares the shape (C, H, W) of its images; of pairs, that of y."""
+
+    shape: Sequence[int]
+
+
+@runtime_checkable
+class TwoSidedData(Protocol):
+    """A DataModule of pairs or of two domains that declares the shapes (C, H, W) of x and of y."""
+
+    shape_x: Sequence[int]
+    shape_y: Sequence[int]
+
+
+@runtime_checkable
 class LabelledData(Protocol):
     """A DataModule that declares the number of its classes; labels run from 0 to classes - 1, None for no labels."""
 

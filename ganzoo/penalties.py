@@ -1,8 +1,8 @@
 """Penalties and constraints on a critic: gradient penalty, R1, R2, weight clipping.
 
 Each is a function of a critic and of the samples at which it is regularised. A critic maps [N, ...] to any number of
-outputs per sample; the gradient of their sum by the sample counts. So a critic must not mix samples: one with batch norm is
-refused (InputError), where the critic is a network and not a function around it.
+outputs per sample; the gradient of their sum by the sample counts. So a critic must not mix samples: batch norm over several
+samples is refused (InputError), also inside a function.
 Penalties are float32 scalars with a graph that reaches the critic's weights. Their weight (lambda, gamma) is the caller's.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ganzoo.errors import InputError
 
@@ -91,13 +92,19 @@ def clip_weights(network: nn.Module, bound: float) -> None:
 
 def _gradients(critic: Critic, points: Tensor) -> Tensor:
     """Computes the gradient of each sample, [N, values per sample], float32, with a graph, also inside ``no_grad``."""
-    parts = critic.modules() if isinstance(critic, nn.Module) else ()
-    if any(isinstance(part, _BatchNorm) and (part.training or not part.track_running_stats) for part in parts):
+    refusing = register_module_forward_pre_hook(_refuse_batch_norm)  # of all modules: a critic may be a function around one
+    try:
+        with torch.enable_grad():
+            points = points.requires_grad_()
+            (gradients,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    finally:
+        refusing.remove()
+    return gradients.flatten(1).float()
+
+
+def _refuse_batch_norm(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    if isinstance(part, _BatchNorm) and len(inputs[0]) > 1 and (part.training or not part.track_running_stats):
         raise InputError(
             "a penalty on gradients is of each sample by itself, and batch norm mixes the samples: give the discriminator "
-            "another norm (model.norm LayerNorm)"
+            "another norm (model.norm LayerNorm, or networks() of a subclass), or one sample in a batch"
         )
-    with torch.enable_grad():
-        points = points.requires_grad_()
-        (gradients,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
-    return gradients.flatten(1).float()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.training import Labelled, fit, loader, trainer
 from support.zoo import CLASSES, EXAMPLES, MODELS, SMALL, build, data, every_model, every_model_and_example
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.errors import InputError
@@ -25,6 +25,8 @@ from ganzoo.interfaces import (
     Translated,
     Translator,
 )
+from ganzoo.models.base import GANModel
+from ganzoo.penalties import gradient_penalty
 from ganzoo.training.recipes import to_plain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -177,6 +179,53 @@ def test_labels_that_do_not_match_the_classes_are_one_clear_line(tmp_path):
         fit(model, loader(x, y, batch_size=4), tmp_path, max_epochs=1)
     with pytest.raises(InputError, match="no labels"):
         fit(model, loader(x, batch_size=4), tmp_path, max_epochs=1)
+
+
+GANS = [name for name, cls in CLASSES.items() if issubclass(cls, GANModel)]
+
+
+class Linear(nn.Module):
+    """A critic whose gradient is ``slope`` at each value of its images (and of the input that pix2pix gives with them)."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(slope))
+
+    def forward(self, images: Tensor, *condition: Tensor) -> Tensor:
+        return self.slope * images.flatten(1).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_a_penalty_on_images_is_descended_by_every_discriminator(name, tmp_path):
+    """The gradient penalty of a linear critic is ``(slope sqrt(values of an image) - 1)^2``, whatever the images are."""
+    pixels = []
+
+    class Penalised(CLASSES[name]):
+        def penalties(self, D, real, fake):
+            pixels.append(real[0].numel())
+            assert real.shape == fake.shape
+            assert not torch.equal(real, fake)
+            assert torch.allclose(D(real) - D(fake), 0.1 * (real - fake).flatten(1).sum(1, keepdim=True), atol=1e-4)
+            return {"gradient": gradient_penalty(D, real, fake)}
+
+    torch.manual_seed(0)
+    model = Penalised(**SMALL[name])
+    critics = {player: part for player, part in model.players().items() if player.startswith("discriminator")}
+    networks = [network for networks in critics.values() for network in networks]
+    for attribute, network in list(model.named_modules()):
+        if any(network is critic for critic in networks):
+            model.set_submodule(attribute, Linear(0.1))
+    logged = fit(model, data(model), tmp_path, max_steps=1, log_every_n_steps=1).logged_metrics
+    assert len(pixels) == len(networks)
+    names = [
+        (player, f"gradient{end}") for player in critics for end in (("_x", "_y") if len(critics[player]) == 2 else ("",))
+    ]
+    found = [float(logged[f"{player}/{name}"]) for player, name in names]
+    assert found == pytest.approx([(0.1 * values**0.5 - 1) ** 2 for values in pixels], rel=1e-4)
+    for player in critics:
+        terms = [f"{player}/{name}" for of, name in names if of == player]
+        terms += [f"{player}/gan{end}" for end in ("", "_x", "_y") if f"{player}/gan{end}" in logged]
+        assert float(logged[f"{player}/loss"]) == pytest.approx(sum(float(logged[term]) for term in terms), rel=1e-4)
 
 
 @every_model_and_example

@@ -91,8 +91,9 @@ class CycleGAN(CycleTranslatorModel):
             fake_x, fake_y = self.F(y), self.G(x)
             descend(self.generator_losses(x, y, fake_x, fake_y))
         with self.turn("discriminator") as descend:
-            real, fake = (self.D_X(x), self.D_Y(y)), (self.D_X(self.past_x(fake_x)), self.D_Y(self.past_y(fake_y)))
-            descend(self.discriminator_losses(real, fake))
+            past_x, past_y = self.past_x(fake_x), self.past_y(fake_y)
+            real, fake = (self.D_X(x), self.D_Y(y)), (self.D_X(past_x), self.D_Y(past_y))
+            descend(self.discriminator_losses(real, fake) | self.penalties_of_domains(x, y, past_x, past_y))
         self.watch(real, fake, ("D(real)", "D(fake)"))
 
     def generator_losses(self, x: Tensor, y: Tensor, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
@@ -103,8 +104,7 @@ class CycleGAN(CycleTranslatorModel):
             "cycle_x": self.lambda_cycle * l1_loss(self.F(fake_y).float(), x),
             "cycle_y": self.lambda_cycle * l1_loss(self.G(fake_x).float(), y),
         }
-        if self.lambda_identity:
-            weight = self.lambda_cycle * self.lambda_identity
+        if weight := self.lambda_cycle * self.lambda_identity:
             terms["identity_x"] = weight * l1_loss(self.F(x).float(), x)
             terms["identity_y"] = weight * l1_loss(self.G(y).float(), y)
         return terms

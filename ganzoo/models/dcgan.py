@@ -67,7 +67,7 @@ class DCGAN(GeneratorModel):
         with self.turn("discriminator") as descend:
             real_logits, fake_logits = self.D(x), self.D(fake.detach())
             terms = self.discriminator_losses(real_logits, fake_logits)  # the sum, not halved, as in the port
-            descend(terms | self.penalties(self.D, x, fake))
+            descend(terms | self.penalties(self.D, x, fake.detach()))
         self.watch(real_logits, fake_logits)
         if self.every(self.k):
             with self.turn("generator") as descend:

@@ -5,6 +5,7 @@ dropout alone, in training and at test (sections 3.1, 3.3). arXiv 1611.07004.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -27,7 +28,7 @@ class Pix2Pix(TranslatorModel):
         depth: times that the U-Net halves its image; 8 for 256 pixels, 7 for 128.
         width: maps of the first layer of both networks.
         patch: pixels that one logit of the discriminator sees: 1, 16, 34, 70, 142 or 286.
-        skips: False for the encoder-decoder without skips.
+        skips: False for the encoder-decoder of section 4.3, a U-Net without skips.
         lambda_L1: the weight of the L1 term.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
@@ -73,8 +74,9 @@ class Pix2Pix(TranslatorModel):
         x, y = self.field(batch, "x"), self.field(batch, "y")
         fake = self.G(x)  # one pass for both turns
         with self.turn("discriminator") as descend:
-            real_patches, fake_patches = self.discriminate(x, y), self.discriminate(x, fake.detach())
-            descend(self.discriminator_losses(real_patches, fake_patches))
+            D, seen = partial(self.discriminate, x), fake.detach()
+            real_patches, fake_patches = D(y), D(seen)
+            descend(self.discriminator_losses(real_patches, fake_patches) | self.penalties(D, y, seen))
         with self.turn("generator") as descend:
             descend(self.generator_losses(self.discriminate(x, fake), fake, y))
         self.watch(real_patches, fake_patches, ("D(x,y)", "D(x,G(x))"))

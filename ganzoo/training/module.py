@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.interfaces import NAMES, doubt_range, field_of
+from ganzoo.interfaces import NAMES, ImageData, LabelledData, TwoSidedData, doubt_range, field_of
 from ganzoo.ops.image_pool import ImagePool
 from ganzoo.training.ema import EMA
 from ganzoo.training.hyperparameters import PlainHyperparameters, check_class, class_name
@@ -66,7 +66,8 @@ class ResumableModule(PlainHyperparameters):
         """Builds a model that fits the data: ``GAN.for_data(Digits())``.
 
         Args:
-            data: a DataModule that says the ``shape`` (C, H, W) of its images, and ``classes`` if it has them.
+            data: an ``ImageData``; a ``LabelledData`` if the model needs classes, a ``TwoSidedData`` for a translator whose
+                x and y differ (``ganzoo.interfaces``).
             arguments: arguments of the constructor; they replace what the data says.
 
         Raises:
@@ -77,19 +78,18 @@ class ResumableModule(PlainHyperparameters):
     @classmethod
     def arguments_for(cls, data: Any) -> dict[str, Any]:
         """Returns the constructor arguments that the data decides: shape, channels, classes. Override it to add others."""
-        shape = getattr(data, "shape", None)
-        if shape is None:
+        if not isinstance(data, ImageData):
             raise InputError(f"{type(data).__name__} does not say the shape of its images: give the model's arguments")
-        x, y = getattr(data, "shape_x", shape), getattr(data, "shape_y", shape)
-        known = {"shape": tuple(shape), "inputs": x[0], "outputs": y[0], "channels_x": x[0], "channels_y": y[0]}
+        x, y = (data.shape_x, data.shape_y) if isinstance(data, TwoSidedData) else (data.shape, data.shape)
+        known = {"shape": tuple(data.shape), "inputs": x[0], "outputs": y[0], "channels_x": x[0], "channels_y": y[0]}
         defaults: dict[str, Any] = {}
         for constructor in (vars(kind)["__init__"] for kind in cls.__mro__ if "__init__" in vars(kind)):
             for parameter in inspect.signature(constructor).parameters.values():
                 defaults.setdefault(parameter.name, parameter.default)
         if defaults.get("classes") is not None:  # a model that can do without is left without
-            known["classes"] = getattr(data, "classes", None)
-            if known["classes"] is None:
+            if not isinstance(data, LabelledData) or data.classes is None:
                 raise InputError(f"{cls.__name__} needs classes, and {type(data).__name__} has none")
+            known["classes"] = data.classes
         return {name: value for name, value in known.items() if name in defaults}
 
     def field(self, batch: Any, name: str) -> Any:

@@ -11,7 +11,6 @@ from ganzoo.losses import AdversarialLoss
 from ganzoo.models.base.model import GANModel
 from ganzoo.networks.dropout import draw_masks, given_masks, noise_dropouts
 from ganzoo.noises import DropoutMask, Noise, Normal
-from ganzoo.penalties import Critic
 from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.training.ema import with_ema
 from ganzoo.training.recipes import instantiate
@@ -62,19 +61,6 @@ class GeneratorModel(GANModel, NoiseSampler):
     def generator_losses(self, fake: Tensor) -> dict[str, Tensor]:
         """Computes the generator's terms from the discriminator's logits of its samples."""
         return {"gan": self.loss.generator(fake)}
-
-    def penalties(self, D: Critic, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Computes further terms of the discriminator from the images themselves (``ganzoo.penalties``): here none.
-
-        Args:
-            D: the discriminator as a function of the images alone, with its condition (the class, the input) filled in.
-            real: real images [N, C, H, W].
-            fake: generated images of the same shape.
-
-        Returns:
-            Scalars by name. The discriminator descends them together with the terms of ``discriminator_losses``.
-        """
-        return {}
 
     def z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws noise [n, latent], on the model's device."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.interfaces import LabelledData, expect_labels
 from ganzoo.losses import AdversarialLoss, NonSaturating, discriminator_stats
+from ganzoo.penalties import Critic
 from ganzoo.training.recipes import instantiate
 
 Logits = Tensor | Sequence[Tensor]
@@ -59,6 +60,20 @@ class GANModel(ZooModel):
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"discriminator": [self.D], "generator": [self.G]}
+
+    def penalties(self, D: Critic, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Computes further terms of the discriminator from the images themselves (``ganzoo.penalties``): here none.
+
+        Args:
+            D: the discriminator as a function of the images alone: its condition (the class, the input) is filled in. Of a
+                model with several discriminators, each of them in turn.
+            real: real images [N, C, H, W].
+            fake: generated images of the same shape.
+
+        Returns:
+            Scalars by name. The discriminator descends them together with the terms of ``discriminator_losses``.
+        """
+        return {}
 
     def watch(self, real: Logits, fake: Logits, names: tuple[str, str] = ("D(x)", "D(G(z))")) -> None:
         """Logs the discriminator's mean outputs and its statistics (``ganzoo.losses.discriminator_stats``).

@@ -73,7 +73,7 @@ class ImageToImageModel(Directed, GANModel, Translator):
 class TranslatorModel(ImageToImageModel):
     """A model that translates an image of one domain into one of another, learned from pairs.
 
-    To override: ``networks``, ``training_step``, the losses. ``G`` translates.
+    To override: ``networks``, ``training_step``, the losses, ``penalties``. ``G`` translates.
 
     Args:
         inputs: channels of an input.
@@ -112,7 +112,7 @@ class TranslatorModel(ImageToImageModel):
 class CycleTranslatorModel(ImageToImageModel, CycleTranslator):
     """A model that translates between two domains in both directions: ``G`` from X to Y, ``F`` back, ``D_X`` and ``D_Y``.
 
-    To override: ``networks``, ``training_step``, the losses.
+    To override: ``networks``, ``training_step``, the losses, ``penalties``.
 
     Args:
         channels_x: channels of the images of X.
@@ -135,6 +135,12 @@ class CycleTranslatorModel(ImageToImageModel, CycleTranslator):
 
     def players(self) -> Mapping[str, Sequence[nn.Module]]:
         return {"generator": [self.G, self.F], "discriminator": [self.D_X, self.D_Y]}
+
+    @final
+    def penalties_of_domains(self, x: Tensor, y: Tensor, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
+        """Computes the ``penalties`` of ``D_X`` and of ``D_Y``; their names end in ``_x`` and in ``_y``."""
+        of_x, of_y = self.penalties(self.D_X, x, fake_x), self.penalties(self.D_Y, y, fake_y)
+        return {f"{name}_x": of_x[name] for name in of_x} | {f"{name}_y": of_y[name] for name in of_y}
 
     @final
     @with_ema
