@@ -17,6 +17,7 @@ from ganzoo.errors import InputError
 from ganzoo.noises import Noise
 from ganzoo.utils.images import to_float
 from ganzoo.utils.log import log_info
+from ganzoo.utils.rng import seed_torch
 
 SLACK = 0.1  # floats may leave [-1, 1] by so much: an augmentation may
 
@@ -380,12 +381,7 @@ def isolated_rng(seed: int, device: torch.device) -> Iterator[None]:
     """Context: torch's random numbers come from a stream with this seed; afterwards the old stream continues."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        # torch.manual_seed would ask every kind of device that there could be, which takes a millisecond
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-        elif device.type != "cpu":
-            torch.manual_seed(seed)
+        seed_torch(seed, device)
         yield
 
 

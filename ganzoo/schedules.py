@@ -3,6 +3,7 @@
 Each is stepped by ``descend``, per step or per epoch.
 """
 
+from abc import ABC, abstractmethod
 from math import inf
 from typing import Any
 
@@ -47,7 +48,36 @@ class ExponentialDecay(Schedule):
         return [max(rate / _power(self.factor, self.last_epoch), self.floor) for rate in self.base_lrs]
 
 
-class MomentumRamp(Schedule):
+class MomentumSchedule(Schedule, ABC):
+    """Base class of schedules that change the momentum with each epoch. The learning rate does not change.
+
+    Args:
+        optimizer: an optimizer with a momentum (SGD).
+
+    Raises:
+        InputError: the optimizer has no momentum.
+    """
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        for group in optimizer.param_groups:
+            if "momentum" not in group:
+                name = type(self).__name__
+                raise InputError(f"{name} needs an optimizer with a momentum, and {type(optimizer).__name__} has none")
+            group.setdefault("initial_momentum", group["momentum"])
+        super().__init__(optimizer, last_epoch)
+
+    @abstractmethod
+    def momentum(self, first: float) -> float:
+        """Returns the momentum after ``self.last_epoch`` epochs, where it was ``first`` at the start."""
+
+    def get_lr(self) -> list[Any]:
+        """Sets the momentum, and returns the learning rates unchanged."""
+        for group in self.optimizer.param_groups:
+            group["momentum"] = self.momentum(group["initial_momentum"])
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class MomentumRamp(MomentumSchedule):
     """Raises the momentum linearly from its first value in epoch ``start`` to ``final`` in epoch ``saturate``.
 
     Epochs count from 1. The learning rate does not change. The released code of Goodfellow et al. 2014 (pylearn2's
@@ -73,20 +103,12 @@ class MomentumRamp(Schedule):
         if saturate <= start:
             raise InputError(f"MomentumRamp must saturate after it starts: {saturate} is not above {start}")
         self.final, self.start, self.saturate = final, start, saturate
-        for group in optimizer.param_groups:
-            if "momentum" not in group:
-                raise InputError(f"MomentumRamp needs an optimizer with a momentum, and {type(optimizer).__name__} has none")
-            group.setdefault("initial_momentum", group["momentum"])
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        """Sets the momentum, and returns the learning rates unchanged."""
+    def momentum(self, first: float) -> float:
         epoch = self.last_epoch + 1  # of the training that comes now; pylearn2 counts it before it begins
         share = min(max((epoch - self.start) / (self.saturate - self.start), 0.0), 1.0)
-        for group in self.optimizer.param_groups:
-            first = group["initial_momentum"]
-            group["momentum"] = first + share * (self.final - first)
-        return [group["lr"] for group in self.optimizer.param_groups]
+        return first + share * (self.final - first)
 
 
 class LinearDecay(Schedule):
@@ -145,7 +167,7 @@ class ProgressDecay(Schedule):
         return [rate / _power(1 + self.alpha * progress, self.beta) for rate in self.base_lrs]
 
 
-class MomentumClimb(Schedule):
+class MomentumClimb(MomentumSchedule):
     """Raises the momentum each epoch: ``momentum = min(momentum0 + by n, ceiling)`` after n epochs.
 
     As in LAPGAN's released code (Denton et al. 2015): by 0.0008 per epoch. The learning rate does not change.
@@ -162,17 +184,10 @@ class MomentumClimb(Schedule):
         self, optimizer: Optimizer, by: NonNegativeFloat = 0.0008, ceiling: HalfOpenUnitInterval = 0.8, last_epoch: int = -1
     ) -> None:
         self.by, self.ceiling = by, ceiling
-        for group in optimizer.param_groups:
-            if "momentum" not in group:
-                raise InputError(f"MomentumClimb needs an optimizer with a momentum: {type(optimizer).__name__} has none")
-            group.setdefault("initial_momentum", group["momentum"])
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        """Sets the momentum, and returns the learning rates unchanged."""
-        for group in self.optimizer.param_groups:
-            group["momentum"] = min(group["initial_momentum"] + self.by * self.last_epoch, self.ceiling)
-        return [group["lr"] for group in self.optimizer.param_groups]
+    def momentum(self, first: float) -> float:
+        return min(first + self.by * self.last_epoch, self.ceiling)
 
 
 def _power(base: float, exponent: float) -> float:
