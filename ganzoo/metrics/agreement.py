@@ -17,15 +17,13 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.metrics.extractors.classifier import train_classifier
+from ganzoo.metrics.extractors.classifier import predict_classes, train_classifier
 
 Classifier = Callable[[Tensor], Tensor]
 """uint8 images [N, C, H, W] -> logits (or anything that is largest for the class) [N, K]."""
 
 Trainer = Callable[[Tensor, Tensor, int], Classifier]
 """uint8 images [N, C, H, W], their int64 classes [N], a seed -> a classifier of images."""
-
-PART = 500  # images in one call of a classifier
 
 
 class Labelled(NamedTuple):
@@ -149,9 +147,8 @@ def accuracy(classifier: Classifier, images: Labelled) -> Accuracy:
         InputError: no images, or labels that do not fit.
     """
     _check("images", images)
-    said = torch.cat([classifier(part).argmax(1).to("cpu", torch.int64) for part in images.images.split(PART)])
     y = images.y.cpu()
-    right = (said == y).double()
+    right = (predict_classes(classifier, images.images) == y).double()
     counts = y.bincount()
     share = right.mean().item()
     return Accuracy(

@@ -10,10 +10,11 @@ lasted. Their state is plain numbers and lists, which a checkpoint can hold.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from itertools import pairwise
 from math import isfinite, prod
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -135,12 +136,34 @@ def swing(centres: Sequence[Sequence[float]]) -> tuple[float, int, float]:
 # -- failures -------------------------------------------------------------------------------------------------------
 
 
-class Persistence:
+class Stateful:
+    """A detector whose state a checkpoint holds as plain values: the attributes that ``state`` names."""
+
+    state: ClassVar[tuple[str, ...]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state; it does not change with the detector."""
+        parts = {name: getattr(self, name) for name in self.state}
+        return {name: part.state_dict() if isinstance(part, Stateful) else deepcopy(part) for name, part in parts.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state."""
+        for name in self.state:
+            part = getattr(self, name)
+            if isinstance(part, Stateful):
+                part.load_state_dict(state[name])
+            else:
+                setattr(self, name, deepcopy(state[name]))
+
+
+class Persistence(Stateful):
     """Counts how long a sign has lasted without a break.
 
     Args:
         patience: steps that it must last; at least three measurements are needed too.
     """
+
+    state = ("since", "looks")
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
@@ -156,14 +179,8 @@ class Persistence:
         self.looks += 1
         return self.looks >= 3 and step - self.since >= self.patience
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"since": self.since, "looks": self.looks}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.since, self.looks = state["since"], state["looks"]
-
-
-class VanishingGradient:
+class VanishingGradient(Stateful):
     """Detects a vanishing gradient: the discriminator wins, and the generator has almost no gradient.
 
     The discriminator wins if it detects 95 % of the real and of the generated samples. Almost no gradient means a
@@ -175,6 +192,8 @@ class VanishingGradient:
         player: the name of the generator.
         patience: steps that it must last.
     """
+
+    state = ("lasting", "greatest")
 
     def __init__(self, player: str = "generator", patience: int = 500) -> None:
         self.player = player
@@ -210,15 +229,8 @@ class VanishingGradient:
             "(NonSaturating, LeastSquares), a slower discriminator (its learning rate, fewer steps k), or noise on the data"
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"lasting": self.lasting.state_dict(), "greatest": self.greatest}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.lasting.load_state_dict(state["lasting"])
-        self.greatest = state["greatest"]
-
-
-class ModeCollapse:
+class ModeCollapse(Stateful):
     """Detects mode collapse: samples of different noise are alike, and real images are not.
 
     The samples of an untrained generator are alike too. So while the discriminator detects them well, only samples that were
@@ -227,6 +239,8 @@ class ModeCollapse:
     Args:
         patience: steps that it must last.
     """
+
+    state = ("lasting", "best", "accuracies")
 
     def __init__(self, patience: int = 500) -> None:
         self.lasting = Persistence(patience)
@@ -259,21 +273,16 @@ class ModeCollapse:
             "(its learning rate, more steps k of the discriminator), larger batches, or a model that is told the class"
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"lasting": self.lasting.state_dict(), "best": self.best, "accuracies": self.accuracies}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.lasting.load_state_dict(state["lasting"])
-        self.best, self.accuracies = state["best"], list(state["accuracies"])
-
-
-class Oscillation:
+class Oscillation(Stateful):
     """Detects oscillation: the mean of the samples moves back and forth and does not settle.
 
     In the last 50 measurements, from the 25th on, the mean swings by half of the data's spread in both halves of the window,
     crosses its middle four times, and moves smoothly. Jumps from one measurement to the next are noise, or too fast to
     follow.
     """
+
+    state = ("centres", "steps")
 
     def __init__(self) -> None:
         self.centres: list[list[float]] = []
@@ -298,12 +307,6 @@ class Oscillation:
             f"times, by {far / spread:.1f} of the data's own spread, and does not settle; try lower learning rates, less "
             "momentum (beta1 0.5 or 0), alternating turns, or an averaged generator"
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"centres": self.centres, "steps": self.steps}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.centres, self.steps = [list(centre) for centre in state["centres"]], list(state["steps"])
 
 
 class Diagnosis:

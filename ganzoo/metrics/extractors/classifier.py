@@ -5,7 +5,7 @@ its labels tell whether a conditional model draws what it is asked for. Its accu
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +26,7 @@ from ganzoo.utils.progress import ProgressBar
 FORMAT = 1
 WIDTHS = (16, 32, 64, 128)
 SMALLEST = 8  # pixels below which the map is no longer halved
-PART = 500  # images at a time, when no gradient is wanted
+PART = 500  # images in one call of a classifier
 
 
 class SmallClassifier(Extractor):
@@ -196,13 +196,27 @@ def accuracy(classifier: Extractor, images: Tensor, labels: Tensor) -> float:
     """
     if len(images) == 0 or labels.shape != (len(images),):
         raise InputError(f"accuracy of {len(images)} images with {list(labels.shape)} labels: give one label an image")
-    predicted = []
-    for part in images.split(PART):
-        logits = classifier(part).logits
-        if logits is None:
+
+    def logits(part: Tensor) -> Tensor:
+        found = classifier(part).logits
+        if found is None:
             raise InputError(f"{classifier.name} has no classifier: accuracy needs an extractor with logits")
-        predicted.append(logits.argmax(1).cpu())
-    return (torch.cat(predicted) == labels.cpu()).double().mean().item()
+        return found
+
+    return (predict_classes(logits, images) == labels.cpu()).double().mean().item()
+
+
+def predict_classes(classifier: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Classifies images.
+
+    Args:
+        classifier: images -> logits (or anything that is largest for the class) [N, K].
+        images: uint8 [N, C, H, W], N 1 or above.
+
+    Returns:
+        Classes, int64 [N], on the CPU.
+    """
+    return torch.cat([classifier(part).argmax(1).to("cpu", torch.int64) for part in images.split(PART)])
 
 
 def train_and_save(
@@ -224,7 +238,7 @@ def train_and_save(
         path: of the file.
         data: what the images are, ``MNIST``.
         seed: of the training.
-        epochs: of it.
+        epochs: number of epochs of the training.
         progress: whether to show a bar.
 
     Returns:
