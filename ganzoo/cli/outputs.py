@@ -1,4 +1,4 @@
-"""Where ``ganzoo evaluate`` writes, and the folder of what an interrupted evaluation leaves."""
+"""The output files of ``ganzoo evaluate``, and the work folder from which an interrupted evaluation is resumed."""
 
 import os
 import shutil
@@ -19,21 +19,21 @@ except ImportError:  # not every system has it
 
 
 class UnsavedError(InputError):
-    """All is computed, and cannot be written."""
+    """All metrics are computed, and the result cannot be written."""
 
 
 def output_paths(given: str | None, usual: Path, result: Result, grid: bool, judged: Path | None) -> tuple[Path, Path]:
-    """The file to write, and that of its image: never one that holds something of another evaluation.
+    """Chooses the result's file and its image's file; never overwrites those of another evaluation.
 
     Args:
-        given: the user's name for it.
-        usual: another, to which a number is added where it is taken.
-        result: to be written.
-        grid: whether there is an image.
-        judged: the folder whose images are evaluated.
+        given: the file that the user named (``--out``); None if left out.
+        usual: the file where the user named none; a number is added if another evaluation's result is there.
+        result: the result that will be written.
+        grid: whether an image is written too.
+        judged: the folder whose images are evaluated; None where a model is evaluated.
 
     Raises:
-        InputError: it is taken, or cannot be written; the image would be one of those that are evaluated.
+        InputError: another file is there, the folder cannot be written, or the image would be in the evaluated folder.
     """
     out = usual if given is None else Path(given)
     try:
@@ -58,7 +58,7 @@ def _grid(out: Path) -> Path:
 
 
 def _taken(out: Path, result: Result, grid: bool) -> Path | None:
-    """What is in the way."""
+    """Returns the file that must not be overwritten; None if there is none."""
     if out.is_dir() or (out.exists() and _key(out) != result.key):
         return out
     alone = _grid(out).is_dir() or (_grid(out).exists() and not out.exists())
@@ -73,10 +73,10 @@ def _key(path: Path) -> str | None:
 
 @contextmanager
 def work_dir(folder: Path) -> Iterator[Path]:
-    """A folder for what an interrupted evaluation leaves; it is removed when there is nothing to go on with.
+    """Context: a locked folder for the state of an evaluation; kept only where the evaluation can be resumed from it.
 
     Raises:
-        InputError: another process makes this evaluation.
+        InputError: another process is running this evaluation.
     """
     with _locked(folder) as lock:
         try:
@@ -94,11 +94,11 @@ def work_dir(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
-    """Makes a folder and a file in it that is this process's. Whoever removes the file does so inside the block."""
+    """Context: creates the folder and locks a file in it; the file may be removed only inside the block."""
     path = folder / "lock"
     try:
         file = _lock(folder, path)
-        while file is None:  # whoever had it has just removed it
+        while file is None:  # its owner has just removed it
             file = _lock(folder, path)
     except OSError as error:
         raise InputError(f"cannot write into {folder.parent}: {error.strerror}; give another --out") from error
@@ -107,7 +107,7 @@ def _locked(folder: Path) -> Iterator[Path]:
 
 
 def _lock(folder: Path, path: Path) -> IO[str] | None:
-    """An open file whose lock the system takes back when the process ends, however it ends; None if the file is gone."""
+    """Opens and locks a file; the system unlocks it when the process ends. None if the file was removed meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         file = path.open("a+", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): quality and variety apart.
 
-The data's manifold is taken to be the union of balls round the real images' features, each as wide as the way to its k-th
-nearest other; that of a generator likewise, round its samples.
+The data's manifold is estimated by balls around the real images' features. The radius of a ball is the distance to the k-th
+nearest other real image. The generator's manifold is estimated by such balls around its samples.
 """
 
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from ganzoo.errors import InputError
 from ganzoo.metrics.statistics import checked_pair
 
 VALUES = 2**24
-"""Distances in memory at a time: 128 MiB of them."""
+"""Number of distances in memory at a time: 128 MiB."""
 
-ROUNDING = 1e-9  # a distance this much beyond the radius, relatively, is on the ball: an equal one, of other rounding
+ROUNDING = 1e-9  # relative: a distance that exceeds the radius by no more is equal to it, but for rounding
 
 
 class Manifold(NamedTuple):
-    """Shares of images; density is a mean and may be above 1.
+    """Precision, recall and coverage are shares of images, in [0, 1]; density is a mean and may be above 1.
 
     Attributes:
-        precision: of the samples that are in a ball of the real images.
-        recall: of the real images that are in a ball of the samples.
-        density: in how many balls of the real images a sample is, over k; its mean is 1 for samples of the data's own
-            distribution.
-        coverage: of the real images' balls that hold a sample.
+        precision: the share of samples inside a ball of the real images.
+        recall: the share of real images inside a ball of the samples.
+        density: the mean number of real images' balls that a sample is inside of, divided by k; expected to be 1 for samples
+            of the data's own distribution.
+        coverage: the share of real images whose ball has a sample inside.
     """
 
     precision: float
@@ -37,23 +37,23 @@ class Manifold(NamedTuple):
 
 
 def manifold(real: Tensor, fake: Tensor, k: int = 3, k_density: int = 5) -> Manifold:
-    """Precision, recall, density and coverage, of Euclidean distances.
+    """Computes precision, recall, density and coverage from Euclidean distances.
 
-    With real features x_i, fake ones y_j and r_k(.) the distance to the k-th nearest other of the own set: precision is the
-    mean over j of ``any_i |y_j - x_i| <= r_k(x_i)``, recall that over i of ``any_j |x_i - y_j| <= r_k(y_j)``; density
-    ``1 / (k M) sum_ij [|y_j - x_i| <= r_k(x_i)]``, coverage the mean over i of ``any_j |y_j - x_i| <= r_k(x_i)``. All fall
-    or rise with the number of images, which so belongs to the metrics.
+    Real features are x_i, generated ones y_j, and r_k is the distance to the k-th nearest other feature of the same set.
+    Precision is the mean over j of ``any_i |y_j - x_i| <= r_k(x_i)``, recall the mean over i of
+    ``any_j |x_i - y_j| <= r_k(y_j)``. Density is ``1 / (k M) sum_ij [|y_j - x_i| <= r_k(x_i)]``, coverage the mean over i of
+    ``any_j |y_j - x_i| <= r_k(x_i)``. All four depend on the number of images: compare only values of equal numbers.
 
-    The released code of the second paper, as we remember it, asks for less than r: a difference for equal distances only.
+    The released code of the second paper, as we remember it, compares with ``<``: that differs for equal distances only.
 
     Args:
-        real: [N, d].
-        fake: [M, d].
-        k: of precision and recall, 3 in the paper; below N and M.
-        k_density: of density and coverage, 5 in the paper; below N and M.
+        real: features of real images [N, d].
+        fake: features of generated images [M, d].
+        k: the neighbour of precision and recall, 3 in the paper; below N and M.
+        k_density: the neighbour of density and coverage, 5 in the paper; below N and M.
 
     Raises:
-        InputError: a k that is not below N and M, features of two widths, NaN or infinite values.
+        InputError: a k is not below N and M, the two sets differ in d, or a value is NaN or infinite.
     """
     x, y = checked_pair(real, fake, least=2)
     few = min(len(x), len(y))
@@ -74,14 +74,14 @@ def manifold(real: Tensor, fake: Tensor, k: int = 3, k_density: int = 5) -> Mani
 
 
 def radii(x: Tensor, *ks: int) -> Tensor:
-    """Squared distance to the k-th nearest other.
+    """Computes the squared distance of each feature to its k-th nearest other feature.
 
     Args:
-        x: float64 [N, d].
-        ks: each from 1 to N - 1.
+        x: features, float64 [N, d].
+        ks: the neighbours k, each from 1 to N - 1.
 
     Returns:
-        float64 [len(ks), N].
+        Squared distances, float64 [len(ks), N].
     """
     found = []
     for rows, squares in squared_distances(x, x):
@@ -91,16 +91,16 @@ def radii(x: Tensor, *ks: int) -> Tensor:
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Of each x to each y, a few rows at a time.
+    """Computes the squared distance of each x to each y, some rows of x at a time.
 
     Args:
-        x: float64 [N, d].
-        y: float64 [M, d].
+        x: features, float64 [N, d].
+        y: features, float64 [M, d].
 
     Yields:
-        Which rows of x, and float64 [rows, M].
+        A slice of the rows of x, and their squared distances, float64 [rows, M].
     """
-    # what is far from the origin would cancel; and a difference of whole numbers is still a whole number
+    # far from the origin the sum below would cancel; whole numbers stay whole numbers
     x, y = x - y[0], y - y[0]
     squares = y.square().sum(1)
     rows = max(1, VALUES // len(y))

@@ -82,16 +82,16 @@ def _checked(name: str, given: Tensor) -> Tensor:
 
 
 def log_likelihood(samples: Tensor, validation: Tensor, test: Tensor, sigmas: Sequence[float] = SIGMAS) -> LogLikelihood:
-    """The test points' mean log-density, with the width under which the validation points are likeliest.
+    """Computes the mean log density of test points, with the width that gives the validation points the largest one.
 
     Args:
-        samples: [M, d] of the model, M = 10,000 in the paper; pixels in [0, 1].
-        validation: [N, d], held-out points that judge nothing else.
-        test: [N', d].
-        sigmas: widths to choose from.
+        samples: the model's samples [M, d], pixels in [0, 1]; M = 10,000 in the paper.
+        validation: held-out points [N, d], used only to choose the width.
+        test: other held-out points [N', d].
+        sigmas: the widths to choose from, each above 0.
 
     Raises:
-        InputError: as :func:`log_density`.
+        InputError: the errors of :func:`log_density`.
     """
     best = int(_log_densities(validation, samples, sigmas).mean(1).argmax())
     found = log_density(test, samples, sigmas[best])
@@ -100,28 +100,26 @@ def log_likelihood(samples: Tensor, validation: Tensor, test: Tensor, sigmas: Se
 
 
 def protocol(samples: Tensor, validation: Tensor, test: Tensor, counts: Sequence[int] | None = None) -> LogLikelihood:
-    """The protocol of 2014, as the released code has it: what metrics like 225 +- 2 on MNIST are.
+    """Computes the log-likelihood by the protocol of 2014, as in the released code; the paper's 225 +- 2 on MNIST is one.
 
-    10,000 samples of the model; the width of ten from 0.1 to 1 under which the first 1,000 validation images (the 50,001st
-    to 51,000th of MNIST's training file) are likeliest; the mean over the 10,000 test images, and its standard error. The
-    estimate rises with the samples, so other numbers give another metric.
+    The model draws 10,000 samples. Of ten widths from 0.1 to 1, the first 1,000 validation images (numbers 50,001 to 51,000
+    of MNIST's training file) choose the one of the largest mean log density. The result is the mean over the 10,000 test
+    images, and its standard error. The estimate rises with the number of samples, so other counts are another metric.
 
     Args:
-        samples: pixels in [0, 1], [10000, ...], flattened here.
-        validation: likewise [1000, ...].
-        test: likewise [10000, ...].
-        counts: of samples, validation and test images, where they are others on purpose: then it is not the protocol, and
-            the metric is to be told with them.
+        samples: the model's samples [10000, ...], pixels in [0, 1]; flattened here.
+        validation: images that choose the width [1000, ...], pixels in [0, 1].
+        test: test images [10000, ...], pixels in [0, 1].
+        counts: the numbers of samples, validation and test images, to deviate from the protocol on purpose; report them with
+            the result.
 
     Raises:
-        InputError: other counts, pixels outside [0, 1], and as :func:`log_density`.
+        InputError: the counts differ, a pixel is outside of [0, 1], or an error of :func:`log_density`.
     """
     given = {"samples": samples, "validation images": validation, "test images": test}
     for (name, images), wanted in zip(given.items(), counts or (SAMPLES, VALIDATION, TEST), strict=True):
         if len(images) != wanted:
-            raise InputError(
-                f"{len(images)} {name}: the protocol has {wanted}. Take as many, or say with counts that it is another one"
-            )
+            raise InputError(f"{len(images)} {name}: the protocol has {wanted}. Give as many, or other `counts`")
         if images.dtype == torch.uint8 or not (images.min() >= 0 and images.max() <= 1):
             raise InputError(
                 f"{name} are {images.dtype} from {float(images.min()):g} to {float(images.max()):g}: the protocol's "

@@ -1,7 +1,7 @@
 """Mean, covariance and a subsample of the features of a set of images, with a spec of what they were computed on.
 
-Statistics are float64, gathered in one pass and merged exactly, so that parts of a set (batches, processes, the halves of an
-interrupted pass) give what the whole would. Whoever compares, merges or loads statistics of unlike protocols is told so.
+Statistics are float64, computed in one pass and merged exactly: parts of a set (batches, ranks, the parts of an interrupted
+pass) give the same statistics as the whole. Comparing, merging or loading statistics of different protocols is an error.
 """
 
 import json
@@ -20,19 +20,19 @@ from ganzoo.metrics.reservoir import ALL, Reservoir
 from ganzoo.utils.files import atomic_write
 
 FORMAT = 3
-PART = 4096  # features that become float64 at a time
+PART = 4096  # features that are converted to float64 at a time
 
 
 def checked(features: Tensor | np.ndarray, name: str, least: int = 1) -> Tensor:
-    """Features as float64 [N, d], on their own device.
+    """Checks features and converts them to float64 [N, d], on their own device.
 
     Args:
-        features: [N, d].
-        name: of them, in an error.
-        least: the fewest that will do.
+        features: features [N, d] of any type.
+        name: names the features in an error message.
+        least: the smallest number of features, N.
 
     Raises:
-        InputError: another shape, fewer than `least`, NaN or infinite values.
+        InputError: the shape is another one, there are fewer than `least`, or a value is NaN or infinite.
     """
     x = torch.as_tensor(features).detach()
     if x.ndim != 2 or x.shape[1] == 0:
@@ -47,10 +47,10 @@ def checked(features: Tensor | np.ndarray, name: str, least: int = 1) -> Tensor:
 
 
 def checked_pair(real: Tensor | np.ndarray, fake: Tensor | np.ndarray, least: int = 1) -> tuple[Tensor, Tensor]:
-    """Both as :func:`checked`, and of one width.
+    """Checks and converts two sets of features (:func:`checked`) that must have the same d.
 
     Raises:
-        InputError: as there, or features of two widths.
+        InputError: the errors of :func:`checked`, or the two sets differ in d.
     """
     x, y = checked(real, "real", least), checked(fake, "fake", least)
     if x.shape[1] != y.shape[1]:
@@ -60,16 +60,16 @@ def checked_pair(real: Tensor | np.ndarray, fake: Tensor | np.ndarray, least: in
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What features were measured with, and of what.
+    """How features were extracted, and from which images.
 
     Attributes:
-        extractor: its name, ``inception-2015``.
-        dimension: values d of a feature.
+        extractor: the extractor's name, ``inception-2015``.
+        dimension: number of values d of a feature.
         weights: a hash of the extractor's weights.
-        resize: how images get their size, ``bilinear 299 without antialias``.
-        preprocessing: what else is done to them, ``uint8, rounded; (x - 128) / 128``.
-        source: the data set, or the model.
-        split: of the data set, ``train``.
+        resize: how images are resized, ``bilinear 299 without antialias``.
+        preprocessing: how pixels are converted, ``uint8, rounded; (x - 128) / 128``.
+        source: the dataset or the model that the images are from.
+        split: the dataset's split, ``train``.
     """
 
     extractor: str
@@ -81,15 +81,15 @@ class FeatureSpec:
     split: str = ""
 
     def refuse_unlike(self, other: "FeatureSpec", names: Iterable[str], where: str) -> None:
-        """Nothing, if the named attributes of both are equal.
+        """Checks that the named attributes of two specs are equal.
 
         Args:
-            other: a spec.
-            names: attributes.
-            where: how the error begins.
+            other: the other spec.
+            names: names of the attributes.
+            where: the start of the error message.
 
         Raises:
-            InputError: it names the first attribute that differs, and both values.
+            InputError: an attribute differs; the message has its name and both values.
         """
         for name in names:
             mine, its = getattr(self, name), getattr(other, name)
@@ -98,10 +98,10 @@ class FeatureSpec:
 
 
 SAME_FEATURES = ("extractor", "dimension", "weights", "resize", "preprocessing")
-"""What must be equal for two sets of features to be compared; what they are features of may differ."""
+"""The attributes that two sets of features must share to be compared; their images may differ."""
 
 SAME_SET = tuple(field.name for field in fields(FeatureSpec))
-"""What must be equal for two sets to be parts of one."""
+"""The attributes that two sets must share to be merged as parts of one set."""
 
 
 class Statistics:
@@ -111,16 +111,16 @@ class Statistics:
     ``e = mean_b - mean_a``, which loses nothing where means are large, as sums of squares would.
 
     Args:
-        spec: what the features are.
-        keep: how many features to keep: none, a number, or :data:`ALL`. Of more than that number, each has the same chance
-            to be among the kept.
-        seed: of that choice, which depends on nothing else. The global random stream is left alone.
-        device: where moments are gathered; it must know float64. Reservoir features are in the processor's memory.
+        spec: how the features were extracted.
+        keep: the number of features to keep, 0, a number, or :data:`ALL`. Of a larger set, each has the same chance to be
+            kept.
+        seed: seed of that choice, which depends on nothing else. The global random state does not change.
+        device: the device of the moments; it must support float64. Kept features are in the CPU's memory.
 
     Attributes:
-        count: features seen, n.
-        mean: float64 [d].
-        moment: float64 [d, d], ``sum (x - mean) (x - mean)^T``.
+        count: number of features so far, n.
+        mean: their mean, float64 [d].
+        moment: their centred second moment ``sum (x - mean) (x - mean)^T``, float64 [d, d].
     """
 
     def __init__(self, spec: FeatureSpec, keep: int = 0, seed: int = 0, device: torch.device | str = "cpu") -> None:
@@ -133,15 +133,15 @@ class Statistics:
 
     @classmethod
     def of(cls, features: Tensor | np.ndarray, spec: FeatureSpec | None = None, keep: int = ALL) -> Self:
-        """Of all features at once.
+        """Computes the statistics of all features at once.
 
         Args:
-            features: [N, d].
-            spec: without one they can be compared with others that have none, and the same d.
-            keep: how many to keep.
+            features: features [N, d].
+            spec: how they were extracted. Without a spec they can be compared with others of the same d without one.
+            keep: the number of features to keep.
 
         Raises:
-            InputError: another shape, NaN or infinite values.
+            InputError: the shape is another one, or a value is NaN or infinite.
         """
         x = torch.as_tensor(features)
         if x.ndim != 2:
@@ -152,15 +152,15 @@ class Statistics:
         return found
 
     def update(self, features: Tensor, indices: Tensor | None = None) -> None:
-        """Takes a batch.
+        """Adds a batch.
 
         Args:
-            features: [N, d] of any type and device.
-            indices: int64 [N], each image's number in the set, from 0; of parts that will be merged no two alike. Left
-                out, they are counted on.
+            features: features [N, d] of any type and device.
+            indices: int64 [N], each image's number in the set, from 0; in parts that will be merged, all different. Left
+                out, the numbers continue from ``count``.
 
         Raises:
-            InputError: another shape, NaN or infinite values; nothing of the batch is then counted.
+            InputError: the shape is another one, or a value is NaN or infinite; nothing of the batch is added.
         """
         x = checked(features, self.spec.extractor, least=0)
         if x.shape[1] != self.spec.dimension:
@@ -175,11 +175,10 @@ class Statistics:
         self._join(len(x), mean, x.T @ x)
 
     def merge(self, other: "Statistics") -> None:
-        """Takes another part of the same set, which stays as it is.
+        """Adds another part of the same set; the other part does not change.
 
         Raises:
-            InputError: a part of another set, one that keeps another number or chose by another seed, or one that has
-                images of the same indices.
+            InputError: the other part is of another set, has another `keep` or seed, or has an image of the same index.
         """
         self.spec.refuse_unlike(other.spec, SAME_SET, "statistics to be merged")
         self._reservoir.merge(other._reservoir)
@@ -197,10 +196,10 @@ class Statistics:
 
     @property
     def covariance(self) -> Tensor:
-        """float64 [d, d], with ``n - 1``.
+        """The unbiased covariance, divisor ``n - 1``, float64 [d, d].
 
         Raises:
-            InputError: fewer than two features.
+            InputError: there are fewer than two features.
         """
         if self.count < 2:
             raise InputError(f"a covariance needs at least 2 images, and there are {self.count} of {self._of_what()}")
@@ -228,10 +227,10 @@ class Statistics:
         return self.count > 0 and self.count <= self.keep
 
     def save(self, path: Path | str) -> None:
-        """Writes a file, whole or not at all, from which :meth:`load` goes on exactly.
+        """Writes all of it to a file, atomically; statistics that :meth:`load` reads can be continued exactly.
 
         Args:
-            path: its folder must exist; a file of that name is replaced.
+            path: the file, in a folder that exists; replaced if it is there.
         """
         path = Path(path)
         about = {"format": FORMAT, "spec": asdict(self.spec), "count": self.count, "keep": self.keep}
@@ -254,16 +253,17 @@ class Statistics:
         count: int | None = None,
         device: torch.device | str = "cpu",
     ) -> Self:
-        """Reads what :meth:`save` wrote.
+        """Reads a file that :meth:`save` wrote.
 
         Args:
-            path: of the file.
-            expected: the spec that it must have.
-            count: of the features that it must be of.
-            device: for what is still to come.
+            path: the file.
+            expected: the spec that the statistics must have; any if left out.
+            count: the number of features that they must have; any if left out.
+            device: the device of the moments.
 
         Raises:
-            InputError: no such file, no statistics, a damaged file, or (naming what differs) those of another protocol.
+            InputError: the file is missing, damaged or something else, or the spec or the count differs; the message says
+                in what.
         """
         path = Path(path)
         try:
