@@ -595,6 +595,16 @@ class Deaf(LAPGAN):
         return 0 * super().one_hot(y, n)
 
 
+@pytest.mark.parametrize(("cls", "hears"), [(LAPGAN, True), (Deaf, False)])
+def test_every_level_of_a_pyramid_hears_the_class(cls, hears):
+    """Of the same noise: a model whose networks do not get the class gives all classes the same images, at every level."""
+    torch.manual_seed(0)
+    model = cls(**LAPGAN.small).eval()
+    zero, one = (model.cascade(8, torch.full((8,), k), torch.Generator().manual_seed(5)) for k in (0, 1))
+    for images, others in zip(zero, one, strict=True):
+        assert torch.equal(images, others) != hears
+
+
 @bounded(right="<= 0.25")
 def classes_that_no_level_hears(seed):
     """Whatever it draws, each of ten classes is asked for as often: right are 0.1, and of 1,000 samples at most ± 0.01."""
