@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from ganzoo.errors import InputError
 from ganzoo.interfaces import NAMES, ImageData, LabelledData, TwoSidedData, doubt_range, field_of
 from ganzoo.ops.image_pool import ImagePool
+from ganzoo.training.damaged_checkpoints import check_inside
 from ganzoo.training.ema import EMA
 from ganzoo.training.hyperparameters import PlainHyperparameters, check_class, class_name
 from ganzoo.training.resume import (
     Resumed,
-    check_inside,
     check_version,
     fix_loop_state,
     format_metadata,

@@ -12,10 +12,11 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
+from ganzoo.training.damaged_checkpoints import check_optimizers
 from ganzoo.training.module import ResumableModule
 from ganzoo.training.optimizers import Settings, check_kinds, follow_changes, recorded, settings
 from ganzoo.training.players import Player, Recipes, class_paths, trainable, without_step_order_warning
-from ganzoo.training.resume import check_optimizers, report_length, report_zero_rates
+from ganzoo.training.resume import report_length, report_zero_rates
 from ganzoo.training.steps import Step, total_steps
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import PositiveFloat, PositiveInt
