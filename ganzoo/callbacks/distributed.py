@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import EvalSplit, Shard
+from ganzoo.evaluation.batches import EvalSplit, Shard
 from ganzoo.evaluation.sources import Splits
 from ganzoo.evaluation.table import FeatureTable
 from ganzoo.evaluation.worker import Worker

@@ -6,7 +6,8 @@ import torch
 from ganzoo.callbacks.distributed import is_fast_dev_run, isolated, load_split, loader_of, on_rank_zero
 from ganzoo.callbacks.periodic import PeriodicMetrics
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import EvalSplit, generated_batches
+from ganzoo.evaluation.batches import EvalSplit
+from ganzoo.evaluation.generate import generated_batches
 from ganzoo.interfaces import Sampler
 from ganzoo.metrics.parzen import SAMPLES, SIGMAS, VALIDATION, log_likelihood
 from ganzoo.utils.ranges import NonNegativeInt, PositiveInt, Seed

@@ -16,9 +16,10 @@ from ganzoo.callbacks.distributed import (
 )
 from ganzoo.callbacks.periodic import PeriodicMetrics
 from ganzoo.errors import InputError
+from ganzoo.evaluation.batches import EvalSplit
 from ganzoo.evaluation.cache import DEFAULT_CACHE, cache_folder
 from ganzoo.evaluation.evaluator import Evaluation
-from ganzoo.evaluation.generate import EvalSplit, default_batch_size, normalizes_by_batch
+from ganzoo.evaluation.generate import default_batch_size, normalizes_by_batch
 from ganzoo.evaluation.metrics import FEATURE_METRICS, FeatureMetricName, MetricOptions, flat
 from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.sources import Model

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ganzoo.cli.options import config_section, make_parser, peek_options, read, read_data, refuse_unwritable
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import EvalSplit
+from ganzoo.evaluation.batches import EvalSplit
 from ganzoo.metrics.extractors.classifier import train_and_save
 from ganzoo.utils.ranges import Seed, Size
 

@@ -28,9 +28,9 @@ from ganzoo.cli.trained import load
 from ganzoo.data.images import EXTENSIONS
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.evaluation.api import finished
+from ganzoo.evaluation.batches import ImageFiles
 from ganzoo.evaluation.cache import cache_folder
 from ganzoo.evaluation.evaluator import GRID, Evaluation
-from ganzoo.evaluation.generate import ImageFiles
 from ganzoo.evaluation.metrics import MetricOptions
 from ganzoo.evaluation.pixel_metrics import PIXEL_METRICS
 from ganzoo.evaluation.protocol import Result

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import lightning.pytorch as L
 import torch
 
+from ganzoo.evaluation.batches import ImageFiles
 from ganzoo.evaluation.cache import DEFAULT_CACHE, cache_folder
 from ganzoo.evaluation.evaluator import Evaluation
-from ganzoo.evaluation.generate import ImageFiles
 from ganzoo.evaluation.metrics import MetricOptions
 from ganzoo.evaluation.protocol import Result
 from ganzoo.evaluation.request import Request

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from ganzoo.errors import InputError
+from ganzoo.evaluation.batches import ImageBatch, ImageFiles, Shard
 from ganzoo.evaluation.cache import cached_table, recall
 from ganzoo.evaluation.features import FeatureSet, Wanted, check_labels, conversions, extract, first_batch, sizes
-from ganzoo.evaluation.generate import Context, ImageBatch, ImageFiles, Shard
+from ganzoo.evaluation.generate import Context
 from ganzoo.evaluation.metrics import Values, compute, compute_per_class, reduce, rows_kept
 from ganzoo.evaluation.pixel_metrics import COMPUTE, Inputs, collect_samples
 from ganzoo.evaluation.protocol import FIELDS, MetricValue, Result, commit, versions

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import ImageBatch
+from ganzoo.evaluation.batches import ImageBatch
 from ganzoo.evaluation.table import FeatureTable
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.paired import Measure

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import EvalSplit, ImageBatch
+from ganzoo.evaluation.batches import EvalSplit, ImageBatch
 from ganzoo.evaluation.protocol import MetricValue
 from ganzoo.metrics.agreement import Labelled, agreement, small_classifier
 from ganzoo.metrics.neighbours import nearest

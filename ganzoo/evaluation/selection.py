@@ -6,12 +6,12 @@ from typing import Any
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.data.sampling import identity
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import ALONE, as_images, field_of
+from ganzoo.evaluation.batches import ALONE, as_images
 from ganzoo.evaluation.metrics import FEATURE_METRICS, METRICS, ON_REQUEST, Counts, check, check_names, choose
 from ganzoo.evaluation.pixel_metrics import PIXEL_METRICS, SPLITS, DataSplit, Requirement, like_data, requirement
 from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.sides import Sides
-from ganzoo.interfaces import Sampler
+from ganzoo.interfaces import Sampler, field_of
 from ganzoo.metrics.extractors import find
 from ganzoo.metrics.extractors.base import Extractor
 from ganzoo.metrics.paired import LPIPS, MEASURES, WINDOW, Measure

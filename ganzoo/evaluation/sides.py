@@ -11,12 +11,10 @@ from typing import Any
 
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.errors import InputError
+from ganzoo.evaluation.batches import ImageBatch, ImageFiles, Shard
 from ganzoo.evaluation.generate import (
     BATCH_SIZE,
     Context,
-    ImageBatch,
-    ImageFiles,
-    Shard,
     count_generated,
     default_batch_size,
     generated_batches,

@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import EvalSplit
+from ganzoo.evaluation.batches import EvalSplit
 from ganzoo.interfaces import Sampler
 
 STAGES = {"train": "fit", "val": "validate", "test": "test"}

@@ -5,7 +5,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
-from ganzoo.evaluation.generate import ALONE, Context, Shard
+from ganzoo.evaluation.batches import ALONE, Shard
+from ganzoo.evaluation.generate import Context
 from ganzoo.evaluation.table import FeatureTable
 from ganzoo.utils.log import log_info
 from ganzoo.utils.progress import ProgressBar

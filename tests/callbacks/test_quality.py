@@ -45,7 +45,8 @@ from ganzoo.callbacks import Checkpoints, Progress
 from ganzoo.callbacks.quality import FID, KID, InceptionScore, PrecisionRecall, Quality
 from ganzoo.cli import main
 from ganzoo.errors import InputError
-from ganzoo.evaluation.generate import EvalSplit, generated_batches
+from ganzoo.evaluation.batches import EvalSplit
+from ganzoo.evaluation.generate import generated_batches
 from ganzoo.metrics.extractors.base import Features
 from ganzoo.metrics.frechet import frechet_distance
 from ganzoo.metrics.manifold import manifold
@@ -747,8 +748,8 @@ class Broken(Samples):
     [
         (lambda: Broken(float("nan")), {}, "Broken's images: 1 of 5 images have NaN or infinite pixels"),
         (lambda: Broken(2.0), {}, r"Broken's images: float images are in \[-1, 1\]"),
-        (Play, {}, "Play makes no images that can be evaluated"),
-        (lambda: OnlyRecords("none"), {}, "OnlyRecords makes no images that can be evaluated"),
+        (Play, {}, "Play generates no images that can be evaluated"),
+        (lambda: OnlyRecords("none"), {}, "OnlyRecords generates no images that can be evaluated"),
         (Samples, {"per_class": True}, "per_class needs a model that is sampled by class, and Samples is none"),
         (lambda: Samples(3), {"per_class": True}, "metrics per class need labelled images"),
         (
@@ -784,7 +785,7 @@ def test_most_of_it_is_known_before_the_training(tmp_path):
 
 def test_a_domain_adaptation_makes_no_images(tmp_path):
     model = zoo.DANN(**SMALL["DANN"])
-    with pytest.raises(InputError, match="DANN makes no images that can be evaluated"):
+    with pytest.raises(InputError, match="DANN generates no images that can be evaluated"):
         run(model, Few(model, held_out=True), tmp_path, quality())
 
 

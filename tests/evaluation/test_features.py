@@ -12,9 +12,9 @@ from support.known_metrics import Pixels, Tiny
 
 import ganzoo.evaluation.table as tables
 from ganzoo.errors import InputError
+from ganzoo.evaluation.batches import ImageBatch
 from ganzoo.evaluation.cache import cache_folder, cached_table, recall
 from ganzoo.evaluation.features import Wanted, check_labels, conversion, extract, first_batch, sizes
-from ganzoo.evaluation.generate import ImageBatch
 from ganzoo.evaluation.table import FeatureTable
 from ganzoo.metrics.reservoir import Reservoir, subsample
 from ganzoo.metrics.statistics import Statistics
