@@ -14,10 +14,10 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from ganzoo.errors import InputError, one_line, printable
 from ganzoo.utils.log import log_info
+from ganzoo.utils.progress import ProgressBar
 
 Damaged = Literal["refuse", "skip"]
 """What to do about damaged files before training: stop with their names, or train without them."""
@@ -184,7 +184,11 @@ def readable_images(
     files = sorted(set(paths))
     look = partial(_size_or_error, max_value=max_value, decode=damaged == "skip")
     with ThreadPoolExecutor(1 if damaged == "refuse" else min(8, os.cpu_count() or 1)) as pool:
-        sizes = list(tqdm(pool.map(look, files), "checking images", len(files), leave=False, disable=len(files) < _MANY))
+        sizes = []
+        with ProgressBar(len(files), "checking images", shown=len(files) >= _MANY) as bar:
+            for size in pool.map(look, files):
+                sizes.append(size)
+                bar.update()
     found = dict(zip(files, sizes, strict=True))
     errors = [str(error) for error in found.values() if isinstance(error, InputError)]
     whole = {path: size for path, size in found.items() if not isinstance(size, InputError)}
