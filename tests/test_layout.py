@@ -22,6 +22,12 @@ ELSEWHERE = {
     "cli/run_messages.py": "cli/test_messages.py",
     "cli/run_options.py": "cli/test_error_messages.py",
     "cli/trained.py": "cli/test_evaluate.py",
+    "cli/describe.py": "hub/test_describing.py",
+    "cli/function.py": "hub/test_describing.py",
+    "cli/pull.py": "hub/test_sharing.py",
+    "cli/push.py": "hub/test_sharing.py",
+    "cli/save.py": "hub/test_describing.py",
+    "cli/verify.py": "hub/test_describing.py",
     "cli/trainer_options.py": "cli/test_error_messages.py",
     # what callbacks share, or add to a whole run
     "callbacks/distributed.py": "callbacks/test_quality.py",
@@ -42,6 +48,11 @@ ELSEWHERE = {
     "evaluation/sides.py": "cli/test_evaluate.py",
     "evaluation/sources.py": "cli/test_evaluate.py",
     "evaluation/worker.py": "callbacks/test_quality.py",
+    # a folder is saved, loaded and verified
+    "hub/card.py": "hub/test_saving.py",
+    "hub/examples.py": "hub/test_saving.py",
+    "hub/facts.py": "hub/test_describing.py",
+    "hub/verifying.py": "hub/test_saving.py",
     # every model keeps to them
     "interfaces.py": "test_contract.py",
     # the rows of the table of features

@@ -226,6 +226,7 @@ AROUND = {
     "grammar.md: if self.every": in_a_training_step,
     "grammar.md:": beside_models,
     "health.md:": in_a_training_step,
+    "hub.md:": a_checkpoint_of_gan_digits,
     "index.md:": nothing,
     "predict.md:": inputs_to_translate,
     "task_metrics.md:": images_of_three_classes,

@@ -37,7 +37,8 @@ from ganzoo.evaluation.protocol import Result
 from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.sources import Model, stub_trainer
 from ganzoo.evaluation.worker import ResumableWorker
-from ganzoo.hub.sources import find_model, is_model, run_config
+from ganzoo.hub.folder import CONFIG, data_of, read_folder
+from ganzoo.hub.sources import find_model, is_model, run_config, weights_names
 from ganzoo.interfaces import Sampler
 from ganzoo.utils.configs import config_names
 from ganzoo.utils.log import log_info
@@ -59,7 +60,8 @@ def run(args: Sequence[str]) -> int:
     result = evaluation.protocol()
     files = None if evaluation.sides.files is None else evaluation.sides.files.path
     stem = Path(given.fake).stem if files is None else files.resolve().name
-    usual = (Path(given.fake).parent if files is None else Path()) / f"{stem}_{evaluation.label}.json"
+    beside = files is None and Path(given.fake).is_file()
+    usual = (Path(given.fake).parent if beside else Path()) / f"{stem}_{evaluation.label}.json"
     out, grid = output_paths(given.out, usual, result, "neighbours" in evaluation.chosen.pixels, files)
     try:
         with Stops() as stops, work_dir(out.parent / f".evaluate_{result.key}") as work:
@@ -142,9 +144,9 @@ def _read(command: Parser, args: Sequence[str], checkpoint: Path | None, for_mod
         raise InputError(f"--config {' '.join(configs)}: it has no data; give --data")
     changed = any(arg.startswith("--data.") for arg in args)
     if data is None and peek_option(args, "--data") is None and checkpoint is not None:
-        own = run_config(checkpoint)
+        own = checkpoint / CONFIG if checkpoint.is_dir() else run_config(checkpoint)
         if own is not None and (for_model or changed or len(words) == 1):
-            data = config_section("data", own)
+            data = data_of(read_folder(checkpoint)) if checkpoint.is_dir() else config_section("data", own)
             check_trusted(data, str(own), f"give it yourself: --config {own}")
     return read(command, args, data)
 
@@ -157,7 +159,7 @@ def _generated(given: Namespace, args: Sequence[str], checkpoint: Path | None) -
         given.fake = str(checkpoint)
         return load(checkpoint, given.model, given.raw, given.weights_only, peek_option(args, "--config", "-c"))
     if not path.is_dir():
-        near = did_you_mean(given.fake, config_names())
+        near = did_you_mean(given.fake, sorted({*weights_names(), *config_names()}))
         raise InputError(f"{path}: there is no such checkpoint, and no such folder of images{near}")
     for option in ("raw", "model", "per_class"):
         if given[option]:

@@ -35,10 +35,10 @@ from ganzoo.cli.runs import (
     read_or_name_another,
     remove_empty,
     run_name,
-    start_from,
 )
 from ganzoo.cli.trainer_options import OFF_IN_BAREBONES, as_list, with_default_callbacks, with_default_plugins
 from ganzoo.errors import InputError, one_line
+from ganzoo.hub.fine_tuning import begin_at
 from ganzoo.training.recipes import find_class
 from ganzoo.training.strategies import refuse_strategy
 from ganzoo.utils.files import atomic_write, remove_stale
@@ -185,6 +185,8 @@ class ZooCLI(RunOptions):
             raise InputError(f"--init_from is where a training begins: give `ganzoo {self.subcommand}` --ckpt_path")
         if given and config.ckpt_path is not None and config.init_from is not None:
             raise InputError("--init_from begins a new training, and --ckpt_path resumes one: give one of the two")
+        if config.init_from is None and (config.init_part is not None or config.init_partial):
+            raise InputError("--init_part and --init_partial are of --init_from: give it as well")
 
     def _make_folder(self, config: Namespace, root: Path) -> None:
         if config.trainer.fast_dev_run:
@@ -245,7 +247,8 @@ class ZooCLI(RunOptions):
             self.checkpoint = None
         init_from = self._get(self.config, "init_from")
         if init_from is not None and self._get(self.config, "ckpt_path") is None:
-            start_from(self.model, init_from, self._get(self.config, "weights_only"))
+            options = (self._get(self.config, name) for name in ("init_part", "init_partial", "weights_only"))
+            begin_at(self.model, init_from, *options)
         if self.trainer.is_global_zero and not trainer.fast_dev_run:
             self._write_config()
             log_info(f"this run is in {self.folder}")

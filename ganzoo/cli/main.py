@@ -7,6 +7,7 @@ Lightning is ``ganzoo.cli.lightning``.
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from ganzoo import __version__
 from ganzoo.cli.tables import aligned
@@ -23,8 +24,14 @@ COMMANDS = {
     "translate": "translate images with a trained model",
     "compare": "show results of evaluate side by side",
     "classifier": "train a small classifier of images, which evaluate can look with",
-    "list": "show the configs that come with ganzoo",
+    "describe": "say what a trained model is, and what it can be asked",
+    "save": "write a trained model as a folder that can be shared",
+    "verify": "check that a saved model computes what it did",
+    "push": "upload a saved model to the hub",
+    "pull": "download a model from the hub",
+    "list": "show the configs, or the trained weights, that come with ganzoo",
 }
+LIGHTNING = ("fit", "validate", "test", "predict")
 HELP = """\
 usage: ganzoo <command> [options]
 
@@ -42,6 +49,10 @@ usage: ganzoo <command> [options]
   ganzoo evaluate my_images real_images              two folders of PNG or JPEG
   ganzoo compare a.json b.json                           if they were measured in one way
   ganzoo classifier --data MNIST --out mnist.pt          then: ganzoo evaluate ... --extractor mnist.pt
+
+  ganzoo list --weights                                  the trained models that come with ganzoo
+  ganzoo describe runs/gan_digits/version_0              a run, a checkpoint, a saved folder or a name
+  ganzoo save runs/gan_digits/version_0 my_gan           then: ganzoo verify my_gan
 
 options: --help, --version; GANZOO_TRACEBACK=1 shows where an error comes from
 """
@@ -85,29 +96,15 @@ def _run(args: list[str]) -> int:
     elif command == "--version":
         print(f"ganzoo {__version__}")
     elif command == "list":
-        if rest:
-            raise InputError(f"`ganzoo list` takes no arguments, not {' '.join(rest)}")
-        _list()
-    elif command == "compare":
-        from ganzoo.cli import compare
-
-        return compare.run(rest)
-    elif command == "evaluate":
-        from ganzoo.cli import evaluate
-
-        return evaluate.run(rest)
-    elif command == "translate":
-        from ganzoo.cli import translate
-
-        return translate.run(rest)
-    elif command == "classifier":
-        from ganzoo.cli import classifier
-
-        return classifier.run(rest)
-    elif command in COMMANDS:
+        if rest not in ([], ["--weights"]):
+            raise InputError(f"`ganzoo list` takes no arguments but --weights, not {' '.join(rest)}")
+        _list_weights() if rest else _list()
+    elif command in LIGHTNING:
         from ganzoo.cli.lightning import run
 
         return run(args)
+    elif command in COMMANDS:
+        return import_module(f"ganzoo.cli.{command}").run(rest)
     else:
         raise InputError(f"there is no command '{command}'" + did_you_mean(command, list(COMMANDS), "see `ganzoo --help`"))
     return 0
@@ -116,4 +113,11 @@ def _run(args: list[str]) -> int:
 def _list() -> None:
     rows = [("config", "model", "data", "paper", "what it is"), *config_entries()]
     for line in aligned(rows):
+        print(line)
+
+
+def _list_weights() -> None:
+    from ganzoo.hub.describing import weights_entries
+
+    for line in aligned([("name", "class", "data", "size", "metric", "licence"), *weights_entries()]):
         print(line)

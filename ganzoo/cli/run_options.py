@@ -36,7 +36,20 @@ class RunOptions(LightningCLI):
             "--init_from",
             type=str | None,
             default=None,
-            help="fit: a checkpoint whose weights the training begins at, with new optimizers, from epoch 0 (fine-tuning).",
+            help="fit: a trained model whose weights the training begins at, with new optimizers, from epoch 0 "
+            "(fine-tuning): a checkpoint, a run's folder, a saved folder, a name.",
+        )
+        parser.add_argument(
+            "--init_part",
+            type=str | None,
+            default=None,
+            help="fit: the one network that --init_from loads: G. Default: all.",
+        )
+        parser.add_argument(
+            "--init_partial",
+            type=bool,
+            default=False,
+            help="fit: skip weights of --init_from that do not fit the model, and name them.",
         )
         parser.add_argument(
             "--compile",

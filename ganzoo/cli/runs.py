@@ -15,7 +15,6 @@ from ganzoo.errors import InputError
 from ganzoo.training.checkpoint_io import read_checkpoint
 from ganzoo.training.hyperparameters import PlainHyperparameters, check_class
 from ganzoo.training.recipes import find_class
-from ganzoo.utils.log import log_info
 from ganzoo.utils.trust import is_trusted
 
 
@@ -181,35 +180,6 @@ def came_from_reading(error: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
-
-
-def start_from(model: L.LightningModule, path: str, weights_only: bool) -> None:
-    """Loads the weights of a checkpoint into a model, and nothing else: the training starts at its first step.
-
-    EMA weights and image pools are not loaded; both start new.
-
-    Raises:
-        InputError: there is no such file; a weight is missing on one side, or has another shape.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"--init_from {path}: there is no such file")
-    found = read_checkpoint(path, weights_only)["state_dict"]
-    there, here = (
-        {k: v for k, v in weights.items() if not k.endswith("_extra_state") and not k.startswith("ema.")}
-        for weights in (found, model.state_dict())
-    )
-    wrong = []
-    for name in dict.fromkeys([*here, *there]):
-        shapes = [tuple(weights[name].shape) if name in weights else None for weights in (there, here)]
-        if shapes[0] != shapes[1]:
-            wrong.append(f"{name} is {shapes[0] or 'not there'}, and {shapes[1] or 'not'} in this {type(model).__name__}")
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise InputError(
-            f"--init_from {path} has other weights than the model: {wrong[0]}{more}: give the same model options"
-        )
-    model.load_state_dict(there, strict=False)
-    log_info(f"the weights are those of {path}; optimizers, schedules and counts start anew")
 
 
 def check_fits(checkpoint: dict[str, Any], model: L.LightningModule, path: str) -> None:

@@ -1,11 +1,12 @@
 """A trained model as ``ganzoo evaluate`` needs it: with the fields of the protocol that it decides."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ganzoo.evaluation.sources import Model
+from ganzoo.hub.facts import sha256
+from ganzoo.hub.folder import WEIGHTS
 from ganzoo.hub.loading import Trained, load_trained
 from ganzoo.interfaces import Sampler
 
@@ -16,8 +17,6 @@ def load(
     """Loads a model for an evaluation; arguments and errors are those of :func:`ganzoo.hub.loading.load_trained`."""
     trained = load_trained(path, model, raw, weights_only, config)
     module, recorded = trained.module, trained.record.get("ganzoo") or {}
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Model(
         module,
         {
@@ -27,7 +26,7 @@ def load(
         },
         {
             "path": str(path),
-            "sha256": sha256,
+            "sha256": sha256(path / WEIGHTS if path.is_dir() else path),
             "model": f"{type(module).__module__}.{type(module).__qualname__}",
             "step": trained.record.get("global_step"),
             "epoch": trained.record.get("epoch"),

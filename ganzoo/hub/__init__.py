@@ -6,8 +6,15 @@ Importing this package imports no torch: a function is imported when it is first
 from importlib import import_module
 from typing import Any
 
-_FUNCTIONS = {"load": "loading"}
-__all__ = ["load"]
+_FUNCTIONS = {
+    "load": "loading",
+    "describe": "describing",
+    "save": "saving",
+    "verify": "verifying",
+    "push": "sharing",
+    "pull": "sharing",
+}
+__all__ = sorted(_FUNCTIONS)
 
 
 def __getattr__(name: str) -> Any:

@@ -58,7 +58,7 @@ def load(
 
     Args:
         source: a checkpoint; a run's folder, whose best or else last checkpoint is taken; a saved folder; the name of a
-            model that comes with ganzoo.
+            model that comes with ganzoo; ``hf:owner/name`` or ``hf:owner/name@revision`` on the hub.
         raw: use the weights of the last step, also where there are averaged ones.
         device: where the model is to work.
         model: the model's class, where the file does not say it or names a class of yours: ``"my_module.MyGAN"``.

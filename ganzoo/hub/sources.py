@@ -5,10 +5,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ganzoo
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.hub.folder import CONFIG, is_saved_folder
 from ganzoo.hub.records import read_record
+from ganzoo.hub.sharing import PREFIX, download, parse_address
 from ganzoo.utils.configs import config_names
+
+
+def weights_folder() -> Path:
+    """The folder of the trained weights that come with ganzoo: a saved folder each."""
+    return Path(ganzoo.__file__).parent / "weights"
+
+
+def weights_names() -> list[str]:
+    """The names of the trained weights that come with ganzoo, in order."""
+    return sorted(path.parent.name for path in weights_folder().glob(f"*/{CONFIG}"))
 
 
 class Found(NamedTuple):
@@ -28,7 +40,7 @@ def find_model(source: str | Path) -> Found:
 
     Args:
         source: a checkpoint's file; the folder of a run, or its ``checkpoints``; a saved folder; the name of a model that
-            comes with ganzoo. A file or a folder that is a model wins over a name.
+            comes with ganzoo; ``hf:owner/name`` on the hub. A file or a folder that is a model wins over a name.
 
     Returns:
         The file of a checkpoint, or a saved folder. Of a run it is the best checkpoint by the metric that the run watched,
@@ -37,13 +49,16 @@ def find_model(source: str | Path) -> Found:
     Raises:
         InputError: there is none.
     """
+    if str(source).startswith(PREFIX):
+        return Found(download(*parse_address(str(source))))
     path = Path(source)
     if path.is_file() or is_saved_folder(path):
         return Found(path)
+    if path.is_dir() and (checkpoint := run_checkpoint(path)) is not None:
+        return checkpoint
+    if str(source) in weights_names():
+        return Found(weights_folder() / str(source))
     if path.is_dir():
-        checkpoint = run_checkpoint(path)
-        if checkpoint is not None:
-            return checkpoint
         runs = sorted(path.glob("version_*/checkpoints/*.ckpt"), key=lambda each: each.stat().st_mtime)
         if runs:
             raise InputError(f"{source} is the folder of several runs: give one of them, such as {runs[-1].parent.parent}")
@@ -54,16 +69,18 @@ def find_model(source: str | Path) -> Found:
         )
     raise InputError(
         f"{source}: there is no such checkpoint or folder, and no model of this name"
-        + did_you_mean(str(source), config_names())
+        + did_you_mean(str(source), sorted({*weights_names(), *config_names()}))
     )
 
 
 def is_model(source: str | Path) -> bool:
     """Whether a source can be a model rather than a folder of images: a file, a folder with a model in it, or a name."""
+    if str(source).startswith(PREFIX):
+        return True
     path = Path(source)
-    if path.is_dir():
+    if path.is_dir() and str(source) not in weights_names():
         return is_saved_folder(path) or run_checkpoints(path) != []
-    return path.is_file() or (str(source) in config_names() and not path.exists())
+    return path.is_file() or str(source) in {*weights_names(), *config_names()}
 
 
 def run_checkpoints(folder: Path) -> list[Path]:

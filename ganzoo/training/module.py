@@ -45,10 +45,12 @@ class ResumableModule(PlainHyperparameters):
     Attributes:
         ema_networks: names of the attributes whose networks are averaged.
         ema: the averaged networks, by the same names; None without EMA.
+        init_from: the trained model whose weights the training began at, as plain data; None if it began at none's.
     """
 
     ema_networks: tuple[str, ...] = ("G",)
     ema: EMA | None
+    init_from: dict[str, Any] | None = None
 
     def __init__(self, *, ema_half_life: PositiveFloat | None = None, ema_ramp: NonNegativeFloat = 0.05) -> None:
         super().__init__()
@@ -115,6 +117,16 @@ class ResumableModule(PlainHyperparameters):
                 f"ema_half_life counts images, and a batch of {type(batch).__name__} has none: override image_count()"
             )
         return found
+
+    def begin_at(self, weights: Mapping[str, Tensor], origin: Mapping[str, Any]) -> None:
+        """Loads weights at which a new training begins.
+
+        Args:
+            weights: some or all entries of the ``state_dict``.
+            origin: where they are from, as plain data; checkpoints keep it as ``init_from``.
+        """
+        self.load_state_dict(weights, strict=False)
+        self.init_from = dict(origin)
 
     # -- Lightning's hooks --------------------------------------------------------------------------------------------
 
@@ -215,6 +227,7 @@ class ResumableModule(PlainHyperparameters):
         check_version(record)
         check_class(checkpoint, type(self))
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
+        self.init_from = record.get("init_from")
         self._load_ema(checkpoint["state_dict"], fitting)
         self._resumed.loaded = True
         if not fitting:
@@ -246,7 +259,8 @@ class ResumableModule(PlainHyperparameters):
     def _state_of_model(self) -> dict[str, Any]:
         """Returns the class, arguments and networks that were trained, also those that a default or a subclass chose."""
         networks = {name: class_name(type(child)) for name, child in self.named_children() if name != "ema"}
-        return {"class": class_name(type(self)), "arguments": self.used_arguments(), "networks": networks}
+        found = {"class": class_name(type(self)), "arguments": self.used_arguments(), "networks": networks}
+        return found if self.init_from is None else {**found, "init_from": dict(self.init_from)}
 
     def _state_of_rank(self) -> dict[str, Any]:
         """Returns the players' state that differs between ranks, for the checkpoint."""

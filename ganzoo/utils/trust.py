@@ -5,7 +5,8 @@ runs it. So a name from a checkpoint, or from a config in its folder, is importe
 
 - ganzoo and torch,
 - installed plug-ins (entry point group ``ganzoo.plugins``, and the packages of their distributions),
-- modules that are imported already, because the user's own code or command imported them.
+- modules that are imported already, because the user's own code or command imported them. Python's own modules are
+  imported too, but no part of a model is in them: ``class_path: os.system`` is refused.
 """
 
 import re
@@ -78,7 +79,8 @@ def check_trusted(values: Any, source: str, advice: str) -> None:
         # jsonargparse reads texts as YAML, so a text may hold a whole recipe
         inside = re.findall(r"[^\W\d]\w*(?:\.\w+)+", text) if re.search(r"[{\[:\n]", text) else [text]
         for name in [text] if named else inside:
-            if "." not in name or is_trusted(name) or not (named or _would_import(name)):
+            pythons_own = named and name.partition(".")[0] in sys.stdlib_module_names
+            if "." not in name or (is_trusted(name) and not pythons_own) or not (named or _would_import(name)):
                 continue
             raise InputError(
                 f"{source} names {name[:LONGEST]!r}, which is neither ganzoo's nor an installed plug-in's, and its "

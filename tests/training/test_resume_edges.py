@@ -282,7 +282,8 @@ def test_a_training_begins_at_anothers_weights(finished, capsys):
     [
         (["--ckpt_path", "last"], "give one of the two"),
         (["--model.hidden", "16"], r"other weights than the model: .* is \(.*\), and \(.*\) in this GAN \(and \d+ more\)"),
-        (["--init_from", "nothing.ckpt"], "there is no such file"),
+        (["--init_part", "H"], "--init_part H: GAN has no network of this name"),
+        (["--init_from", "nothing.ckpt"], "--init_from nothing.ckpt: there is no such checkpoint or folder"),
     ],
 )
 def test_other_beginnings_are_refused(more, said, finished, capsys):

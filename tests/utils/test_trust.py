@@ -54,6 +54,7 @@ ATTACKS = {
     "schedule": {"schedules": {"generator": [{"class_path": "evil.LinearDecay"}]}},
     "nested folder": {"loss": {"class_path": "folder.deep.Minimax"}},
     "unknown argument": {"whatever": {"class_path": "evil.Minimax"}},
+    "Python's own module": {"loss": {"class_path": "os.system", "init_args": {"command": "touch ran"}}},
     "not imported yet": {"loss": {"class_path": "this.Minimax"}},
     "deep": {"loss": eval("{'init_args':" * 150 + "1" + "}" * 150)},
 }

@@ -1,5 +1,6 @@
 """Classifiers of a target domain, trained with the labels of a source domain."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -104,6 +105,10 @@ class DomainAdaptationModel(ClassifierModel):
                 "source and target of the first batch are the same images, as with data.train_on_target: there is nothing "
                 "to adapt, so set model.lambda_max to 0"
             )
+
+    def begin_at(self, weights: Mapping[str, Tensor], origin: Mapping[str, Any]) -> None:
+        super().begin_at(weights, origin)
+        self.initialized = any(name.startswith("G_f.") for name in weights)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
