@@ -2,7 +2,7 @@
 
 ganzoo fit --config lapgan_fashion --model.train_level 0    # and 1, and 2
 python join_levels.py runs/lapgan_fashion/version_{0,1,2}/checkpoints/last.ckpt --out lapgan.ckpt
-python sample.py LAPGAN lapgan.ckpt
+ganzoo generate lapgan.ckpt -n 8 --levels
 
 The image shows the cascade: each level's output from the same noise, coarsest first.
 """

@@ -76,7 +76,8 @@ class NoiseSampler(Sampler):
 
         Args:
             noise: tensors [n, ...] by the names and of the shapes of ``draw_noise``, on the model's device.
-            y: int64 classes [n], for a conditional model; each class in turn if left out.
+            y: int64 classes [n], for a conditional model, or floats [n, classes], weights of the classes, for images
+                between them; each class in turn if left out.
 
         Returns:
             Images in [-1, 1], [n, C, H, W], without a graph.

@@ -1,3 +1,26 @@
-"""What a trained model is used for, with images from files or from Python; no trainer is needed."""
+"""What a trained model is used for, with images from files or from Python; no trainer is needed.
 
-from ganzoo.inference.translate import translate_images as translate_images
+Importing this package imports no torch: a function is imported when it is first used (PEP 562).
+"""
+
+from importlib import import_module
+from typing import Any
+
+_MODULES = {
+    "classify_files": "classify",
+    "generate": "generation",
+    "generate_levels": "generation",
+    "translate_images": "translate",
+    "walk": "walks",
+}
+__all__ = ["classify_files", "generate", "generate_levels", "translate_images", "walk"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"ganzoo.inference.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'ganzoo.inference' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -37,7 +37,7 @@ class ConditionalGeneratorModel(GeneratorModel):
         """One-hot codes of classes.
 
         Args:
-            y: int64 classes [n]; None for each class in turn.
+            y: int64 classes [n], or floats [n, classes], which are codes already; None for each class in turn.
             n: number of codes.
 
         Returns:
@@ -46,6 +46,8 @@ class ConditionalGeneratorModel(GeneratorModel):
         like = next(self.parameters())
         if self.classes is None:
             return like.new_zeros(n, 0)
+        if y is not None and y.is_floating_point():
+            return y.to(like)
         y = torch.arange(n, device=like.device) % self.classes if y is None else y.to(like.device)
         return one_hot(y, self.classes).to(like)
 
