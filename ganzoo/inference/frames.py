@@ -77,7 +77,8 @@ def _ffmpeg() -> Any:
 
 
 def _save_video(path: Path, images: Sequence[Image.Image], fps: float, text: str) -> None:
-    size = tuple(side + side % 2 for side in images[0].size)  # H.264's colours take even sizes
+    width, height = images[0].size
+    size = (width + width % 2, height + height % 2)  # H.264's colours take even sizes
     with atomic_write(path) as part:
         try:
             writer = _ffmpeg().write_frames(
