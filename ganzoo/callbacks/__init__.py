@@ -5,6 +5,7 @@ They use a model only through ``ganzoo.interfaces``.
 
 from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.compile import Compile
+from ganzoo.callbacks.dashboard import Dashboard
 from ganzoo.callbacks.domains import DomainAdaptation
 from ganzoo.callbacks.health import Health
 from ganzoo.callbacks.neighbours import NearestNeighbours
@@ -22,6 +23,7 @@ __all__ = [
     "KID",
     "Checkpoints",
     "Compile",
+    "Dashboard",
     "DomainAdaptation",
     "Health",
     "InceptionScore",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganzoo.callbacks.distributed import gather
 from ganzoo.callbacks.evaluating import EvaluatingCallback
-from ganzoo.callbacks.samples import log_image
+from ganzoo.callbacks.loggers import log_image, run_folder
 from ganzoo.errors import InputError
 from ganzoo.interfaces import Adapted
 from ganzoo.metrics.domains import gated, information_maximisation, mean_entropy, proxy_a_distance
@@ -112,8 +112,8 @@ class DomainAdaptation(Checked, EvaluatingCallback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Determines the folder; every process must ask, because the answer is broadcast."""
-        home = trainer.log_dir or trainer.default_root_dir
-        self._home = Path(self.folder) if self.folder is not None else Path(home) / "images"
+        home = run_folder(trainer)
+        self._home = Path(self.folder) if self.folder is not None else home / "images"
         if stage == "fit":
             self._before = None  # of an earlier fit; a resumed one finds its own in the checkpoint
 
@@ -192,9 +192,8 @@ class DomainAdaptation(Checked, EvaluatingCallback):
         name = f"step_{step:06d}" if fn is None or fitting else fn.value
         drawn.save(self._home / f"embedding_{name}.png")
         drawn.save(self._home / "embedding.png")
-        image = torch.from_numpy(np.array(drawn)).permute(2, 0, 1)
         for logger in trainer.loggers:
-            log_image(logger, "embedding", drawn, image, step)
+            log_image(logger, "embedding", drawn, step)
 
 
 def _of_all_processes(trainer: L.Trainer, mine: list[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], ...]]:

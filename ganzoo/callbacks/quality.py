@@ -14,6 +14,7 @@ from ganzoo.callbacks.distributed import (
     loader_of,
     rank_zero_buffers,
 )
+from ganzoo.callbacks.loggers import log_values
 from ganzoo.callbacks.periodic import PeriodicMetrics
 from ganzoo.errors import InputError
 from ganzoo.evaluation.batches import EvalSplit
@@ -51,6 +52,8 @@ class Quality(PeriodicMetrics):
     ``Translated`` or ``Cycled``, with the averaged networks if there are any. The metrics are computed at validations: the
     first of a run (so that a monitor is there from the beginning), the last, and those of each `every_n_epochs`-th epoch; at
     the ends of those epochs where the training has no validation. Not in the sanity check and under ``fast_dev_run``.
+
+    The whole protocol goes to the loggers that have a place for it (W&B, TensorBoard, MLflow, Comet), once in a run.
 
     The training is not changed: noise comes from a random stream of its own, without gradients, in evaluation mode. Several
     ranks share the images out, and have what one would have.
@@ -199,12 +202,21 @@ class Quality(PeriodicMetrics):
         assert self._network is not None
         worker = TrainerWorker(trainer, self._network.name, self._log_once)
         with isolated(trainer), rank_zero_buffers(trainer, module):
-            found = self._evaluation(trainer, module).run_features(worker)
+            evaluation = self._evaluation(trainer, module)
+            found = evaluation.run_features(worker)
+            self._log_protocol(trainer, evaluation)
         split, metrics = self._split_name(trainer), dict[str, float]()
         for name, values in found.items():
             end = f"_{name}" if name else ""
             metrics |= {f"{split}/{kind}{end}": value for kind, value in flat(values).items()}
         return metrics
+
+    def _log_protocol(self, trainer: L.Trainer, evaluation: Evaluation) -> None:
+        name = f"protocol_{self._split_name(trainer)}_{evaluation.label}"
+        if trainer.is_global_zero and name not in self._logged:
+            self._logged.add(name)
+            for logger in trainer.loggers:
+                log_values(logger, name, evaluation.protocol().protocol)
 
     def _log_once(self, line: str) -> None:
         if line not in self._logged:

@@ -5,12 +5,11 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ganzoo.callbacks.evaluating import EvaluatingCallback
+from ganzoo.callbacks.loggers import log_image, run_folder
 from ganzoo.errors import InputError
 from ganzoo.interfaces import (
     CascadeSampler,
@@ -31,7 +30,8 @@ MOST_CASCADES = 8  # rows of the image of all levels
 
 
 class SampleGrid(Checked, EvaluatingCallback):
-    """Writes image grids, ``images/step_000400.png`` in the run's folder, and logs them to W&B or TensorBoard.
+    """Writes image grids, ``images/step_000400.png`` in the run's folder, and logs them to W&B,
+    TensorBoard, MLflow or Comet.
 
     A ``Sampler`` is sampled from the same noise each time. With classes each row is a class (the first 16), and each
     column has the same noise. A ``CascadeSampler`` has a second image, ``cascade_step_000400.png``: each row is a sample
@@ -102,8 +102,8 @@ class SampleGrid(Checked, EvaluatingCallback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Determines the folder; every process must ask, because the answer is broadcast."""
-        home = trainer.log_dir or trainer.default_root_dir
-        self._home = Path(self.folder) if self.folder is not None else Path(home) / "images"
+        home = run_folder(trainer)
+        self._home = Path(self.folder) if self.folder is not None else home / "images"
         self._drawn_at = -1
 
     def take(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, number: int, loader: int) -> None:
@@ -159,7 +159,7 @@ class SampleGrid(Checked, EvaluatingCallback):
             drawn = as_image(image)
             drawn.save(self._home / (f"{name}.png" if kind == "images" else f"{kind}_{name}.png"))
             for logger in trainer.loggers:
-                log_image(logger, kind, drawn, image, trainer.global_step)
+                log_image(logger, kind, drawn, trainer.global_step)
 
     def _images(self, module: L.LightningModule) -> dict[str, Tensor]:
         if isinstance(module, CascadeSampler):
@@ -209,19 +209,3 @@ def _side_by_side(columns: list[Tensor]) -> Tensor:
     size = max((c.shape[-2:] for c in columns), key=lambda hw: hw[0] * hw[1])
     alike = [interpolate(c.expand(-1, channels, -1, -1).float().cpu(), size) for c in columns]
     return grid(torch.stack(alike, dim=1).flatten(0, 1), len(columns))
-
-
-def log_image(logger: Logger, kind: str, drawn: Image.Image, image: Tensor, step: int) -> None:
-    """Logs an image to W&B or TensorBoard; other loggers are ignored.
-
-    Args:
-        logger: any logger.
-        kind: name of the image in the logger.
-        drawn: the image as a Pillow image.
-        image: the same image, uint8 [1 or 3, H, W].
-        step: training step.
-    """
-    if isinstance(logger, WandbLogger):
-        logger.log_image(kind, [drawn], step=step)
-    elif isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image(kind, image, step)

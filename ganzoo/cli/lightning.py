@@ -11,17 +11,18 @@ import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.enums import LightningEnum
 from lightning.pytorch.callbacks import Timer
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.callbacks import PredictionWriter
+from ganzoo.callbacks.loggers import log_values
 from ganzoo.callbacks.stopping import StopOnSignal
 from ganzoo.cli.error_messages import built, refused_trainer
 from ganzoo.cli.error_messages import one_line as explained
 from ganzoo.cli.lightning_log import filter_log
-from ganzoo.cli.loggers import configure_logger
+from ganzoo.cli.loggers import configure_logger, log_artifacts
 from ganzoo.cli.merge import compose
 from ganzoo.cli.parser import Parser, import_classes
 from ganzoo.cli.run_messages import log_metrics, log_stop, log_training
@@ -271,13 +272,13 @@ class ZooCLI(RunOptions):
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
         for logger in self.trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_hyperparams({"config": self.config_dump})
+            log_values(logger, "config", self.config_dump)
 
     # -- after it has run ---------------------------------------------------------------------------------------------
 
     def after_fit(self) -> None:
         """Logs how far it trained, and where the results are."""
+        log_artifacts(self.trainer)
         log_training(self.trainer, self.folder)
 
     def after_validate(self) -> None:

@@ -8,7 +8,7 @@ from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import BasePredictionWriter, ModelCheckpoint, ModelSummary, ProgressBar
 
-from ganzoo.callbacks import Checkpoints, Compile, PredictionWriter, Progress
+from ganzoo.callbacks import Checkpoints, Compile, Dashboard, PredictionWriter, Progress
 from ganzoo.callbacks.summary import Summary
 from ganzoo.training.checkpoint_io import AtomicCheckpointIO
 from ganzoo.utils.ranges import IntOrUnlimited, NonNegativeInt, PositiveInt, check_ranges
@@ -69,6 +69,7 @@ def with_default_callbacks(callbacks: list[Any], options: Any, folder: Path, com
             (options.enable_checkpointing is not False, ModelCheckpoint, Checkpoints),
             (options.enable_progress_bar is not False, ProgressBar, Progress),
             (options.enable_model_summary is not False, ModelSummary, Summary),
+            (options.logger is not False, Dashboard, Dashboard),
         ]
     own = [default() for is_wanted, kind, default in wanted if is_wanted and not has_kind(callbacks, kind)]
     for callback in (*callbacks, *own):

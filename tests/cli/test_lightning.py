@@ -26,6 +26,7 @@ from support.command import (
     saved,
 )
 from support.training import LIMIT, wait_for
+from support.wandb_files import wandb_config, wandb_records
 
 from ganzoo.cli import main
 from ganzoo.cli.lightning import ZooCLI
@@ -310,32 +311,6 @@ def test_tensorboard_writes_into_the_run():
     assert [event.step for event in events.Images("images")] == [0, BATCHES]
 
 
-def wandb_records(run: Path) -> list:
-    """W&B's offline file: LevelDB's log format, 32 KiB blocks of records with a header of 7 bytes, after 7 of its own."""
-    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
-    # another process writes it, and may still be at it when ours has ended: the record of the exit comes last
-    wait_for(lambda: any(record.HasField("exit") for record in wandb_records_now(file)), f"the end of {file}")
-    return wandb_records_now(file)
-
-
-def wandb_records_now(file: Path) -> list:
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, at, parts, records = file.read_bytes(), 7, b"", []
-    while at + 7 <= len(data):
-        left = 32768 - at % 32768
-        if left < 7:
-            at += left
-            continue
-        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        parts += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # a whole record, or the end of one
-            records.append(Record.FromString(parts))
-            parts = b""
-    return records
-
-
 def test_wandb_offline_twice(monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     for its in ("WANDB__SERVICE_WAIT", "WANDB_INIT_TIMEOUT"):  # 30 and 90 s, which a busy machine may need
@@ -359,10 +334,8 @@ def test_wandb_offline_twice(monkeypatch):
         assert steps == [0, 1, 2]
         images = [row for row in history if any(key.startswith("images") for key in row)]
         assert [int(row["trainer/global_step"]) for row in images] == [0, BATCHES]
-        config = {
-            u.key or "/".join(u.nested_key): u.value_json for r in records if r.HasField("config") for u in r.config.update
-        }
-        assert '"batch_size":4' in config["config"].replace(" ", "")
+        config = wandb_config(records)["config"]
+        assert config["data"]["init_args"]["batch_size"] == config["model"]["init_args"]["width"] == 4
         wait_for(lambda run=run: list(run.glob("wandb/offline-run-*/files/media/images/*.png")), f"images of {run}")
     assert len(ids) == 2
     assert os.listdir() == ["runs"]
