@@ -32,6 +32,7 @@ COMMANDS = {
     "push": "upload a saved model to the hub",
     "pull": "download a model from the hub",
     "list": "show the configs, or the trained weights, that come with ganzoo",
+    "schema": "print the JSON schema of a config, for editors",
 }
 LIGHTNING = ("fit", "validate", "test", "predict")
 HELP = """\

@@ -16,6 +16,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
+from math import isfinite
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -57,7 +58,9 @@ else:
         below = operator.lt if interval[-1] == ")" else operator.le
         name = f"{base.__name__} in {interval}"
         # not jsonargparse's restricted_number_type: its PositiveFloat takes infinity, and its names do not say the range
-        kind = extend_base_type(name, base, _validate, register_key=("ganzoo", name))
+        # jsonargparse writes these into the JSON schema of `ganzoo schema`
+        ends = {"_restrictions": [(compare, end) for compare, end in ((above, least), (below, greatest)) if isfinite(end)]}
+        kind = extend_base_type(name, base, _validate, extra_attrs=ends, register_key=("ganzoo", name))
         _RANGES[kind] = base, ((above, least), (below, greatest))
         return kind
 
