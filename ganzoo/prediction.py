@@ -159,9 +159,9 @@ def translate_image(image: Tensor, model: Translator, way: OneWay, seed: int) ->
     network: Any = model
     weights = next(network.parameters(), torch.zeros(()))  # of another type under precision bf16-true and 64-true
     is_bytes = image.dtype == torch.uint8
-    # what is checked of bytes is their shape alone
-    checked = torch.zeros(()).expand(image.shape) if is_bytes else image
-    expect_shape(way.argument, (way.channels, *image.shape[1:]), checked[None])
+    if not is_bytes or image.shape[0] != way.channels:  # bytes are in range
+        floats = torch.zeros(()).expand(image.shape) if is_bytes else image
+        expect_shape(way.argument, (way.channels, *image.shape[1:]), floats[None])
     with isolated_rng(seed, weights.device):
         if model.tile_size and image[0].numel() > model.tile_size**2:
             in_tiles = _translate_in_tiles(image, model, way, weights)
@@ -183,7 +183,7 @@ def _translate_in_tiles(image: Tensor, model: Translator, way: OneWay, weights: 
         return None
     down, rows = _reflected(height, model.size_multiple, model.least_size)
     across, columns = _reflected(width, model.size_multiple, model.least_size)
-    tiling = Tiling(steps, (len(down), len(across)), model.tile_size, Path(tempfile.gettempdir()))
+    tiling = Tiling(steps, (len(down), len(across)), model.tile_size, Path(tempfile.gettempdir()), model.size_multiple)
     plan = tiling.plan
     _log_once(
         model,
@@ -236,10 +236,12 @@ def _tileable(model: Translator, way: OneWay, weights: Tensor) -> list[Step]:
         steps = record(translate, example)
     found = torch.empty_like(wanted[0])
     whole = Box.whole((side, side))
+
+    def write(box: Box, piece: Tensor) -> None:
+        box.of(found, whole).copy_(piece)
+
     with isolated_rng(0, weights.device):
-        Tiling(steps, (side, side), side).run(
-            lambda box: box.of(example, whole), lambda box, piece: box.of(found, whole).copy_(piece), whole
-        )
+        Tiling(steps, (side, side), side).run(lambda box: box.of(example, whole), write, whole)
     if not torch.allclose(found, wanted[0], atol=0.01):
         raise NotTileableError("steps that depend on more than is known")
     return steps

@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import os
 import signal
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -104,6 +105,8 @@ def run(args: Sequence[str]) -> int:
 
 
 def _translate(job: Job, inputs: Sequence[str], processes: int) -> int:
+    from PIL import Image
+
     from ganzoo.inference.translate import find_inputs, unfinished
     from ganzoo.utils.files import remove_stale
     from ganzoo.utils.log import log_info
@@ -111,6 +114,7 @@ def _translate(job: Job, inputs: Sequence[str], processes: int) -> int:
     from ganzoo.utils.signals import Stopped, Stops
     from ganzoo.utils.weights import weights_sha256
 
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large images are what tiles are for
     files = find_inputs(inputs, job.out)
     _refuse_unwritable(job.out)
     translation = _load(job)

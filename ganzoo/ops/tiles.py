@@ -74,11 +74,13 @@ class Tiling:
         size: height and width of the image.
         tile: the memory is about twice what the network needs for an image of this height and width.
         scratch: folder on whose disk maps may be kept; None for none.
+        multiple: the network takes heights and widths that are multiples of this number.
     """
 
-    def __init__(self, steps: Sequence[Step], size: Size, tile: int, scratch: Path | None = None) -> None:
+    def __init__(self, steps: Sequence[Step], size: Size, tile: int, scratch: Path | None = None, multiple: int = 1) -> None:
         self.steps, self.size, self.scratch = steps, size, scratch
         self.sizes = _sizes(steps, size)
+        tile = -(-tile // multiple) * multiple
         side = min(tile, size[0]), min(tile, size[1])
         self.memory = _peak(steps, _route(steps, _sizes(steps, side), steps[-1], Box.whole(side), ()))
         self.plan = self._cheapest()

@@ -13,7 +13,7 @@ from ganzoo.inference.translate import Translation, find_inputs, translate_files
 from ganzoo.models import Pix2Pix
 from ganzoo.utils.images import to_float
 
-IMAGES, ROUNDS = 12, 3
+IMAGES, ROUNDS = 16, 4
 
 
 def test_translating_files_is_as_fast_as_the_network(tmp_path):
