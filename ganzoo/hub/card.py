@@ -84,7 +84,6 @@ def _body(content: Mapping[str, Any], has_samples: bool) -> list[str]:
         ("data", data),
         ("direction", training.get("direction")),
         ("steps", training.get("step")),
-        ("epochs", None if training.get("epoch") is None else training["epoch"] + 1),
         ("seed", training.get("seed")),
         ("checkpoint", training.get("selection")),
         ("ganzoo", training.get("ganzoo")),

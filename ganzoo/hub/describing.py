@@ -133,7 +133,6 @@ def as_lines(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     training, weights, model = about["training"], about["weights"], about["model"]
     tasks = about["tasks"]
     given, made = (about.get(name) or {} for name in ("input", "output"))
-    epochs = None if training.get("epoch") is None else f"{training['epoch'] + 1}"
     kinds = f"{' and '.join(weights['kinds'])}, {weights['precision']}"
     rows = [
         ("model", about["path"]),
@@ -145,7 +144,6 @@ def as_lines(about: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("training data", data_name(about)),
         ("direction", training.get("direction")),
         ("steps", training.get("step")),
-        ("epochs", epochs),
         ("checkpoint", training.get("selection")),
         ("weights", f"{kinds}, {weights.get('parameters', 0):,} parameters"),
         ("trained by", f"ganzoo {training['ganzoo']}" if training.get("ganzoo") else None),

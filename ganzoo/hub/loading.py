@@ -20,6 +20,7 @@ from ganzoo.utils.log import log_info
 from ganzoo.utils.trust import check_trusted, class_paths
 
 LONGEST = 160  # letters of another library's reason
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # what Lightning's command builds a model with
 
 
 class Trained(NamedTuple):
@@ -171,7 +172,7 @@ def _load_folder(path: Path, model: str | None, raw: bool, config: str | Path | 
     record = {
         "epoch": training.get("epoch"),
         "global_step": training.get("step"),
-        "hyper_parameters": arguments,
+        "hyper_parameters": {**arguments, **({"_instantiator": INSTANTIATOR} if given.get("by_command") else {})},
         "ganzoo": {**training, "version": training.get("ganzoo")},
     }
     selected = str(training.get("selection", "another"))

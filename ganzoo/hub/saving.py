@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ganzoo import __version__
@@ -91,7 +91,7 @@ def save(
         "saved_by": f"ganzoo {__version__}",
         "name": target.name,
         "license": license,
-        **_about_model(module, inputs, output),
+        **_about_model(trained, inputs, output),
         "weights": {
             "kinds": _kinds(trained, weights),
             "precision": "float16" if half else str(module.dtype).removeprefix("torch."),
@@ -190,9 +190,10 @@ def _kinds(trained: Trained, weights: Mapping[str, Tensor]) -> list[str]:
     return ["averaged" if trained.averaged else "raw"]
 
 
-def _about_model(module: Any, inputs: Mapping[str, Tensor], output: Mapping[str, Tensor]) -> dict[str, Any]:
+def _about_model(trained: Trained, inputs: Mapping[str, Tensor], output: Mapping[str, Tensor]) -> dict[str, Any]:
+    module: Any = trained.module
     kind, hyper = type(module), dict(module.hparams)
-    by_command = "_instantiator" in hyper
+    by_command = "_instantiator" in (trained.record.get("hyper_parameters") or {})
     tasks = [
         task
         for task, its in (
@@ -234,7 +235,8 @@ def _about_model(module: Any, inputs: Mapping[str, Tensor], output: Mapping[str,
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], half: bool = False) -> None:
-    save_file({k: v.half() if half and v.is_floating_point() else v for k, v in tensors.items()}, path, {"format": "pt"})
+    halved = {name: each.half() if half and each.is_floating_point() else each for name, each in tensors.items()}
+    path.write_bytes(to_bytes(halved, {"format": "pt"}))  # save_file would let nobody else read the file
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from ganzoo.hub.examples import example_input, example_output
 from ganzoo.hub.facts import sha256
 from ganzoo.hub.folder import FILES, read_folder
 from ganzoo.models import GAN
+from ganzoo.utils.ranges import Checked
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +112,40 @@ def test_a_class_of_ones_own_needs_to_be_named_or_imported():
     (folder / "config.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"names 'a_module_of_nobody.Toy'.*give --model a_module_of_nobody.Toy"):
         ganzoo.load(folder)
+
+
+class Shift(Checked):
+    def __init__(self, by: float = 0.0) -> None:
+        self.by = by
+
+
+class Shifted(Toy):
+    """Needs an object that only Lightning's command makes of its recipe."""
+
+    def __init__(self, shift: Shift) -> None:
+        super().__init__()
+        self.shift = shift
+        self.save_hyperparameters()
+
+    def sample(self, n, y=None, generator=None):
+        return super().sample(n, y, generator) * self.shift.by
+
+
+def test_a_model_that_the_command_built_is_built_by_it_again():
+    path = saved(Shifted(Shift(0.5)))
+    by_command = {"_class_path": f"{__name__}.Shifted", "_instantiator": "lightning.pytorch.cli.instantiate_module"}
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"].update(by_command)
+    torch.save(content, path)
+    folder = save(path, "folder")
+    assert isinstance(ganzoo.load(folder).shift, Shift)
+    assert equal(ganzoo.load(save(folder, "again")), ganzoo.load(path))
+
+
+def test_the_files_can_be_read_by_others():
+    folder = save(saved(small(GAN)), "folder")
+    modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes == {(folder / "config.json").stat().st_mode & 0o777}
 
 
 def test_metrics_and_training_are_recorded_without_paths_of_the_machine():
