@@ -29,6 +29,7 @@ COMMANDS = {
     "describe": "say what a trained model is, and what it can be asked",
     "save": "write a trained model as a folder that can be shared",
     "verify": "check that a saved model computes what it did",
+    "export": "write a trained model to a file for onnxruntime or torch.export.load",
     "push": "upload a saved model to the hub",
     "pull": "download a model from the hub",
     "list": "show the configs, or the trained weights, that come with ganzoo",
@@ -58,6 +59,7 @@ usage: ganzoo <command> [options]
   ganzoo list --weights                                  the trained models that come with ganzoo
   ganzoo describe runs/gan_digits/version_0              a run, a checkpoint, a saved folder or a name
   ganzoo save runs/gan_digits/version_0 my_gan           then: ganzoo verify my_gan
+  ganzoo export runs/gan_digits/version_0 --out gan.onnx a file that runs without ganzoo
 
 options: --help, --version; GANZOO_TRACEBACK=1 shows where an error comes from
 """

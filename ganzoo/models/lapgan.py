@@ -124,7 +124,7 @@ class LAPGAN(CascadeModel):
         return self.noise.sample(shape, next(self.parameters()), generator)
 
     def generate_cascade(self, noise: Mapping[str, Tensor], y: Tensor | None) -> list[Tensor]:
-        n = len(noise["z_0"])
+        n = noise["z_0"].shape[0]  # its len would be a constant in an exported graph
         black = next(self.parameters()).new_zeros(n, self.shape[0], self.sizes[0], self.sizes[0])
         images = self.generate_levels(range(len(self.sizes)), black, self.one_hot(y, n), noise)
         return [image.clamp(-1, 1) for image in images]

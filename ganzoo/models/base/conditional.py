@@ -31,7 +31,7 @@ class ConditionalGeneratorModel(GeneratorModel):
         return self.G(z, self.one_hot(y, len(z)))
 
     def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
-        return self.G(noise["z"], self.one_hot(y, len(noise["z"])))
+        return self.G(noise["z"], self.one_hot(y, noise["z"].shape[0]))
 
     def one_hot(self, y: Tensor | None, n: int) -> Tensor:
         """One-hot codes of classes.
