@@ -217,7 +217,7 @@ def nothing() -> dict[str, Any]:
 AROUND = {
     "README.md: fake = self.G(x)": in_a_training_step,
     "README.md: # my_gan.py": nothing,
-    "README.md: from ganzoo import Pix2Pix": in_the_readme,
+    "README.md: import ganzoo": in_the_readme,
     "data.md: from ganzoo.data import WorldMaps": the_world,
     "data.md: from ganzoo.data.base import": nothing,
     "evaluate.md:": a_checkpoint_and_a_classifier_of_digits,
