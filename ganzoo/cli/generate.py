@@ -183,8 +183,8 @@ def parse_seeds(text: str, option: str = "--seed") -> list[int]:
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise InputError(f"{option} {text!r:.60} is no list of seeds: give whole numbers and ranges, such as 0-15,20")
         low, high = int(first), int(last if dash else first)
-        if high < low or high >= 2**63:
-            reason = "runs backwards" if high < low else "goes beyond 2^63 - 1"
+        if high < low or high >= 2**32:
+            reason = "runs backwards" if high < low else "goes beyond 2^32 - 1"
             raise InputError(f"{option} {text!r:.60}: the range {part.strip()[:50]} {reason}")
         if len(seeds) + high - low + 1 > MOST_FILES:
             raise InputError(f"{option} {text!r:.60} has more than {MOST_FILES:,} seeds: give fewer at a time")

@@ -16,14 +16,14 @@ from ganzoo.errors import InputError, one_line
 from ganzoo.interfaces import CascadeSampler, Classifier, NoiseSampler, Sampler, Translator, eval_mode, isolated_rng
 from ganzoo.utils.images import to_uint8
 
-SEEDS = 2**63  # torch's generators take seeds below
+SEEDS = 2**32  # the CPU generator of torch takes the lower 32 bits of a seed only
 
 
 class Wanted(NamedTuple):
     """An image to generate.
 
     Attributes:
-        seed: seed of its noise, in [0, 2^63).
+        seed: seed of its noise, in [0, 2^32).
         label: its class; None for a model without classes.
     """
 
@@ -43,7 +43,7 @@ def generate(
 
     Args:
         model: a ``Sampler`` (``ganzoo.interfaces``). It is put into evaluation mode meanwhile.
-        seeds: seed of each image, in [0, 2^63).
+        seeds: seed of each image, in [0, 2^32).
         classes: class of each image, or one for all; None for the class ``seed % model.classes``.
         batch_size: images at a time. At 1 an image is the same to the bit whatever the others are; in larger batches, which
             may be faster, the last bit of a pixel can differ.
@@ -81,7 +81,7 @@ def requests(model: nn.Module, seeds: Sequence[int], classes: int | Sequence[int
     sampler = sampler_of(model)
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
-            raise InputError(f"a seed is a whole number from 0 to 2^63 - 1, not {seed!r:.40}")
+            raise InputError(f"a seed is a whole number from 0 to 2^32 - 1, not {seed!r:.40}")
     if not seeds:
         raise InputError("no seed was given: give at least one")
     if sampler.classes is None:

@@ -33,7 +33,7 @@ def walk(
 
     Args:
         model: a ``NoiseSampler``: every generator of the zoo, or a module of yours with ``draw_noise`` and ``decode``.
-        seeds: at least two seeds, in [0, 2^63).
+        seeds: at least two seeds, in [0, 2^32).
         steps: frames from one seed to the next, at least 1.
         interpolation: "slerp" along great circles, "lerp" along straight lines.
         classes: class at each seed, or one for all; None for the class ``seed % model.classes``.
