@@ -114,7 +114,7 @@ class ONNXFormat(FileFormat):
         assert written is not None
         model = written.model
         for graph in (model.graph, *model.functions.values()):
-            for node in graph.all_nodes():
+            for node in graph.all_nodes():  # type: ignore[attr-defined]
                 node.metadata_props.clear()  # where on this machine each line of the source is
         model.metadata_props.update(metadata)
         written.save(path)
@@ -219,7 +219,7 @@ def exportable(model: LightningModule, pixels: PixelFormat, direction: str | Non
     network: Any = model
     if isinstance(model, CycleTranslator):
         trained = getattr(model, "direction", None) or "AtoB"
-        ways = {}
+        ways: dict[str, Exportable] = {}
         for way in ("AtoB", "BtoA") if direction is None else (direction,):
             back = way != trained
             channels = network.channels_y if back else network.channels_x
@@ -263,7 +263,7 @@ def trace(part: Exportable) -> ExportedProgram:
     height, width = part.sizes()[0]
     inputs = part.examples(2, (2 * height, 3 * width), 1)  # a length of 1 in some layer would be taken for a constant
     # or an image whose innermost layer has one pixel would be refused, because that of the example has two
-    with torch.no_grad(), torch.fx.experimental._config.patch("backed_size_oblivious", True):
+    with torch.no_grad(), torch.fx.experimental._config.patch("backed_size_oblivious", True):  # type: ignore[attr-defined]
         # what a network computes once and keeps, such as LAPGAN's operators, must be no part of a graph
         part(**part.examples(1, (height, width), 1))
         program = torch.export.export(part, (), inputs, dynamic_shapes=named(part.axes()))
