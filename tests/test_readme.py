@@ -210,6 +210,33 @@ def the_world() -> dict[str, Any]:
     return {}
 
 
+def two_images_and_a_translator() -> dict[str, Any]:
+    small_pix2pix("runs/pix2pix_maps/version_0/checkpoints/last.ckpt")
+    for name in ("a.jpg", "b.png"):
+        Image.new("RGB", (40, 30), (9, 99, 9)).save(name)
+    return {}
+
+
+def a_generated_file() -> dict[str, Any]:
+    save(GAN(shape=(1, 8, 8), hidden=8), "last.ckpt")
+    assert main(["generate", "last.ckpt", "--seed", "12", "-n", "1", "--files", "samples"]) == 0
+    return {}
+
+
+def a_run_of_cgan_digits() -> dict[str, Any]:
+    save(CGAN(shape=(1, 8, 8), classes=10), "runs/cgan_digits/version_0/checkpoints/last.ckpt")
+    return {}
+
+
+def exported(model: L.LightningModule, *options: str) -> dict[str, Any]:
+    if importlib.util.find_spec("onnxruntime") is None:
+        pytest.skip("needs the extra export")
+    save(model, "last.ckpt")
+    assert main(["export", "last.ckpt", *options]) == 0
+    Image.new("RGB", (32, 32), (9, 99, 9)).save("photo.png")
+    return {}
+
+
 def nothing() -> dict[str, Any]:
     return {}
 
@@ -220,6 +247,13 @@ AROUND = {
     "README.md: import ganzoo": in_the_readme,
     "data.md: from ganzoo.data import WorldMaps": the_world,
     "data.md: from ganzoo.data.base import": nothing,
+    "dashboards.md:": nothing,
+    "export.md: import numpy": lambda: exported(Pix2Pix(depth=5, width=2, patch=16), "--out", "maps.onnx"),
+    "export.md: import torch": lambda: exported(GAN(shape=(1, 8, 8), hidden=8), "--format", "torch", "--out", "gan.pt2"),
+    "generate.md: from ganzoo.utils.png": a_generated_file,
+    "generate.md: import ganzoo": a_run_of_cgan_digits,
+    "generate.md: noise": lambda: {"model": CGAN(shape=(1, 8, 8), classes=10)},
+    "translate.md:": two_images_and_a_translator,
     "evaluate.md:": a_checkpoint_and_a_classifier_of_digits,
     "extractors.md:": images_for_efflite0,
     "faq.md:": inputs_to_translate,
@@ -243,6 +277,7 @@ AROUND = {
 def test_a_block_of_python_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(Image.Image, "show", lambda image: None)  # opens a window
     matching = [key for key in AROUND if name.startswith(key)]
     assert matching, f"{name}: say in AROUND what the text around this block speaks of"
     code = python_blocks()[name].replace("max_epochs=20", "max_epochs=1")
