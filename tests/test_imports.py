@@ -25,6 +25,7 @@ FLOORS = (
     {"inference"},
     {"callbacks"},
     {"hub"},
+    {"demo"},
     {"cli"},
     {"__main__"},
 )

@@ -15,6 +15,7 @@ PACKAGE = Path(ganzoo.__file__).parent
 ELSEWHERE = {
     # parts of a command are tested by running it
     "cli/arguments.py": "cli/test_evaluate.py",
+    "cli/demo.py": "demo/test_server.py",
     "cli/classifier.py": "cli/test_evaluate.py",
     "cli/options.py": "cli/test_evaluate.py",
     "cli/outputs.py": "cli/test_evaluate.py",

@@ -24,6 +24,7 @@ COMMANDS = {
     "translate": "translate images with a trained model",
     "generate": "generate images with a trained GAN, or walk between them",
     "classify": "classify images with a trained classifier",
+    "demo": "show trained models on a page in the browser",
     "compare": "show results of evaluate side by side",
     "classifier": "train a small classifier of images, which evaluate can look with",
     "describe": "say what a trained model is, and what it can be asked",
@@ -50,6 +51,7 @@ usage: ganzoo <command> [options]
   ganzoo translate runs/pix2pix_maps/version_0/checkpoints/last.ckpt photos --out translated
   ganzoo generate runs/gan_digits/version_0 -n 64        images, with seeds 0 to 63
   ganzoo generate runs/gan_digits/version_0 --walk 3,14,15 --out walk.gif
+  ganzoo demo runs/gan_digits/version_0                  a page in the browser to play with it
 
   ganzoo evaluate runs/gan_digits/version_0/checkpoints/last.ckpt --extractor efflite0
   ganzoo evaluate my_images real_images              two folders of PNG or JPEG
