@@ -199,7 +199,7 @@ def test_a_size_that_the_unet_cannot_halve_is_one_line(world, monkeypatch, capsy
     assert main(args) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert error[-1].startswith("ganzoo: error: ")
-    assert "multiples of 128, not 100x100" in error[-1]
+    assert "multiples of 32, not 100x100" in error[-1]
 
 
 def test_a_class_count_that_does_not_match_is_one_line(world, monkeypatch, capsys):
