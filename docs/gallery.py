@@ -143,19 +143,25 @@ def sheets_of(name: str, model: Any) -> list[Sheet]:
     if isinstance(model, Translator):
         place = "Each column is a place that no training image shows"
         if isinstance(model, CycleTranslator):
-            caption = f"{place}: photograph, its map, and back; map, its photograph, and back."
+            caption = (
+                f"{place}: photograph, its map, and back; map, its photograph, and back. Each is translated by itself. "
+            )
+            caption += "The norm saw batches of 4 in training: with one image it adds clouds and hills to even land."
             return [Sheet("there and back", caption, translate, there_and_back)]
         return [Sheet("translations", f"{place}: photograph, generated map, true map.", translate, translations)]
     found = []
     if isinstance(model, CascadeSampler):
         caption = "Each column is one image, from the coarsest level to the finest."
-        found.append(Sheet("cascade", caption, generate, cascade))
+        found.append(Sheet("cascade", caption, f"{generate} --levels --grid cascade.png", cascade))
     if model.classes is None:
         found.append(Sheet("samples", "Samples, unchosen.", f"{generate} -n 60", samples))
     else:
         caption = "A row to each class. The images of a column have the same noise."
         found.append(Sheet("classes", caption, f"{generate} --classes all", class_rows))
-    return [*found, Sheet("walk", "Each row goes from one noise to another.", generate, walk)]
+    return [
+        *found,
+        Sheet("walk", "Each row goes from one noise to another.", f"{generate} --walk 0,1,2 --out walk.gif", walk),
+    ]
 
 
 def save(image: Tensor, path: Path) -> None:
