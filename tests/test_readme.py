@@ -157,7 +157,15 @@ def in_a_training_step() -> dict[str, Any]:
     x = torch.zeros(1, 3, 32, 32)
     from ganzoo.losses import discriminator_stats
 
-    return {"self": model, "x": x, "y": x, "discriminator_stats": discriminator_stats, "real": x, "fake": x}
+    return {
+        "partial": partial,
+        "self": model,
+        "x": x,
+        "y": x,
+        "discriminator_stats": discriminator_stats,
+        "real": x,
+        "fake": x,
+    }
 
 
 def beside_models() -> dict[str, Any]:
