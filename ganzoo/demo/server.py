@@ -174,4 +174,7 @@ def serve(app: Starlette, opened: socket.socket) -> None:
     import uvicorn
 
     config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[opened])
+    server = uvicorn.Server(config)
+    server.run(sockets=[opened])
+    if server.started:  # only a signal ends it, and asyncio forgets a Ctrl-C after which nothing is awaited
+        raise KeyboardInterrupt
