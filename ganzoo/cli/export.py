@@ -1,13 +1,12 @@
 """``ganzoo export``: writes a trained model to a file that runs without ganzoo."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from ganzoo.errors import InputError
+from ganzoo.cli.generate import parse
 
 
 def options(
@@ -58,18 +57,8 @@ def run(args: Sequence[str]) -> int:
     Raises:
         InputError: what cannot be exported, in one line.
     """
-    command = parser()
-    if {"-h", "--help"} & set(args):
-        command.parse_args(["--help"])
-    from ganzoo.cli.error_messages import refused_argument
-    from ganzoo.cli.options import refuse_unwritable, split_positionals
-
-    words, others = split_positionals(command, args)  # type: ignore[arg-type]
-    try:
-        given = command.parse_args([*words, *others])
-    except argparse.ArgumentError as error:
-        names = [action.dest for action in command._actions if action.option_strings]
-        raise InputError(refused_argument(str(error), names)) from error
+    given = parse(parser(), args)
+    from ganzoo.cli.options import refuse_unwritable
     from ganzoo.hub.export import FORMATS, export
     from ganzoo.hub.loading import load
 

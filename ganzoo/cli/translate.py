@@ -1,6 +1,5 @@
 """``ganzoo translate``: translates image files and folders with a trained model."""
 
-import argparse
 import multiprocessing
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jsonargparse import ArgumentParser
 
+from ganzoo.cli.generate import parse
 from ganzoo.errors import InputError, printable
 from ganzoo.utils.ranges import NonNegativeSize, Pixels, PositiveInt
 
@@ -87,18 +87,7 @@ def run(args: Sequence[str]) -> int:
     Raises:
         InputError: what cannot be translated, in one line.
     """
-    command = parser()
-    if {"-h", "--help"} & set(args):
-        command.parse_args(["--help"])
-    from ganzoo.cli.error_messages import refused_argument
-    from ganzoo.cli.options import split_positionals
-
-    words, others = split_positionals(command, args)  # type: ignore[arg-type]
-    try:
-        given = command.parse_args([*words, *others])
-    except argparse.ArgumentError as error:
-        names = [action.dest for action in command._actions if action.option_strings]
-        raise InputError(refused_argument(str(error), names)) from error
+    given = parse(parser(), args)
     size = None if given.size is None else int(given.size)
     job = Job(given.model, Path(given.out), given.direction, size, given.device, int(given.tile), given.raw, given.config)
     return _translate(job, given.inputs, int(given.processes))
