@@ -39,9 +39,11 @@ def gone(pid: int) -> bool:
     return not alive(pid)
 
 
-def children(pid: int) -> list[int]:
+def launched_ranks(pid: int) -> list[int]:
+    """The processes that Lightning has launched, and not the moment's `ldconfig` of a library that is imported."""
     try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [each for each in children if b"LOCAL_RANK=1" in Path(f"/proc/{each}/environ").read_bytes().split(b"\0")]
     except OSError:
         return []
 
@@ -129,9 +131,9 @@ def test_sigterm_in_the_first_seconds_leaves_nobody_behind(later):
         run = subprocess.Popen(command, env=environment(), stdout=said, stderr=said)
         try:
             give_up = time.monotonic() + LIMIT
-            while not children(run.pid) and time.monotonic() < give_up:
+            while not launched_ranks(run.pid) and time.monotonic() < give_up:
                 time.sleep(0.05)
-            launched = children(run.pid)
+            launched = launched_ranks(run.pid)
             assert launched
             time.sleep(later)
             run.send_signal(signal.SIGTERM)
@@ -156,7 +158,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_both_with_one_line():
         try:
             launched: list[int] = []
             while run.poll() is None:
-                launched = children(run.pid) or launched
+                launched = launched_ranks(run.pid) or launched
                 time.sleep(0.05)
             assert run.returncode == 2
             assert all(gone(each) for each in launched)
