@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -169,7 +170,10 @@ def translate_image(image: Tensor, model: Translator, way: OneWay, seed: int) ->
                 return in_tiles
         floats = to_float(image.to(weights.device)) if is_bytes else image
         padded, rows, columns = padded_to(floats[None], model.size_multiple, model.least_size)
-        output = way.translate(padded.to(weights.dtype))[0, :, rows, columns]
+        with warnings.catch_warnings():
+            if is_bytes:  # in [-1, 1] for certain, also where no pixel is dark
+                warnings.filterwarnings("ignore", "the images: no pixel of the first")
+            output = way.translate(padded.to(weights.dtype))[0, :, rows, columns]
     return to_uint8(output).cpu() if is_bytes else output
 
 

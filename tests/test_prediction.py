@@ -1,6 +1,7 @@
 """What a trained model makes of an image when it predicts: of this image alone, at its own size, in the right direction."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -155,6 +156,15 @@ def norm_free() -> CycleGAN:
         for part in model.parameters():
             part.mul_(6)  # or nothing but grey comes out
     return model
+
+
+def test_bytes_without_a_dark_pixel_are_not_doubted():
+    snow = torch.full((3, 16, 16), 240, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pix2pix().predict_step(inputs([snow]), 0)
+    with pytest.warns(UserWarning, match="no pixel of the first"):
+        pix2pix().predict_step(inputs([to_float(snow)]), 0)
 
 
 @pytest.mark.parametrize("model", [pix2pix, cyclegan, cyclegan_by_batch, norm_free])

@@ -7,7 +7,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from ganzoo.cli.generate import parse
+from ganzoo.cli.function import parse
 from ganzoo.errors import InputError, printable
 from ganzoo.utils.ranges import PositiveInt, Size
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from ganzoo.cli.generate import parse
+from ganzoo.cli.function import parse
 from ganzoo.errors import InputError
 from ganzoo.utils.ranges import NonNegativeInt
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from ganzoo.cli.generate import parse
+from ganzoo.cli.function import parse
 
 
 def options(

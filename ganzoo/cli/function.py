@@ -1,10 +1,10 @@
-"""Runs a command that is one function: its arguments are the options, its docstring explains them. Imports no torch."""
+"""Parses the arguments of a command that has no data, and runs one that is a single function. Imports no torch."""
 
 import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from ganzoo.cli.error_messages import refused_argument
 from ganzoo.errors import InputError
@@ -35,3 +35,21 @@ def call(command: str, function: Callable[..., Any], args: Sequence[str]) -> Any
         options = [action.dest for action in parser._actions if action.option_strings]
         raise InputError(refused_argument(str(error), options)) from error
     return function(**given.as_dict())
+
+
+def parse(command: ArgumentParser, args: Sequence[str]) -> Namespace:
+    """Parses the arguments of a command that has no data; options and words may be in any order.
+
+    Raises:
+        InputError: an argument that cannot be used, in one line.
+    """
+    if {"-h", "--help"} & set(args):
+        command.parse_args(["--help"])
+    from ganzoo.cli.options import split_positionals
+
+    words, others = split_positionals(command, args)  # type: ignore[arg-type]
+    try:
+        return command.parse_args([*words, *others])
+    except argparse.ArgumentError as error:
+        names = [action.dest for action in command._actions if action.option_strings]
+        raise InputError(refused_argument(str(error), names)) from error

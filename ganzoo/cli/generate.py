@@ -1,6 +1,5 @@
 """``ganzoo generate``: generates images, and walks between them, with a trained model."""
 
-import argparse
 import math
 import os
 import signal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
+from ganzoo.cli.function import parse
 from ganzoo.errors import InputError, did_you_mean, printable
 from ganzoo.utils.ranges import FiniteFloat, GridSize, PositiveFloat, PositiveInt, Size
 
@@ -138,25 +138,6 @@ def run(args: Sequence[str]) -> int:
                 log_info(f"stopped; the same command goes on in {printable(given.files)}")
             return 128 + (stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
     return 0
-
-
-def parse(command: ArgumentParser, args: Sequence[str]) -> Namespace:
-    """Parses the arguments of a command that has no data; options and words may be in any order.
-
-    Raises:
-        InputError: an argument that cannot be used, in one line.
-    """
-    if {"-h", "--help"} & set(args):
-        command.parse_args(["--help"])
-    from ganzoo.cli.error_messages import refused_argument
-    from ganzoo.cli.options import split_positionals
-
-    words, others = split_positionals(command, args)  # type: ignore[arg-type]
-    try:
-        return command.parse_args([*words, *others])
-    except argparse.ArgumentError as error:
-        names = [action.dest for action in command._actions if action.option_strings]
-        raise InputError(refused_argument(str(error), names)) from error
 
 
 def _refuse_options(given: Namespace) -> None:

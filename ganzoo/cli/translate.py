@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jsonargparse import ArgumentParser
 
-from ganzoo.cli.generate import parse
+from ganzoo.cli.function import parse
 from ganzoo.errors import InputError, printable
 from ganzoo.utils.ranges import NonNegativeSize, Pixels, PositiveInt
 

@@ -101,8 +101,15 @@ def _rows(result: Result) -> list[tuple[str, dict[str, Any]]]:
             "data": data.get("class") if isinstance(data, Mapping) else None,
             "date": result.about.get("date"),
         }
-        rows.append((name, {key: value for key, value in row.items() if value is not None} | {"protocol": protocol}))
+        own = {field: _of_direction(value, name) for field, value in protocol.items()}
+        rows.append((name, {key: value for key, value in row.items() if value is not None} | {"protocol": own}))
     return rows
+
+
+def _of_direction(value: Any, name: str) -> Any:
+    """A value of the protocol: of a metric ``..._to_y`` that of ``to_y``, where the two directions have one each."""
+    ways = value if isinstance(value, Mapping) else {}
+    return next((ways[way] for way in ways if name.endswith(f"_{way}")), value)
 
 
 def _number(value: float) -> float | str:

@@ -19,7 +19,9 @@ from ganzoo.hub.folder import CARD, CONFIG, FORMAT, SAMPLES, TEST_INPUT, TEST_OU
 from ganzoo.hub.loading import Trained, load_trained
 from ganzoo.hub.sources import find_model, run_config
 from ganzoo.interfaces import Classifier, CycleTranslator, Sampler, Translator
+from ganzoo.models.base import GeneratorModel
 from ganzoo.ops.image_pool import ImagePool
+from ganzoo.training.hyperparameters import PlainHyperparameters
 from ganzoo.training.recipes import to_plain
 from ganzoo.utils.files import atomic_folder, atomic_write
 from ganzoo.utils.image_grid import as_image, grid
@@ -211,14 +213,14 @@ def _about_model(trained: Trained, inputs: Mapping[str, Tensor], output: Mapping
             "init_args": to_plain({name: value for name, value in hyper.items() if not name.startswith("_")}),
             "by_command": by_command,
         },
-        "parts": to_plain(module.used_arguments()) if hasattr(module, "used_arguments") else {},
+        "parts": to_plain(module.used_arguments()) if isinstance(module, PlainHyperparameters) else {},
         "networks": {name: f"{type(net).__module__}.{type(net).__qualname__}" for name, net in module.named_children()},
         "tasks": tasks,
         "classes": getattr(module, "classes", None),
     }
     images = inputs.get("x")
     if images is None:
-        about["input"] = {"noise": module.latent} if hasattr(module, "latent") else {}
+        about["input"] = {"noise": module.latent} if isinstance(module, GeneratorModel) else {}
     elif isinstance(module, Translator):
         about["input"] = {
             "channels": images.shape[1],

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.eval_splits import N, split, together
 from support.known_metrics import (
     ImagesOf,
     Jittered,
@@ -18,21 +19,6 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.batches import FINGERPRINT_IMAGES, REPEATED, EvalSplit, Shard, as_images
 from ganzoo.interfaces import field_of
 from ganzoo.utils.images import to_float
-
-N = 23
-
-
-def split(images: Dataset | None = None, name: str = "val", prepare=None, **options) -> EvalSplit:
-    images = images or ImagesOf(OneImage, noise(N, 0))
-    return EvalSplit(DataLoader(images, 4, **options), name, prepare)
-
-
-def together(parts) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places and images, in the order of the places."""
-    found = list(parts)
-    indices = torch.cat([part.indices for part in found])
-    order = indices.argsort()
-    return indices[order], torch.cat([part.images for part in found])[order]
 
 
 @pytest.mark.parametrize(("of", "batch_size"), [(1, 5), (2, 5), (3, 4), (8, 4), (3, 1), (2, 100)])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.eval_splits import N, split, together
 from support.known_metrics import (
     Data,
     ImagesOf,
@@ -16,7 +17,6 @@ from support.known_metrics import (
 )
 from support.zoo import SMALL
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 import ganzoo.models as zoo
 from ganzoo.errors import InputError
@@ -30,21 +30,6 @@ from ganzoo.evaluation.generate import (
 )
 from ganzoo.interfaces import Generated, Sampler, Translator
 from ganzoo.utils.images import to_float, to_uint8
-
-N = 23
-
-
-def split(images: Dataset | None = None, name: str = "val", prepare=None, **options) -> EvalSplit:
-    images = images or ImagesOf(OneImage, noise(N, 0))
-    return EvalSplit(DataLoader(images, 4, **options), name, prepare)
-
-
-def together(parts) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places and images, in the order of the places."""
-    found = list(parts)
-    indices = torch.cat([part.indices for part in found])
-    order = indices.argsort()
-    return indices[order], torch.cat([part.images for part in found])[order]
 
 
 def made(module, n=N, batch_size=5, seed=0, share=None, held=None):

@@ -304,3 +304,14 @@ def test_another_processor_is_within_the_tolerance(instructions, monkeypatch):
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(names)
     print(done.stdout)
+
+
+def test_a_metric_of_one_direction_has_the_counts_of_that_direction():
+    path = saved(build("CycleGAN"))
+    protocol = {"n_fake": {"to_y": 5, "to_x": 7}, "split": "test"}
+    metrics = {"l1_to_x": MetricValue(0.5), "l1_to_y": MetricValue(0.25)}
+    Result(protocol, {"sha256": sha256(Path(path))}, metrics).save(Path("a.json"))
+    folder = save(path, "folder")
+    found = {row["name"]: row["protocol"]["n_fake"] for row in read_folder(folder)["metrics"]}
+    assert found == {"l1_to_x": 7, "l1_to_y": 5}
+    assert "l1_to_x (7 generated)" in (folder / "README.md").read_text()
