@@ -188,6 +188,17 @@ class LeastSquares(AdversarialLoss):
         return 0.5 * (self.fake_target + self.real_target)
 
 
+class PearsonLeastSquares(LeastSquares):
+    """Least squares with the targets -1, 1 and 0 (Mao et al. 2017, eq. 8).
+
+    With the optimal D held fixed, twice the generator's cost on real and generated samples together is the Pearson
+    chi-square divergence of ``p_data + p_g`` and ``2 p_g`` (section 3.2.2), because b - c = 1 and b - a = 2.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(fake_target=-1.0, real_target=1.0, generator_target=0.0)
+
+
 class Hinge(AdversarialLoss):
     """The hinge loss (Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, "Spectral Normalization ...", eq. 16 and 17)."""
 

@@ -16,6 +16,7 @@ from ganzoo.losses import (
     MaximumLikelihood,
     Minimax,
     NonSaturating,
+    PearsonLeastSquares,
     Wasserstein,
     discriminator_stats,
 )
@@ -109,7 +110,8 @@ def test_saturation(loss, at_minus_10, at_5):
 
 
 def test_least_squares_by_hand_and_its_optimum():
-    loss = LeastSquares(fake_target=-1.0, real_target=1.0, generator_target=0.0)
+    loss = PearsonLeastSquares()
+    assert vars(loss) == vars(LeastSquares(fake_target=-1.0, real_target=1.0, generator_target=0.0))
     assert loss.discriminator(torch.tensor([3.0]), torch.tensor([1.0, -2.0])).item() == pytest.approx(2.0 + 1.25)
     assert loss.generator(torch.tensor([2.0, 4.0])).item() == pytest.approx(5.0)
     p, q = distributions()

@@ -9,10 +9,13 @@ from ganzoo.networks.init import normal_002
 from ganzoo.networks.norms import NormLayer
 
 
-def _doublings(size: int) -> int:
+def doublings(size: int) -> int:
+    """How often 4 pixels are doubled to get ``size``; InputError where they never are."""
     steps = log2(size / 4) if size > 0 else 0.0
     if steps < 1 or steps != int(steps):
-        raise InputError(f"a DCGAN image is 8, 16, 32, 64 ... pixels wide (4 doubled), not {size}: set the data's size")
+        raise InputError(
+            f"these networks make images of 8, 16, 32, 64 ... pixels (4 doubled), not {size}: set the data's size"
+        )
     return int(steps)
 
 
@@ -28,7 +31,7 @@ class DCGANGenerator(nn.Module):
 
     def __init__(self, latent: int = 100, channels: int = 3, size: int = 64, width: int = 64) -> None:
         super().__init__()
-        maps = width * 2 ** (_doublings(size) - 1)
+        maps = width * 2 ** (doublings(size) - 1)
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent, maps, 4, bias=False), nn.BatchNorm2d(maps), nn.ReLU()]
         while maps > width:
             layers += [nn.ConvTranspose2d(maps, maps // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(maps // 2), nn.ReLU()]
@@ -57,7 +60,7 @@ class DCGANDiscriminator(nn.Module):
         bias = not any(True for _ in norm(1).parameters())  # a norm with its own shift makes the convolution's idle
         # no batch norm on the input layer: section 3, third change
         layers: list[nn.Module] = [nn.Conv2d(channels, maps, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
-        for _ in range(_doublings(size) - 1):
+        for _ in range(doublings(size) - 1):
             layers += [nn.Conv2d(maps, maps * 2, 4, 2, 1, bias=bias), norm(maps * 2), nn.LeakyReLU(0.2)]
             maps *= 2
         self.layers = nn.Sequential(*layers, nn.Conv2d(maps, 1, 4, bias=False), nn.Flatten())
