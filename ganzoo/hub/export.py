@@ -1,6 +1,7 @@
 """Writes a trained model to a file that runs without ganzoo: ONNX, or a program of ``torch.export``."""
 
 import json
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -108,9 +109,12 @@ class ONNXFormat(FileFormat):
         axes = [value for given in part.axes().values() for value in (given.values() if _nested(given) else [given])]
         names = [spec.arg.name.removeprefix("noise_") for spec in program.graph_signature.input_specs
                  if spec.kind is InputKind.USER_INPUT]  # fmt: skip
-        written = torch.onnx.export(
-            program, dynamo=True, verbose=False, input_names=names, output_names=[part.output], dynamic_shapes=axes
-        )
+        with warnings.catch_warnings():
+            # the batch is one axis of several inputs, and keeps its name
+            warnings.filterwarnings("ignore", "# The axis name")
+            written = torch.onnx.export(
+                program, dynamo=True, verbose=False, input_names=names, output_names=[part.output], dynamic_shapes=axes
+            )
         assert written is not None
         model = written.model
         for graph in (model.graph, *model.functions.values()):
