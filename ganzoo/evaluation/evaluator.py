@@ -16,7 +16,7 @@ from ganzoo.evaluation.features import FeatureSet, Wanted, check_labels, convers
 from ganzoo.evaluation.generate import Context
 from ganzoo.evaluation.metrics import Values, compute, compute_per_class, reduce, rows_kept
 from ganzoo.evaluation.pixel_metrics import COMPUTE, Inputs, collect_samples
-from ganzoo.evaluation.protocol import FIELDS, MetricValue, Result, commit, versions
+from ganzoo.evaluation.protocol import FIELDS, MetricValue, Result, versions
 from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.selection import Selection
 from ganzoo.evaluation.sides import Side, Sides
@@ -27,6 +27,7 @@ from ganzoo.metrics.agreement import Labelled
 from ganzoo.metrics.extractors.base import on_device
 from ganzoo.metrics.paired import Sums
 from ganzoo.metrics.statistics import FeatureSpec
+from ganzoo.utils.checkout import commit
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.log import log_info
 

@@ -6,9 +6,7 @@ Read without torch, so that ``ganzoo compare`` answers at once.
 import hashlib
 import json
 import math
-import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -232,17 +230,3 @@ def versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             found[name] = None
     return found
-
-
-def commit() -> str | None:
-    """Of ganzoo's checkout, with ``-dirty`` where files were changed since; None for an installed ganzoo."""
-    top = Path(ganzoo.__file__).parent.parent
-    if not (top / ".git").exists():
-        return None
-    command = ["git", "-C", str(top), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # the checkout is only read
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=environment)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

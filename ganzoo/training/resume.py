@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ganzoo import __version__
 from ganzoo.errors import InputError
+from ganzoo.utils.checkout import commit
 from ganzoo.utils.log import log_info
 
 FORMAT = 1  # of what ganzoo adds to a checkpoint
@@ -66,11 +67,12 @@ def format_metadata() -> dict[str, Any]:
 
 
 def run_metadata(module: L.LightningModule, seed: int) -> dict[str, Any]:
-    """Returns what a checkpoint says of its run besides weights and progress, as plain data: seed, data, processes."""
+    """Returns what a checkpoint says of its run besides weights and progress, as plain data: commit, seed, data ..."""
     trainer = module.trainer
     data = getattr(trainer, "datamodule", None)
     return {
         **format_metadata(),
+        "commit": commit(),
         "seed": seed,
         "processes": trainer.world_size,
         "data": None if data is None else type(data).__qualname__,
