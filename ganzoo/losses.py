@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from ganzoo.errors import InputError
-from ganzoo.utils.ranges import Checked, FiniteFloat
+from ganzoo.utils.ranges import Checked, FiniteFloat, NonNegativeFloat, OpenUnitInterval, PositiveFloat
 
 # log D = -softplus(-a) and log(1 - D) = -softplus(a): exact, and finite for every logit.
 
@@ -244,6 +244,68 @@ class Wasserstein(AdversarialLoss):
     def divergence(self, real: Tensor, fake: Tensor) -> Tensor:
         """``E D(x) - E D(G(z))``: K times the Wasserstein-1 distance, from below, for a K-Lipschitz critic (eq. 2)."""
         return -self.discriminator(real.detach(), fake.detach())
+
+
+class OneSidedLabelSmoothing(NonSaturating):
+    """The non-saturating loss with a target below 1 for real samples (Salimans et al. 2016, section 3.4).
+
+    The best discriminator is ``D = t p / (p + q)`` with the target t. The target of generated samples stays 0: with another
+    one the data would leave its mark on D where there is none.
+
+    Args:
+        real_target: t, 0.9 in the authors' released code; in (0, 1).
+    """
+
+    def __init__(self, real_target: OpenUnitInterval = 0.9) -> None:
+        self.real_target = real_target
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """``-t E log D(x) - (1 - t) E log(1 - D(x)) - E log(1 - D(G(z)))``."""
+        real = real.float()
+        real_cost = self.real_target * softplus(-real).mean() + (1 - self.real_target) * softplus(real).mean()
+        return real_cost + softplus(fake.float()).mean()
+
+    @property
+    def threshold(self) -> float:
+        """The logit of t / 2: the best D is there where real and generated are as likely."""
+        return log(self.real_target / (2 - self.real_target))
+
+
+class Weighted(AdversarialLoss):
+    """Another loss with a factor on each player's cost.
+
+    With ``generator_weight`` 0 the generator descends its regularizers alone: feature matching as in Salimans et al. 2016.
+
+    Args:
+        loss: the other loss.
+        discriminator_weight: factor on the discriminator's cost, above 0.
+        generator_weight: factor on the generator's cost, at least 0.
+    """
+
+    def __init__(
+        self, loss: AdversarialLoss, discriminator_weight: PositiveFloat = 1.0, generator_weight: NonNegativeFloat = 1.0
+    ) -> None:
+        self.loss, self.discriminator_weight, self.generator_weight = loss, discriminator_weight, generator_weight
+        self.distance = loss.distance
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.discriminator_weight * self.loss.discriminator(real, fake)
+
+    def generator(self, fake: Tensor) -> Tensor:
+        return self.generator_weight * self.loss.generator(fake)
+
+    def activation(self, logits: Tensor) -> Tensor:
+        return self.loss.activation(logits)
+
+    @property
+    def threshold(self) -> float | None:
+        return self.loss.threshold
+
+    def gradient_ratio(self, fake: Tensor) -> Tensor:
+        return self.loss.gradient_ratio(fake)
+
+    def divergence(self, real: Tensor, fake: Tensor) -> Tensor | None:
+        return self.loss.divergence(real, fake)
 
 
 class UnhalvedLeastSquares(LeastSquares):

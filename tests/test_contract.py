@@ -12,6 +12,7 @@ from support.zoo import CLASSES, EXAMPLES, MODELS, SMALL, build, data, every_mod
 from torch import Tensor, nn
 
 from ganzoo.adversarial import AdversarialModule
+from ganzoo.augmentations import Augmentation
 from ganzoo.errors import InputError
 from ganzoo.interfaces import (
     Adapted,
@@ -25,8 +26,9 @@ from ganzoo.interfaces import (
     Translated,
     Translator,
 )
-from ganzoo.models.base import GANModel
+from ganzoo.models.base import GANModel, GeneratorModel
 from ganzoo.penalties import gradient_penalty
+from ganzoo.regularizers import Regularizer
 from ganzoo.training.recipes import to_plain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -226,6 +228,70 @@ def test_a_penalty_on_images_is_descended_by_every_discriminator(name, tmp_path)
         terms = [f"{player}/{name}" for of, name in names if of == player]
         terms += [f"{player}/gan{end}" for end in ("", "_x", "_y") if f"{player}/gan{end}" in logged]
         assert float(logged[f"{player}/loss"]) == pytest.approx(sum(float(logged[term]) for term in terms), rel=1e-4)
+
+
+class Shift(Augmentation):
+    """Moves every pixel far out of the range of images."""
+
+    def __call__(self, images: Tensor, progress: Any) -> Tensor:
+        return images + 100
+
+
+IMAGE_GANS = [name for name in GANS if issubclass(CLASSES[name], GeneratorModel)]
+
+
+@pytest.mark.parametrize("name", IMAGE_GANS)
+def test_the_discriminator_sees_augmented_images_only(name, tmp_path):
+    """In each player's turn, and in the penalties of both; samples are not augmented."""
+    torch.manual_seed(0)
+    cls = CLASSES[name]
+    if issubclass(cls, CascadeSampler):
+        with pytest.raises(InputError, match="takes no augment"):
+            cls(**SMALL[name], augment=Shift())
+        return
+    seen, penalised = [], []
+
+    class Watched(cls):
+        def penalties(self, D, real, fake):
+            penalised.extend([real, fake])
+            return {}
+
+        def generator_penalties(self, D, real, fake):
+            penalised.extend([real, fake])
+            return {}
+
+    model = Watched(**SMALL[name], augment=Shift())
+    model.D.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0].detach()))
+    fit(model, data(model), tmp_path, max_epochs=2)
+    assert len(seen) >= 2
+    assert len(penalised) >= 4, "the hooks penalties and generator_penalties are part of every training step"
+    assert all(images.min() > 90 for images in [*seen, *penalised])
+    assert model.eval().sample(2).abs().max() <= 1
+
+
+class Mean(Regularizer):
+    """A term of the generator that any image has."""
+
+    name = "mean"
+    player = "generator"
+
+    def __call__(self, D: Any, real: Tensor, fake: Tensor) -> Tensor:
+        assert fake.requires_grad
+        return fake.float().mean() + 10
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_the_generator_descends_its_regularizers(name, tmp_path):
+    torch.manual_seed(0)
+    if issubclass(CLASSES[name], CycleTranslator):
+        with pytest.raises(InputError, match="takes regularizers of its discriminators"):
+            CLASSES[name](**SMALL[name], regularizers=[Mean()])
+        return
+    model = CLASSES[name](**SMALL[name], regularizers=[Mean()])
+    logged = fit(model, data(model), tmp_path, max_epochs=2, log_every_n_steps=1).logged_metrics
+    found = [float(value) for key, value in logged.items() if key.endswith("/mean")]
+    assert len(found) == sum(player.startswith("generator") for player in model.players())
+    assert all(9 <= each <= 11 for each in found)
 
 
 @every_model_and_example

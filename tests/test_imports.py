@@ -16,7 +16,7 @@ FLOORS = (
     {"errors"},
     {"utils"},
     {"ops", "schedules", "penalties"},
-    {"noises"},
+    {"noises", "regularizers", "augmentations"},
     {"interfaces"},
     {"losses", "networks", "metrics", "training"},
     {"adversarial", "prediction"},

@@ -16,12 +16,14 @@ from ganzoo.losses import (
     MaximumLikelihood,
     Minimax,
     NonSaturating,
+    OneSidedLabelSmoothing,
     PearsonLeastSquares,
     Wasserstein,
+    Weighted,
     discriminator_stats,
 )
 
-LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares(), Hinge(), Wasserstein()]
+LOSSES = [Minimax(), NonSaturating(), MaximumLikelihood(), LeastSquares(), Hinge(), Wasserstein(), OneSidedLabelSmoothing()]
 
 
 def distributions(n=7, seed=0):
@@ -296,3 +298,43 @@ def test_a_critic_has_no_probabilities():
     assert moved == pytest.approx([1, 1])
     with pytest.raises(InputError, match="Wasserstein is the loss of a critic: it has no threshold and no gradient ratio"):
         Wasserstein().gradient_ratio(scores)
+
+
+# -- losses made of others ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", [0.9, 0.6])
+def test_the_best_discriminator_under_label_smoothing_is_scaled_by_its_target(target):
+    """D* = t p / (p + q), from the slope of the cost by each logit. Smoothing both sides would add b q above."""
+    p, q = distributions()
+    loss = OneSidedLabelSmoothing(target)
+    best = target * p / (p + q)
+    logits = torch.logit(best).requires_grad_()
+    (slope,) = torch.autograd.grad(value(loss, logits, p, q), logits)
+    assert slope.abs().max() < 1e-6  # float32 inside
+    (slope,) = torch.autograd.grad(value(loss, moved := torch.logit(best + 0.02).requires_grad_(), p, q), moved)
+    assert slope.max() < -1e-3
+    assert torch.tensor(loss.threshold).sigmoid().item() == pytest.approx(target / 2)
+    # the generator's cost is the non-saturating one, and at the target 1 so is the discriminator's
+    assert loss.generator(logits) == NonSaturating().generator(logits)
+    almost = OneSidedLabelSmoothing(1 - 1e-7).discriminator(logits, -logits)
+    assert almost.item() == pytest.approx(NonSaturating().discriminator(logits, -logits).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("target", [0, 1, 1.1])
+def test_a_smoothed_target_lies_between(target):
+    with pytest.raises(InputError, match=r"give a float in \(0, 1\)"):
+        OneSidedLabelSmoothing(target)
+
+
+@pytest.mark.parametrize("loss", [LeastSquares(-1.0, 3.0, 2.0), Wasserstein()], ids=lambda loss: type(loss).__name__)
+def test_a_weighted_loss_scales_the_costs_and_nothing_else(loss):
+    real, fake = torch.tensor([0.5, 4.0]), torch.tensor([[-1.0, 1.5]])
+    weighted = Weighted(loss, discriminator_weight=2.0, generator_weight=0.0)
+    assert weighted.discriminator(real, fake) == 2 * loss.discriminator(real, fake)
+    assert weighted.generator(fake) == 0
+    assert torch.equal(weighted.activation(fake), loss.activation(fake))
+    expected, got = discriminator_stats(loss, real, fake), discriminator_stats(weighted, real, fake)
+    assert got == expected
+    with pytest.raises(InputError, match=r"discriminator_weight is 0: give a float in \(0, inf\)"):
+        Weighted(loss, discriminator_weight=0)

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -58,13 +59,18 @@ class CGAN(ConditionalGeneratorModel):
         )
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = self.field(batch, "x")
+        x = self.seen(self.field(batch, "x"))
         y = self.one_hot(self.field(batch, "y"), len(x))
+        D = partial(self.discriminate, y)
         with self.turn("discriminator", "generator") as descend:
-            real, fake = self.D(x, y), self.D(G_z := self.G(self.z(len(x)), y), y)
-            terms = self.discriminator_losses(real, fake) | self.penalties(lambda images: self.D(images, y), x, G_z)
-            descend(discriminator=terms, generator=self.generator_losses(fake))
+            real, fake = D(x), D(G_z := self.seen(self.G(self.z(len(x)), y)))
+            terms = self.discriminator_losses(real, fake) | self.penalties(D, x, G_z)
+            descend(discriminator=terms, generator=self.generator_losses(fake) | self.generator_penalties(D, x, G_z))
         self.watch(real, fake)
+
+    def discriminate(self, y: Tensor, x: Tensor) -> Tensor:
+        """D(x|y): logits [N, 1] of the images x, of the classes y, one-hot."""
+        return self.D(x, y)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {"gan": 0.5 * self.loss.discriminator(real, fake)}

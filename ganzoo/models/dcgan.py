@@ -62,16 +62,17 @@ class DCGAN(GeneratorModel):
         return G, DCGANDiscriminator(channels, size, self.width, self.norm.layer)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = self.field(batch, "x")
+        x = self.seen(self.field(batch, "x"))
         fake = self.G(self.z(len(x)))  # one pass for both turns, as in the port; Algorithm 1 draws anew
         with self.turn("discriminator") as descend:
-            real_logits, fake_logits = self.D(x), self.D(fake.detach())
+            real_logits, fake_logits = self.D(x), self.D(G_z := self.seen(fake.detach()))
             terms = self.discriminator_losses(real_logits, fake_logits)  # the sum, not halved, as in the port
-            descend(terms | self.penalties(self.D, x, fake.detach()))
+            descend(terms | self.penalties(self.D, x, G_z))
         self.watch(real_logits, fake_logits)
         if self.every(self.k):
             with self.turn("generator") as descend:
-                descend(self.generator_losses(self.D(fake)))
+                logits = self.D(G_z := self.seen(fake))
+                descend(self.generator_losses(logits) | self.generator_penalties(self.D, x, G_z))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

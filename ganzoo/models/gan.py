@@ -54,14 +54,15 @@ class GAN(GeneratorModel):
         return MLPGenerator(self.latent, self.shape, self.hidden), MaxoutDiscriminator(self.shape)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = self.field(batch, "x")
+        x = self.seen(self.field(batch, "x"))
         with self.turn("discriminator") as descend:
-            real, fake = self.D(x), self.D(G_z := self.G(self.z(len(x))))
+            real, fake = self.D(x), self.D(G_z := self.seen(self.G(self.z(len(x)))))
             descend(self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z))
         self.watch(real, fake)
         if self.every(self.k):
             with self.turn("generator") as descend:
-                descend(self.generator_losses(self.D(self.G(self.z(len(x))))))
+                fake = self.D(G_z := self.seen(self.G(self.z(len(x)))))
+                descend(self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z))
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {"gan": 0.5 * self.loss.discriminator(real, fake)}  # the mean of the two, as released: log 2 at D = 1/2
@@ -85,11 +86,11 @@ class SimultaneousGAN(GAN):
         super().__init__(shape, k=1, **training)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = self.field(batch, "x")
+        x = self.seen(self.field(batch, "x"))
         with self.turn("discriminator", "generator") as descend:
-            real, fake = self.D(x), self.D(G_z := self.G(self.z(len(x))))
+            real, fake = self.D(x), self.D(G_z := self.seen(self.G(self.z(len(x)))))
             terms = self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z)
-            descend(discriminator=terms, generator=self.generator_losses(fake))
+            descend(discriminator=terms, generator=self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z))
         self.watch(real, fake)
 
 

@@ -91,7 +91,7 @@ class LAPGAN(CascadeModel):
                 real[k], fake[k] = D(h), D(G_z := self(k, low, y))
                 descend(self.discriminator_losses(real[k], fake[k]) | self.penalties(D, h, G_z))
             with self.turn(f"generator_{k}") as descend:
-                descend(self.generator_losses(D(self(k, low, y))))
+                descend(self.generator_losses(D(G_z := self(k, low, y))) | self.generator_penalties(D, h, G_z))
             self.show(partial(discriminator_stats, self.loss, real[k], fake[k], f"discriminator_{k}"), prog_bar=False)
         shown = {"D(x)": torch.cat(list(real.values())), "D(G(z))": torch.cat(list(fake.values()))}
         self.show(shown, transform=self.loss.activation)

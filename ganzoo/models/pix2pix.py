@@ -78,7 +78,7 @@ class Pix2Pix(TranslatorModel):
             real_patches, fake_patches = D(y), D(seen)
             descend(self.discriminator_losses(real_patches, fake_patches) | self.penalties(D, y, seen))
         with self.turn("generator") as descend:
-            descend(self.generator_losses(self.discriminate(x, fake), fake, y))
+            descend(self.generator_losses(D(fake), fake, y) | self.generator_penalties(D, y, fake))
         self.watch(real_patches, fake_patches, ("D(x,y)", "D(x,G(x))"))
 
     def discriminate(self, x: Tensor, y: Tensor) -> Tensor:

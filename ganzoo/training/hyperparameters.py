@@ -132,7 +132,9 @@ class PlainHyperparameters(Checked, L.LightningModule):
 
 
 def _is_part(value: Any) -> bool:
-    """Whether a value is a configurable object (a loss, noise, networks) that a default or a subclass chose."""
+    """Whether a value is a configurable object (a loss, noise, networks) that a default or a subclass chose, or a list."""
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_part, value))
     return isinstance(value, Checked) and not isinstance(value, nn.Module)
 
 

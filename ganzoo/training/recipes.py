@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, TypeVar
 
+from torch import nn
+
 from ganzoo.errors import InputError
+from ganzoo.utils.ranges import Checked
 
 T = TypeVar("T")
 
@@ -44,7 +47,8 @@ def to_plain(value: Any) -> Any:
         return tuple(to_plain(item) for item in value)
     if isinstance(value, list):
         return [to_plain(item) for item in value]
-    if type(value).__module__.startswith("torch") or callable(value):
+    is_part = isinstance(value, Checked) and not isinstance(value, nn.Module)  # a regularizer can be called too
+    if type(value).__module__.startswith("torch") or (callable(value) and not is_part):
         raise InputError(
             f"{type(value).__name__} cannot be a hyperparameter, because a checkpoint cannot hold it as plain data: "
             "give plain values, or build it in a subclass (docs: Your own model)"

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     OpenUnitInterval = float
     ClosedUnitInterval = float
     HalfOpenUnitInterval = float
+    PositiveFraction = float
 else:
 
     def number(base: type, interval: str) -> Any:
@@ -99,6 +100,7 @@ else:
     OpenUnitInterval = number(float, "(0, 1)")
     ClosedUnitInterval = number(float, "[0, 1]")
     HalfOpenUnitInterval = number(float, "[0, 1)")
+    PositiveFraction = number(float, "(0, 1]")
 
 Shape = tuple[Size, Size, Size]  # (C, H, W) of an image
 

@@ -11,6 +11,7 @@ FILE = Path(__file__).parent / "public_api.txt"
 MODULES = (
     "ganzoo",
     "ganzoo.adversarial",
+    "ganzoo.augmentations",
     "ganzoo.callbacks",
     "ganzoo.data",
     "ganzoo.errors",
@@ -22,6 +23,7 @@ MODULES = (
     "ganzoo.models.base",
     "ganzoo.noises",
     "ganzoo.penalties",
+    "ganzoo.regularizers",
     "ganzoo.schedules",
     "ganzoo.utils.ranges",
 )

@@ -38,7 +38,7 @@ class CascadeModel(ConditionalGeneratorModel, CascadeSampler):
         levels: the levels that are trained.
 
     Raises:
-        InputError: the sizes do not rise to H, or there is no such level.
+        InputError: the sizes do not rise to H, there is no such level, or ``augment`` is given.
     """
 
     G: nn.ModuleList
@@ -57,6 +57,11 @@ class CascadeModel(ConditionalGeneratorModel, CascadeSampler):
             raise InputError(f"sizes rise to the height and width of shape {tuple(shape)}, and {tuple(sizes)} do not")
         if train_level is not None and train_level >= len(sizes):
             raise InputError(f"train_level is a level from 0, the base, to {len(sizes) - 1}, not {train_level}")
+        if training.get("augment") is not None:
+            raise InputError(
+                f"{type(self).__name__} takes no augment: its discriminators see the detail of an image beside its blurred "
+                "part, and an augmentation of one alone would tear them apart"
+            )
         self.levels = range(len(sizes)) if train_level is None else range(train_level, train_level + 1)
         self.frozen = [k for k in range(len(sizes)) if k not in self.levels]
         absent = {f"{role}_{k}" for role in ROLES for k in self.frozen}

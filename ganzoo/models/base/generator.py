@@ -6,6 +6,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from ganzoo.augmentations import Augmentation
 from ganzoo.interfaces import Generated, NoiseSampler, eval_mode, expect_shape, seeded_from
 from ganzoo.losses import AdversarialLoss
 from ganzoo.models.base.model import GANModel
@@ -21,14 +22,15 @@ class GeneratorModel(GANModel, NoiseSampler):
     """A model that generates images from noise.
 
     To override: ``networks``, ``training_step``, ``discriminator_losses``, ``generator_losses``, ``penalties``,
-    ``latents``, ``generate``.
+    ``generator_penalties``, ``latents``, ``generate``.
 
     Args:
         shape: (C, H, W) of an image; the data's.
         latent: length of the noise vector z.
         loss: what each player descends; ``default_loss`` if left out.
         noise: the distribution of z; ``default_noise`` if left out.
-        training: the arguments of ``AdversarialModule``.
+        augment: changes the real and the generated images that D sees, such as ``DiffAugment``; nothing if left out.
+        training: ``regularizers`` of ``GANModel``, and the arguments of ``AdversarialModule``.
 
     Attributes:
         default_noise: the paper's noise, used where ``noise`` is left out.
@@ -42,13 +44,23 @@ class GeneratorModel(GANModel, NoiseSampler):
         latent: Size = 100,
         loss: AdversarialLoss | None = None,
         noise: Noise | None = None,
+        augment: Augmentation | None = None,
         **training: Any,
     ) -> None:
         super().__init__(loss, **training)
         self.shape: tuple[int, ...] = shape
         self.latent = latent
         self.noise = instantiate(noise or self.default_noise, Noise)  # type: ignore[type-abstract]
+        self.augment = None if augment is None else instantiate(augment, Augmentation)  # type: ignore[type-abstract]
         self.save_hyperparameters()
+
+    @final
+    def seen(self, images: Tensor) -> Tensor:
+        """Returns images [N, C, H, W], real or generated, as the discriminator sees them: augmented by ``augment``.
+
+        Each call draws anew. Give the discriminator and the penalties nothing else in a training step.
+        """
+        return images if self.augment is None else self.augment(images, lambda: self.progress)
 
     def forward(self, z: Tensor) -> Tensor:
         """Images [N, C, H, W] in [-1, 1] of noise z [N, latent]."""

@@ -79,7 +79,7 @@ class TranslatorModel(ImageToImageModel):
         inputs: channels of an input.
         outputs: channels of an output.
         loss: the adversarial term; ``default_loss`` if left out.
-        training: the arguments of ``AdversarialModule``.
+        training: ``regularizers`` of ``GANModel``, and the arguments of ``AdversarialModule``.
     """
 
     def __init__(self, inputs: Size = 3, outputs: Size = 3, loss: AdversarialLoss | None = None, **training: Any) -> None:
@@ -118,7 +118,10 @@ class CycleTranslatorModel(ImageToImageModel, CycleTranslator):
         channels_x: channels of the images of X.
         channels_y: channels of the images of Y.
         loss: the adversarial terms; ``default_loss`` if left out.
-        training: the arguments of ``AdversarialModule``.
+        training: ``regularizers`` of ``GANModel``, of the discriminators, and the arguments of ``AdversarialModule``.
+
+    Raises:
+        InputError: a regularizer is a term of the generator.
     """
 
     ema_networks = ("G", "F")
@@ -130,6 +133,8 @@ class CycleTranslatorModel(ImageToImageModel, CycleTranslator):
         self, channels_x: Size = 3, channels_y: Size = 3, loss: AdversarialLoss | None = None, **training: Any
     ) -> None:
         super().__init__(loss, **training)
+        if unused := [each.name for each in self.regularizers if each.player == "generator"]:
+            raise InputError(f"{type(self).__name__} takes regularizers of its discriminators, and {unused[0]} is none")
         self.channels_x, self.channels_y = channels_x, channels_y
         self.save_hyperparameters()
 
