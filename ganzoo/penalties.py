@@ -2,7 +2,7 @@
 
 Each is a function of a critic and of the samples at which it is regularised. A critic maps [N, ...] to any number of
 outputs per sample; the gradient of their sum by the sample counts. So a critic must not mix samples: batch norm over several
-samples is refused (InputError), also inside a function.
+samples and minibatch discrimination are refused (InputError), also inside a function.
 Penalties are float32 scalars with a graph that reaches the critic's weights. Their weight (lambda, gamma) is the caller's.
 """
 
@@ -16,6 +16,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from ganzoo.errors import InputError
 
 Critic = Callable[[Tensor], Tensor]
+
+
+class MixesSamples:
+    """Marks an ``nn.Module`` whose output for a sample depends on the other samples of its batch."""
 
 
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -92,7 +96,7 @@ def clip_weights(network: nn.Module, bound: float) -> None:
 
 def _gradients(critic: Critic, points: Tensor) -> Tensor:
     """Computes the gradient of each sample, [N, values per sample], float32, with a graph, also inside ``no_grad``."""
-    refusing = register_module_forward_pre_hook(_refuse_batch_norm)  # of all modules: a critic may be a function around one
+    refusing = register_module_forward_pre_hook(_refuse_mixing)  # of all modules: a critic may be a function around one
     try:
         with torch.enable_grad():
             points = points.requires_grad_()
@@ -102,7 +106,12 @@ def _gradients(critic: Critic, points: Tensor) -> Tensor:
     return gradients.flatten(1).float()
 
 
-def _refuse_batch_norm(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _refuse_mixing(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    if isinstance(part, MixesSamples):
+        raise InputError(
+            "a penalty on gradients is of each sample by itself, and minibatch discrimination compares the samples of a "
+            "batch: take one of the two"
+        )
     if isinstance(part, _BatchNorm) and len(inputs[0]) > 1 and (part.training or not part.track_running_stats):
         raise InputError(
             "a penalty on gradients is of each sample by itself, and batch norm mixes the samples: give the discriminator "

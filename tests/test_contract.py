@@ -27,6 +27,7 @@ from ganzoo.interfaces import (
     Translator,
 )
 from ganzoo.models.base import GANModel, GeneratorModel
+from ganzoo.networks.extra_layers import ComparedSamples, MinibatchDiscrimination
 from ganzoo.penalties import gradient_penalty
 from ganzoo.regularizers import Regularizer
 from ganzoo.training.recipes import to_plain
@@ -267,6 +268,18 @@ def test_the_discriminator_sees_augmented_images_only(name, tmp_path):
     assert len(penalised) >= 4, "the hooks penalties and generator_penalties are part of every training step"
     assert all(images.min() > 90 for images in [*seen, *penalised])
     assert model.eval().sample(2).abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", IMAGE_GANS)
+def test_the_networks_get_the_layers_that_are_asked_for(name):
+    """Or they are refused in one line; a constructor that forgets them is told so by the first batch."""
+    torch.manual_seed(0)
+    try:
+        model = CLASSES[name](**SMALL[name], layers=[MinibatchDiscrimination(2, 2)])
+    except InputError as refused:
+        assert "one logit" in str(refused)  # noqa: PT017
+        return
+    assert [part for part in model.D.modules() if isinstance(part, ComparedSamples)]
 
 
 class Mean(Regularizer):

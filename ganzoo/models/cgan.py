@@ -49,7 +49,7 @@ class CGAN(ConditionalGeneratorModel):
     ) -> None:
         super().__init__(shape, classes, **training)
         self.lr, self.momentum, self.dropout = lr, momentum, dropout
-        self.G, self.D = self.networks()
+        self.G, self.D = self.add_layers(*self.networks())
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: (z [N, latent], y [N, classes]) -> [N, C, H, W] in [-1, 1]; D: (x, y) -> [N, 1] logits; y is one-hot."""

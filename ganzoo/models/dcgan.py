@@ -53,7 +53,7 @@ class DCGAN(GeneratorModel):
         self.norm = instantiate(norm or self.default_norm, Norm)  # type: ignore[type-abstract]
         super().__init__(shape, **training)
         self.width, self.k, self.lr, self.beta1 = width, k, lr, beta1
-        self.G, self.D = self.networks()
+        self.G, self.D = self.add_layers(*self.networks())
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""

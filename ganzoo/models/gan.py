@@ -47,7 +47,7 @@ class GAN(GeneratorModel):
     ) -> None:
         super().__init__(shape, **training)
         self.hidden, self.k, self.lr, self.momentum = hidden, k, lr, momentum
-        self.G, self.D = self.networks()
+        self.G, self.D = self.add_layers(*self.networks())
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""

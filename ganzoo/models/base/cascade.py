@@ -78,7 +78,8 @@ class CascadeModel(ConditionalGeneratorModel, CascadeSampler):
 
     def set_networks(self, G: Sequence[nn.Module], D: Sequence[nn.Module]) -> None:
         """Takes the networks of all levels, coarsest first, and freezes those of levels that are not trained."""
-        self.G, self.D = nn.ModuleList(G), nn.ModuleList(D)
+        pairs = [self.add_layers(*pair) for pair in zip(G, D, strict=True)]
+        self.G, self.D = (nn.ModuleList(networks) for networks in zip(*pairs, strict=True))
         for k in self.frozen:
             self.G[k].requires_grad_(False)
             self.D[k].requires_grad_(False)

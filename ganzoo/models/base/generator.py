@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.augmentations import Augmentation
+from ganzoo.errors import InputError
 from ganzoo.interfaces import Generated, NoiseSampler, eval_mode, expect_shape, seeded_from
 from ganzoo.losses import AdversarialLoss
 from ganzoo.models.base.model import GANModel
 from ganzoo.networks.dropout import draw_masks, given_masks, noise_dropouts
+from ganzoo.networks.extra_layers import ExtraLayer
 from ganzoo.noises import DropoutMask, Noise, Normal
 from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.training.ema import with_ema
@@ -29,6 +31,7 @@ class GeneratorModel(GANModel, NoiseSampler):
         latent: length of the noise vector z.
         loss: what each player descends; ``default_loss`` if left out.
         noise: the distribution of z; ``default_noise`` if left out.
+        layers: layers added to the networks, such as ``MinibatchDiscrimination``; none if left out.
         augment: changes the real and the generated images that D sees, such as ``DiffAugment``; nothing if left out.
         training: ``regularizers`` of ``GANModel``, and the arguments of ``AdversarialModule``.
 
@@ -45,6 +48,7 @@ class GeneratorModel(GANModel, NoiseSampler):
         loss: AdversarialLoss | None = None,
         noise: Noise | None = None,
         augment: Augmentation | None = None,
+        layers: list[ExtraLayer] | None = None,
         **training: Any,
     ) -> None:
         super().__init__(loss, **training)
@@ -52,7 +56,25 @@ class GeneratorModel(GANModel, NoiseSampler):
         self.latent = latent
         self.noise = instantiate(noise or self.default_noise, Noise)  # type: ignore[type-abstract]
         self.augment = None if augment is None else instantiate(augment, Augmentation)  # type: ignore[type-abstract]
+        if not isinstance(layers or [], list | tuple):
+            raise InputError(f"layers is a list, [MinibatchDiscrimination] for one, and not {layers!r}")
+        self.layers = [instantiate(each, ExtraLayer) for each in layers or ()]  # type: ignore[type-abstract]
+        self._layers_missing = bool(self.layers)
         self.save_hyperparameters()
+
+    @final
+    def add_layers(self, G: nn.Module, D: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """Adds the ``layers`` to a generator and its discriminator.
+
+        A constructor calls it: ``self.G, self.D = self.add_layers(*self.networks())``.
+
+        Raises:
+            InputError: a layer does not fit them.
+        """
+        for layer in self.layers:
+            G, D = layer.extend(G, D, (self.latent,), self.shape)
+        self._layers_missing = False
+        return G, D
 
     @final
     def seen(self, images: Tensor) -> Tensor:
@@ -111,6 +133,11 @@ class GeneratorModel(GANModel, NoiseSampler):
         return None
 
     def check_batch(self, batch: Any) -> None:
+        if self._layers_missing:
+            raise InputError(
+                f"{type(self).__name__} sets its networks without the layers that it was given: write self.G, self.D = "
+                "self.add_layers(*self.networks()) in its constructor"
+            )
         if not self.trainer.predicting:  # samples are counted by the images, and only their classes are taken from them
             expect_shape("shape", self.shape, self.field(batch, "x"))
 
