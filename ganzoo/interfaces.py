@@ -324,7 +324,9 @@ IN_UNIT_RANGE = "no pixel of the first {} images is below 0; are they in [0, 1] 
 
 def doubt_range(images: Any, whose: str) -> None:
     """Logs a line where no pixel of a batch is below 0: the images are probably in [0, 1] instead of [-1, 1]."""
-    if isinstance(images, Tensor) and images.is_floating_point() and images.numel() and images.min() >= 0:
+    if not isinstance(images, Tensor) or images.ndim == 2:  # vectors have no pixels
+        return
+    if images.is_floating_point() and images.numel() and images.min() >= 0:
         log_info(f"{whose}: {IN_UNIT_RANGE.format(len(images))}")
 
 

@@ -8,6 +8,7 @@ from ganzoo.callbacks.compile import Compile
 from ganzoo.callbacks.dashboard import Dashboard
 from ganzoo.callbacks.domains import DomainAdaptation
 from ganzoo.callbacks.health import Health
+from ganzoo.callbacks.modes import ModeCoverage
 from ganzoo.callbacks.neighbours import NearestNeighbours
 from ganzoo.callbacks.pairs import PairedQuality
 from ganzoo.callbacks.parzen import ParzenLikelihood
@@ -27,6 +28,7 @@ __all__ = [
     "DomainAdaptation",
     "Health",
     "InceptionScore",
+    "ModeCoverage",
     "NearestNeighbours",
     "PairedQuality",
     "ParzenLikelihood",

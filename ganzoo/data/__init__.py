@@ -9,6 +9,8 @@ from ganzoo.data.maps import Maps as Maps
 from ganzoo.data.mnistm import MNISTM as MNISTM
 from ganzoo.data.mnistm import DigitsM as DigitsM
 from ganzoo.data.paired import Paired as Paired
+from ganzoo.data.plane import Grid as Grid
+from ganzoo.data.plane import Ring as Ring
 from ganzoo.data.printed import PrintedDigits as PrintedDigits
 from ganzoo.data.unpaired import UnpairedFolders as UnpairedFolders
 from ganzoo.data.vision import CIFAR10 as CIFAR10

@@ -34,7 +34,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
     Prediction uses the test set, or all images of a folder without one; its batches are ``Inputs``.
 
     Args:
-        shape: shape (C, H, W) of an image.
+        shape: shape (C, H, W) of an image; (n,) of a vector.
         classes: number of classes; None if the images have no labels.
         batch_size: images in a batch of each process (and of each domain, where there are two), at least 1.
         num_workers: number of worker processes that load images; 0 loads them in the main process.
@@ -61,7 +61,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         classes: int | None,
         *,
         batch_size: PositiveInt = 64,

@@ -36,6 +36,18 @@ class LabelledImages(NamedTuple):
     y: Tensor
 
 
+class Points(NamedTuple):
+    """Points in the plane, and the mode that each belongs to.
+
+    Attributes:
+        x: [B, 2], float32, about in [-1, 1].
+        y: [B], int64, the mode, from 0.
+    """
+
+    x: Tensor
+    y: Tensor
+
+
 class ImagePairs(NamedTuple):
     """Images to translate, in the letters of the pix2pix paper: a mapping from x to y.
 

@@ -53,8 +53,8 @@ def evaluate(
             it is to work; or a folder of images.
         data: the real images, and those that are translated: a data module, a folder of images, or a .npz file of
             ``--save_statistics``. None for metrics that need no real images.
-        metrics: distance, kernel, score, manifold, paired, lpips, parzen, agreement, neighbours. Left out: those of the
-            first four and paired that can be had.
+        metrics: distance, kernel, score, manifold, paired, lpips, parzen, agreement, neighbours, modes. Left out: those of
+            the first four and paired that can be had; modes for points in the plane.
         extractor: the network of the features: a name or a file, as in the command, or an extractor.
         n: images that are generated. Left out: as many as there are real ones.
         split: the split of the data module.

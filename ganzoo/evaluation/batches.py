@@ -33,7 +33,7 @@ class ImageBatch(NamedTuple):
     Attributes:
         name: name of the set: ``to_y`` or ``to_x`` for a translator in both directions, else "".
         indices: int64 [N], the images' numbers in the set.
-        images: uint8 [N, C, H, W].
+        images: uint8 [N, C, H, W]; vectors are float [N, d].
         labels: int64 [N], the images' classes, on the CPU; None without classes.
         target: uint8 [N, C, H, W], the targets of translations; None where they are not known.
     """
@@ -200,15 +200,20 @@ class ImageFiles:
 
 
 def as_images(images: Any, whose: str) -> Tensor:
-    """Converts images to uint8 [N, C, H, W], from uint8 or from floats in [-1, 1].
+    """Converts images to uint8 [N, C, H, W], from uint8 or from floats in [-1, 1]. Vectors, floats [N, d], stay as they are.
 
     Args:
-        images: images of a batch or of a model.
+        images: images or vectors of a batch or of a model.
         whose: names the images in an error message.
 
     Raises:
-        InputError: they are no images, have NaN or infinite values, or leave [-1, 1] by more than ``SLACK``.
+        InputError: they are neither, have NaN or infinite values, or images leave [-1, 1] by more than ``SLACK``.
     """
+    if isinstance(images, Tensor) and images.ndim == 2 and images.is_floating_point():
+        if not images.isfinite().all():
+            bad = int((~images.isfinite().all(1)).sum())
+            raise InputError(f"{whose}: {bad} of {len(images)} vectors have NaN or infinite values, and cannot be evaluated")
+        return images
     if not isinstance(images, Tensor) or images.ndim != 4:
         raise InputError(f"{whose}: images are a tensor [N, C, H, W], not {getattr(images, 'shape', type(images).__name__)}")
     if images.dtype == torch.uint8:

@@ -25,6 +25,7 @@ from ganzoo.evaluation.table import FeatureTable, MomentTable
 from ganzoo.evaluation.worker import Worker
 from ganzoo.metrics.agreement import Labelled
 from ganzoo.metrics.extractors.base import on_device
+from ganzoo.metrics.modes import Modes
 from ganzoo.metrics.paired import Sums
 from ganzoo.metrics.statistics import FeatureSpec
 from ganzoo.utils.checkout import commit
@@ -309,7 +310,8 @@ class Evaluation:
                 if not kept.exists():
                     samples = samples or self._samples()
                     options = request.options.seed, request.classifier_epochs, request.device, folder / GRID
-                    values = COMPUTE[name](Inputs(samples, chosen.data_splits, self.sides.generated_classes, *options))
+                    classes, known = self.sides.generated_classes, self._modes() if name == "modes" else None
+                    values = COMPUTE[name](Inputs(samples, chosen.data_splits, classes, *options, known))
                     with atomic_write(kept) as part:
                         part.write_text(json.dumps({kind: vars(value) for kind, value in values.items()}))
             except InputError as error:  # what was not seen before: a class of one image, a file of another size
@@ -322,6 +324,9 @@ class Evaluation:
         if not found and chosen.extractor is None:
             raise InputError("; ".join(f"{name}: {why}" for name, why in chosen.left_out.items()))
         return found
+
+    def _modes(self) -> Modes | None:
+        return None if self.sides.data is None else self.sides.data.modes()
 
     def _samples(self) -> Labelled:
         """As many as any metric takes."""

@@ -21,9 +21,9 @@ from ganzoo.metrics.manifold import manifold
 from ganzoo.utils.ranges import NonNegativeInt64, PositiveInt, SampleCount, check_ranges
 
 FeatureMetricName = Literal["distance", "kernel", "score", "manifold"]
-METRICS = ("distance", "kernel", "score", "manifold", "paired", "lpips", "parzen", "agreement", "neighbours")
+METRICS = ("distance", "kernel", "score", "manifold", "paired", "lpips", "parzen", "agreement", "neighbours", "modes")
 """All metrics, in the order in which they are computed and shown."""
-ON_REQUEST = ("lpips", "parzen", "agreement", "neighbours")
+ON_REQUEST = ("lpips", "parzen", "agreement", "neighbours", "modes")
 """Computed only where they are named: they need weights, minutes or memory."""
 
 

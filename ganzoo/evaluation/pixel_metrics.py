@@ -1,7 +1,7 @@
-"""Metrics computed on pixels, not on features: Parzen windows, label agreement, nearest training images.
+"""Metrics computed on pixels, not on features: Parzen windows, label agreement, nearest training images, modes.
 
 Each compares generated images with splits of the data: the Parzen-window log-likelihood of 2014, what a classifier says of
-the classes that were asked for, and the distance to the nearest training images.
+the classes that were asked for, the distance to the nearest training images, and the modes of the data that samples reach.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +15,7 @@ from ganzoo.errors import InputError
 from ganzoo.evaluation.batches import EvalSplit, ImageBatch
 from ganzoo.evaluation.protocol import MetricValue
 from ganzoo.metrics.agreement import Labelled, agreement, small_classifier
+from ganzoo.metrics.modes import Modes, mode_coverage
 from ganzoo.metrics.neighbours import nearest
 from ganzoo.metrics.parzen import SAMPLES, SIGMAS, TEST, VALIDATION, protocol
 from ganzoo.utils.files import atomic_write
@@ -22,9 +23,9 @@ from ganzoo.utils.image_grid import as_image, grid
 from ganzoo.utils.images import to_float
 from ganzoo.utils.progress import ProgressBar
 
-PIXEL_METRICS = ("parzen", "agreement", "neighbours")
-SPLITS = {"parzen": ("val", "test"), "agreement": ("train", "test"), "neighbours": ("train", "test")}
-BYTES = {"parzen": 12, "agreement": 1, "neighbours": 1}
+PIXEL_METRICS = ("parzen", "agreement", "neighbours", "modes")
+SPLITS = {"parzen": ("val", "test"), "agreement": ("train", "test"), "neighbours": ("train", "test"), "modes": ("test",)}
+BYTES = {"parzen": 12, "agreement": 1, "neighbours": 1, "modes": 1}
 """In memory for each value of an image: Parzen windows are of float64, from float32."""
 MOST_BYTES = 4 * 2**30
 NEAREST = 1000  # samples, and test images, whose nearest training image is looked for
@@ -100,6 +101,7 @@ class Inputs(NamedTuple):
         epochs: epochs of the classifiers.
         device: device on which the classifiers are trained.
         grid_file: the file for the image of neighbours.
+        modes: the modes of the data; None where they are not known.
     """
 
     samples: Labelled
@@ -109,6 +111,7 @@ class Inputs(NamedTuple):
     epochs: int
     device: torch.device
     grid_file: Path
+    modes: Modes | None = None
 
 
 class Requirement(NamedTuple):
@@ -124,7 +127,13 @@ class Requirement(NamedTuple):
 
 
 def requirement(
-    kind: str, real: Mapping[str, DataSplit], n: int, classes: int, epochs: int, sample: ImageBatch
+    kind: str,
+    real: Mapping[str, DataSplit],
+    n: int,
+    classes: int,
+    epochs: int,
+    sample: ImageBatch,
+    modes: Modes | None = None,
 ) -> Requirement:
     """Computes what a metric of pixels needs, and refuses it if it cannot be had.
 
@@ -135,6 +144,7 @@ def requirement(
         classes: how many classes the model can be asked for.
         epochs: epochs of the classifiers.
         sample: a batch of samples, for their shape.
+        modes: the modes of the data; None where they are not known.
 
     Raises:
         InputError: samples and real images of unlike form, too many to be in memory, no labels, too few of a class.
@@ -162,6 +172,10 @@ def requirement(
             raise InputError(f"agreement: {taken} samples of {classes} classes, and at least two of each are needed")
         those = f"{taken} training images, evenly spread ({train.words})"
         words, images = f"small classifier, {epochs} epochs on {those} or samples, {test} test images", 2 * taken + test
+    elif kind == "modes":
+        if modes is None:
+            raise InputError("modes: the data do not know their modes, as Ring, Grid and StackedMNIST do")
+        words, taken, images = f"{n} samples, {modes.words}", n, n
     else:
         train, taken = real["train"], min(n, NEAREST)
         those = f"{train.count} training images ({train.words})"
@@ -218,10 +232,25 @@ def neighbours(of: Inputs) -> dict[str, MetricValue]:
     return {"nearest_training": MetricValue(float(near.distances[:, 0].mean() / usual.distances[:, 0].mean()))}
 
 
+def modes(of: Inputs) -> dict[str, MetricValue]:
+    """``modes`` that samples reach, their ``high_quality`` share, ``modes_kl`` and ``modes_js`` in nats."""
+    assert of.modes is not None
+    found = mode_coverage(of.modes, of.samples.images)
+    n = len(of.samples.images)
+    error = (found.high_quality * (1 - found.high_quality) / n) ** 0.5
+    return {
+        "modes": MetricValue(found.modes, of=f"of {of.modes.count}"),
+        "high_quality": MetricValue(found.high_quality, error, "standard error"),
+        "modes_kl": MetricValue(found.kl),
+        "modes_js": MetricValue(found.js),
+    }
+
+
 COMPUTE: Mapping[str, Callable[[Inputs], dict[str, MetricValue]]] = {
     "parzen": parzen,
     "agreement": label_agreement,
     "neighbours": neighbours,
+    "modes": modes,
 }
 
 

@@ -47,6 +47,7 @@ FIELDS = {
     "parzen": "the images of the Parzen windows",
     "agreement": "the classifiers of label agreement, and their images",
     "neighbours": "the images whose nearest training images are looked for",
+    "modes": "the samples whose modes are counted, and what counts as one of a mode",
 }
 """What must be equal for two results to be compared. A field is None where it has no meaning (neighbours, if no metric is
 made of them) or is not known (how a folder's images were made); None goes with any value."""

@@ -44,6 +44,8 @@ class Selection:
         self.sides, self.request = sides, request
         self.left_out: dict[str, str] = {}
         self.asked = None if request.metrics is None else check_names(request.metrics)
+        if sides.of_vectors:
+            self.asked = self._of_vectors(self.asked)
         self.measures = self._measures()
         self.data_splits: dict[str, DataSplit] = {}
         self.pixels = self._pixel_metrics()
@@ -65,6 +67,14 @@ class Selection:
     def _wanted(self, *names: str) -> list[str]:
         usual = [name for name in METRICS if name in self.request.available and name not in ON_REQUEST]
         return [name for name in names if name in (usual if self.asked is None else self.asked)]
+
+    def _of_vectors(self, asked: list[str] | None) -> list[str]:
+        """The only metric of vectors."""
+        wrong = [name for name in asked or () if name != "modes"]
+        if wrong:
+            name = self.sides.data.short  # type: ignore[union-attr]
+            raise InputError(f"{wrong[0]}: it is a metric of images, and {name} has vectors: --metrics modes")
+        return ["modes"]
 
     # -- pairs --------------------------------------------------------------------------------------------------------
 
@@ -124,7 +134,8 @@ class Selection:
             real = {name: self.data_splits[name] for name in SPLITS[kind]}
             alike = like_data(sample, real["test"].one().images.shape[1])
             n = sum(sides.fake.counts.values())
-            found[kind] = requirement(kind, real, n, classes, self.request.classifier_epochs, alike)
+            known = sides.data.modes() if kind == "modes" else None
+            found[kind] = requirement(kind, real, n, classes, self.request.classifier_epochs, alike, known)
         return found
 
     def _data_split(self, name: str, kind: str) -> DataSplit:

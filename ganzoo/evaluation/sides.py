@@ -9,6 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ganzoo.data.batches import ImagePairs, Unpaired
 from ganzoo.errors import InputError
 from ganzoo.evaluation.batches import ImageBatch, ImageFiles, Shard
@@ -23,7 +25,7 @@ from ganzoo.evaluation.generate import (
 )
 from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.sources import Model, Splits
-from ganzoo.interfaces import Sampler
+from ganzoo.interfaces import Sampler, field_of
 from ganzoo.metrics.statistics import Statistics
 from ganzoo.utils.log import log_info
 
@@ -113,6 +115,15 @@ class Sides:
         """The split of the data that is evaluated."""
         assert self.data is not None
         return self.data.split(self.request.split)
+
+    @property
+    def of_vectors(self) -> bool:
+        """Whether the data's batches are vectors [N, d], and not images."""
+        if self.data is None or list(self.fields.values()) != ["x"]:
+            return False
+        _, batch = next(self.split().batches(1))
+        x = field_of(batch, "x")
+        return isinstance(x, Tensor) and x.ndim == 2
 
     def data_are(self, *kinds: type) -> bool:
         """Whether the data's batches are of one of these kinds."""

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from ganzoo.errors import InputError
 from ganzoo.evaluation.batches import EvalSplit
 from ganzoo.interfaces import Sampler
+from ganzoo.metrics.modes import ModeData, Modes
 
 STAGES = {"train": "fit", "val": "validate", "test": "test"}
 
@@ -62,6 +63,10 @@ class Splits(ABC):
     arguments: dict[str, Any]
     classes: int | None = None
 
+    def modes(self) -> Modes | None:
+        """The modes of the data; None where they are not known."""
+        return None
+
     @property
     def short(self) -> str:
         """The class's name alone."""
@@ -93,6 +98,10 @@ class DataSource(Splits):
         trainer.datamodule = module  # type: ignore[attr-defined]
         module.prepare_data()
         self._splits: dict[str, EvalSplit] = {}
+
+    def modes(self) -> Modes | None:
+        """The modes of the data module's samples; None where it does not know them."""
+        return self.module.modes() if isinstance(self.module, ModeData) else None
 
     def loader(self, split: str) -> Any:
         """The loader of a split: train, val or test.

@@ -203,3 +203,12 @@ def test_what_is_done_to_them_belongs_to_them():
     assert fingerprint(images, asis) != fingerprint(images, bright)
     # but not the rounding of the floats on the way
     assert fingerprint(images, asis) == fingerprint(images, lambda batch: batch._replace(x=to_float(batch.x) * (1 - 1e-7)))
+
+
+def test_vectors_stay_as_they_are():
+    points = torch.tensor([[0.123456, -4.0], [2.0, 0.5]])
+    assert as_images(points, "the model's images") is points
+    with pytest.raises(InputError, match="1 of 2 vectors have NaN"):
+        as_images(torch.tensor([[0.0, torch.inf], [0.0, 1.0]]), "the model's images")
+    with pytest.raises(InputError, match="N, C, H, W"):
+        as_images(torch.zeros(2, 3, dtype=torch.int64), "the model's images")

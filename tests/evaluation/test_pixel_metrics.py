@@ -15,7 +15,7 @@ from support.evaluate import evaluate_folder as evaluate_folder
 import ganzoo.evaluation.pixel_metrics as pixel_metrics
 from ganzoo.cli import main
 from ganzoo.cli.compare import compared
-from ganzoo.data import Digits
+from ganzoo.data import Digits, Ring
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages
 from ganzoo.data.datasets import InMemory
 from ganzoo.data.sampling import Augmented
@@ -195,6 +195,43 @@ def test_they_stand_beside_those_of_features(tmp_path):
     assert both["fd_tiny"] == evaluate(*args, metrics="distance").metrics["fd_tiny"]
     assert both["parzen"] == evaluate(*args, metrics="parzen").metrics["parzen"]
     assert not {"parzen", "gan_test", "nearest_training"} & set(evaluate(*args, metrics=None).metrics)
+
+
+class FewModes(Seven):
+    """Samples the centres of some modes of the ring; a quarter of the samples lies between the modes."""
+
+    reached = 3
+
+    def sample(self, n, y=None, generator=None):
+        modes = Ring().modes().centres.float()
+        which = torch.randint(self.reached, (n,), generator=generator)
+        between = torch.rand(n, 1, generator=generator) < 0.25
+        return torch.where(between, 0.5 * modes[which], modes[which]) * self.weight / 0.7
+
+
+def test_modes_of_points_are_counted_without_being_asked_for():
+    args = [saved(FewModes()), "--data", "Ring", "--model", f"{__name__}.FewModes"]
+    found = evaluate(*args, metrics=None)
+    assert found.metrics["modes"].value == 3
+    assert found.metrics["modes"].of == "of 8"
+    assert found.metrics["high_quality"].value == pytest.approx(0.75, abs=0.04)
+    assert found.metrics["high_quality"].deviation == pytest.approx((0.75 * 0.25 / 2500) ** 0.5, rel=0.05)
+    assert found.metrics["modes_kl"].value == pytest.approx(np.log(8 / 3), abs=0.01)
+    assert 0 < found.metrics["modes_js"].value < np.log(2)
+    assert found.protocol["modes"] == "2500 samples, 8 normals, a sample within 3 sigma of the nearest"
+    assert found.about["metrics"] == ["modes"]
+    assert evaluate(*args, metrics="modes").metrics == found.metrics
+    with pytest.raises(ValueError, match="--ignore n_fake,modes"):
+        compared([found, evaluate(*args, "--n", "500", metrics="modes")], ["all", "few"])
+
+
+def test_no_other_metric_is_made_of_points_and_modes_are_not_counted_where_none_are_known(capsys):
+    path = saved(FewModes())
+    line = error(capsys, "evaluate", path, "--data", "Grid", "--model", f"{__name__}.FewModes", "--metrics", "modes,parzen")
+    assert line == "parzen: it is a metric of images, and Grid has vectors: --metrics modes"
+    images = saved(Seven(), "seven.ckpt")
+    line = error(capsys, "evaluate", images, *DATA, "--model", "support.evaluate.Seven", "--metrics", "modes")
+    assert line == "modes: the data do not know their modes, as Ring, Grid and StackedMNIST do"
 
 
 def test_what_was_made_before_an_interruption_is_not_made_again(tmp_path, monkeypatch):
