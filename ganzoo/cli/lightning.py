@@ -42,6 +42,7 @@ from ganzoo.errors import InputError, one_line
 from ganzoo.hub.fine_tuning import begin_at
 from ganzoo.training.recipes import find_class
 from ganzoo.training.strategies import refuse_strategy
+from ganzoo.utils.allocator import keep_freed_memory
 from ganzoo.utils.files import atomic_write, remove_stale
 from ganzoo.utils.log import log_info
 from ganzoo.utils.processes import end_launched, together
@@ -63,6 +64,8 @@ def run(args: list[str]) -> int:
     # or ${data.x} would be looked for at the top, beside `fit`
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     look_here_last()  # an installed command does not look for modules in the current folder first
+    if args[:1] == ["fit"]:
+        keep_freed_memory()
     with together():
         return _run(args)
 
