@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ganzoo.errors import InputError
 from ganzoo.interfaces import DirectedData, OneWay, Translator, expect_shape, field_of, isolated_rng
-from ganzoo.ops.regions import Box, NotTileableError, Step, record
+from ganzoo.ops.recording import record
+from ganzoo.ops.regions import Box, NotTileableError, Step
 from ganzoo.ops.tiles import Tiling
 from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.log import log_info

@@ -70,7 +70,7 @@ class Tiling:
     """The evaluation of a network on an image of one size.
 
     Args:
-        steps: from :func:`ganzoo.ops.regions.record`.
+        steps: from :func:`ganzoo.ops.recording.record`.
         size: height and width of the image.
         tile: the memory is about twice what the network needs for an image of this height and width.
         scratch: folder on whose disk maps may be kept; None for none.

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ganzoo.networks.norms import BatchNorm, BatchStatistics, InstanceNorm, LayerNorm, NoNorm
 from ganzoo.networks.pix2pix import UNet
 from ganzoo.networks.resnet import ResNet
-from ganzoo.ops.regions import Box, record
+from ganzoo.ops.recording import record
+from ganzoo.ops.regions import Box
 from ganzoo.ops.tiles import Tiling
 
 NORMS = (BatchNorm(), BatchStatistics(), InstanceNorm(affine=True), LayerNorm(), NoNorm())
@@ -141,7 +142,8 @@ PEAK = r"""
 import re, sys, torch
 from ganzoo.networks.pix2pix import UNet
 from ganzoo.networks.resnet import ResNet
-from ganzoo.ops.regions import Box, record
+from ganzoo.ops.recording import record
+from ganzoo.ops.regions import Box
 from ganzoo.ops.tiles import Tiling
 from pathlib import Path
 
