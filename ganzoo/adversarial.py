@@ -46,7 +46,7 @@ class AdversarialModule(PlayersModule):
     To override: ``players`` and ``training_step`` (both required), ``player_optimizer`` and ``player_schedules`` (the
     paper's own), ``check_batch``, ``ema_networks``. The rest is final. You may override Lightning's hooks, but call
     ``super()`` in them. The constructor's arguments are those of ``PlayersModule`` (``optimizers``, ``schedules``,
-    ``rates``, ``clip_norm``, ``accumulate``) and of ``ResumableModule`` (``ema_half_life``, ``ema_ramp``).
+    ``rates``, ``clip_norm``, ``accumulate`` ...) and of ``ResumableModule`` (``ema_half_life``, ``ema_ramp``).
     """
 
     _in_turn = False

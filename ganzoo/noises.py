@@ -18,7 +18,7 @@ from ganzoo.utils.ranges import Checked, FiniteFloat, HalfOpenUnitInterval, Posi
 
 
 class Noise(Checked, ABC):
-    """A distribution of independent numbers. A config can name a subclass that keeps each argument under its own name."""
+    """A distribution of noise. A config can name a subclass that keeps each argument under its own name."""
 
     @abstractmethod
     def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -41,8 +41,8 @@ class Noise(Checked, ABC):
         """
         if spherical:
             raise InputError(
-                f"spherical interpolation is for the noises Normal and Uniform, and this model's is {type(self).__name__}: "
-                "take straight interpolation (lerp)"
+                f"spherical interpolation is for the noises Normal, Spherical and Uniform, and this model's is "
+                f"{type(self).__name__}: take straight interpolation (lerp)"
             )
         return lerp(start, end, t)
 
@@ -133,6 +133,29 @@ class Normal(Noise):
 
     def truncate(self, z: Tensor, truncation: float) -> Tensor:
         return (z - self.mean) * truncation + self.mean
+
+
+class Spherical(Noise):
+    """The uniform distribution on a sphere: each vector has the same length, and every direction is as likely.
+
+    In many dimensions normal noise is nearly so: its length is near ``sqrt(d)`` (White 2016, "Sampling Generative
+    Networks").
+
+    Args:
+        radius: length of a vector, above 0. Left out it is ``sqrt(d)`` for d numbers, so that each has the variance 1.
+    """
+
+    def __init__(self, radius: PositiveFloat | None = None) -> None:
+        self.radius = radius
+
+    def draw(self, shape: Sequence[int], generator: torch.Generator | None, device: torch.device) -> Tensor:
+        vectors = torch.randn(shape, generator=generator, device=device, dtype=torch.float32).view(shape[0], -1)
+        radius = self.radius or sqrt(vectors.shape[1])
+        return (vectors * (radius / vectors.norm(dim=1, keepdim=True))).view(tuple(shape))
+
+    def interpolate(self, start: Tensor, end: Tensor, t: Tensor, spherical: bool = True) -> Tensor:
+        """As in ``Noise``. The spherical way stays on the sphere."""
+        return slerp(start, end, t) if spherical else lerp(start, end, t)
 
 
 class DropoutMask(Noise):

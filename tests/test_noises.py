@@ -7,7 +7,7 @@ import torch
 
 from ganzoo.errors import InputError
 from ganzoo.models import CGAN, DCGAN, GAN, LAPGAN, ConvolutionalGAN, SimultaneousGAN
-from ganzoo.noises import DropoutMask, Noise, Normal, Uniform
+from ganzoo.noises import DropoutMask, Noise, Normal, Spherical, Uniform
 from ganzoo.training.recipes import instantiate, to_recipe
 
 N = 200_000
@@ -52,7 +52,30 @@ def test_normal_has_the_tails_of_a_normal():
         assert abs(((z - 1).abs() < 2 * deviations).double().mean().item() - share) < 5 * sqrt(share * (1 - share) / N)
 
 
-@pytest.mark.parametrize("noise", [Uniform(-2, 3), Normal(1.0, 2.0)])
+@pytest.mark.parametrize("d", [1, 2, 100])
+def test_spherical_noise_has_one_length_and_every_direction(d):
+    n = 20_000
+    z = Spherical().sample((n, d), LIKE, torch.Generator().manual_seed(0)).double()
+    assert torch.allclose(z.norm(dim=1), torch.full((n,), sqrt(d), dtype=torch.float64), rtol=1e-5)
+    assert (z.mean(0).abs() < 5 / sqrt(n)).all()
+    assert ((z.T @ z / n - torch.eye(d)).abs() < 8 / sqrt(n)).all()  # variance 1, no two coordinates together
+    assert (z**4).mean().item() == pytest.approx(3 * d / (d + 2), rel=0.03)  # a normal's is 3
+    planes = Spherical(2.0).sample((5, 1, 4, 4), LIKE)
+    assert torch.allclose(planes.flatten(1).norm(dim=1), torch.full((5,), 2.0))
+
+
+def test_the_spherical_way_stays_on_the_sphere():
+    noise = Spherical()
+    start, end = ends(noise)
+    between = noise.interpolate(start, end, torch.full((400,), 0.3))
+    assert torch.allclose(between.norm(dim=1), torch.full((400,), sqrt(300)), rtol=1e-5)
+    chord = noise.interpolate(start, end, torch.full((400,), 0.5), spherical=False)
+    assert torch.allclose(chord, (start + end) / 2, atol=1e-5)
+    with pytest.raises(InputError, match="truncation is for the noise Normal"):
+        noise.truncate(start, 0.5)
+
+
+@pytest.mark.parametrize("noise", [Uniform(-2, 3), Normal(1.0, 2.0), Spherical(2.0)])
 def test_noise_is_drawn_in_float32_where_the_generator_lives_and_then_moved(noise):
     wanted = noise.sample((4, 3), torch.zeros(1), torch.Generator().manual_seed(1))
     assert wanted.dtype == torch.float32
@@ -142,7 +165,7 @@ def ends(noise, n=400, size=300):
     return noise.sample((n, size), LIKE, g), noise.sample((n, size), LIKE, g)
 
 
-@pytest.mark.parametrize("noise", [Normal(), Normal(2.0, 0.5), Uniform(), Uniform(0, 1), DropoutMask(0.3)])
+@pytest.mark.parametrize("noise", [Normal(), Normal(2.0, 0.5), Uniform(), Uniform(0, 1), DropoutMask(0.3), Spherical()])
 @pytest.mark.parametrize("spherical", [True, False])
 def test_interpolated_noise_has_exact_ends(noise, spherical):
     start, end = ends(noise, 5)

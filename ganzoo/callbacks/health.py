@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from ganzoo.errors import InputError
 from ganzoo.interfaces import CascadeSampler, Sampler, eval_mode, field_of, isolated_rng
-from ganzoo.metrics.health import Diagnosis, Observation, centre_and_spread, diversity
+from ganzoo.metrics.health import Diagnosis, Observation, centre_and_spread, diversity, overfitting
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, SampleCount, Seed
 
@@ -30,6 +30,7 @@ class Health(Checked, L.Callback):
     ===========================  ========================================================================================
     health/gradient_<player>     norm of the player's gradient, after unscaling and before clipping
     health/accuracy              the discriminator's, mean over real and generated; 1/2 if it is undecided
+    health/r_t                   ``E sign D(x)`` on real images: 0 if it is undecided, towards 1 where it overfits
     health/diversity             of generated images, always from the same noise, relative to real images' diversity
     health/well                  the step if there is no sign of a failure, else 0: a monitor for checkpoints
     ===========================  ========================================================================================
@@ -219,6 +220,7 @@ class Health(Checked, L.Callback):
         self._logged = {f"health/{name}": one[name] for p in self._norms if (name := f"gradient_{p}") in one}
         if accuracies:
             self._logged["health/accuracy"] = sum(accuracies) / len(accuracies)
+            self._logged["health/r_t"] = overfitting(list(seen.accuracy_real.values()))
         if seen.diversity is not None and seen.of_real:
             self._logged["health/diversity"] = seen.diversity / seen.of_real
         self._logged["health/well"] = 0.0 if self.diagnosis.signs else float(step)

@@ -17,7 +17,7 @@ from ganzoo.data.digits import DIGIT_NAMES
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.transforms import random_flip, resize_in_chunks
 from ganzoo.errors import InputError, one_line
-from ganzoo.utils.ranges import Pixels
+from ganzoo.utils.ranges import Pixels, PositiveFraction
 
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -29,6 +29,8 @@ class TorchvisionImages(ImageDataModule):
         root: folder of the data sets; :meth:`prepare_data` downloads into it what is not there.
         size: height and width of the images in pixels; None for the data set's own. 28 becomes 32 by a border of zeros,
             any other size is resized bilinearly.
+        train_share: share of the training images that trains, the first ones of the files, in (0, 1]; to see what little
+            data does.
         loading: ``batch_size`` (64), ``num_workers`` (0) and ``seed`` (0) of ``ImageDataModule``.
 
     Raises:
@@ -48,11 +50,13 @@ class TorchvisionImages(ImageDataModule):
     def source(self) -> str:
         """Name of the class in ``torchvision.datasets``."""
 
-    def __init__(self, root: str = "data", size: Pixels | None = None, **loading: Any) -> None:
+    def __init__(
+        self, root: str = "data", size: Pixels | None = None, train_share: PositiveFraction = 1.0, **loading: Any
+    ) -> None:
         channels, _, side = self.own_shape
         self.size = size or side
         super().__init__((channels, self.size, self.size), 10, **loading)
-        self.root = root
+        self.root, self.train_share = root, train_share
 
     def prepare_data(self) -> None:
         """Downloads the data set unless its files are in place.
@@ -66,7 +70,8 @@ class TorchvisionImages(ImageDataModule):
     def splits(self) -> Splits:
         (x, y), test = (self._read(**part) for part in self.parts)
         kept = len(x) - len(x) // self.held_out
-        train, val = LabelledImages(x[:kept], y[:kept]), LabelledImages(x[kept:], y[kept:])
+        used = max(1, int(kept * self.train_share))
+        train, val = LabelledImages(x[:used], y[:used]), LabelledImages(x[kept:], y[kept:])
         return InMemory(train), InMemory(val), InMemory(test)
 
     def _read(self, **part: Any) -> LabelledImages:

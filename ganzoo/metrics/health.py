@@ -109,6 +109,21 @@ def centre_and_spread(images: Tensor) -> tuple[Tensor, Tensor]:
     return centre, (flat - centre).square().sum(1).mean().sqrt()
 
 
+def overfitting(accuracies: Sequence[float]) -> float:
+    """Computes r_t, the overfitting heuristic ``E sign(D(x))`` of adaptive augmentation (Karras et al. 2020, eq. 1).
+
+    ADA raises its augmentation where the mean of r_t over four batches is above 0.6.
+
+    Args:
+        accuracies: the share of real samples that each discriminator calls real; a logit at the threshold counts half.
+
+    Returns:
+        In [-1, 1], with the sign taken at the loss's threshold: 0 for an undecided discriminator, 1 where it is sure of
+        every real sample, -1 where it takes all of them for generated.
+    """
+    return 2 * sum(accuracies) / len(accuracies) - 1
+
+
 def swing(centres: Sequence[Sequence[float]]) -> tuple[float, int, float]:
     """Measures how a point oscillates along the direction of its largest movement.
 

@@ -13,6 +13,7 @@ from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganzoo.networks.norms import BatchNorm, Norm
+from ganzoo.networks.upsampling import TransposedConvolution, Upsampling
 from ganzoo.noises import Noise, Normal
 from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, PositiveInt, Shape, Size
@@ -32,12 +33,14 @@ class DCGAN(GeneratorModel):
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
         norm: the norm of the discriminator; ``BatchNorm``. A gradient penalty needs another (``LayerNorm``).
+        upsampling: how the generator doubles its maps; ``TransposedConvolution``.
         training: ``latent`` (100), ``loss`` and ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
     """
 
     default_loss: ClassVar[AdversarialLoss] = NonSaturating()
     default_noise: ClassVar[Noise] = Normal()
     default_norm: ClassVar[Norm] = BatchNorm()
+    default_upsampling: ClassVar[Upsampling] = TransposedConvolution()
     small = {"shape": (3, 8, 8), "width": 4, "latent": 4}
 
     def __init__(
@@ -48,9 +51,11 @@ class DCGAN(GeneratorModel):
         lr: LearningRate = 2e-4,
         beta1: HalfOpenUnitInterval = 0.5,
         norm: Norm | None = None,
+        upsampling: Upsampling | None = None,
         **training: Any,
     ) -> None:
         self.norm = instantiate(norm or self.default_norm, Norm)  # type: ignore[type-abstract]
+        self.upsampling = instantiate(upsampling or self.default_upsampling, Upsampling)  # type: ignore[type-abstract]
         super().__init__(shape, **training)
         self.width, self.k, self.lr, self.beta1 = width, k, lr, beta1
         self.G, self.D = self.add_layers(*self.networks())
@@ -58,7 +63,7 @@ class DCGAN(GeneratorModel):
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
         channels, size, _ = self.shape
-        G = DCGANGenerator(self.latent, channels, size, self.width)
+        G = DCGANGenerator(self.latent, channels, size, self.width, self.upsampling.layer)
         return G, DCGANDiscriminator(channels, size, self.width, self.norm.layer)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:

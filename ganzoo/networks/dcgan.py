@@ -1,5 +1,6 @@
 """The DCGAN pair (Radford et al. 2016, figure 1 and section 3), with the widths and 4 x 4 kernels of the released code."""
 
+from collections.abc import Callable
 from math import log2
 
 from torch import Tensor, nn
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from ganzoo.errors import InputError
 from ganzoo.networks.init import normal_002
 from ganzoo.networks.norms import NormLayer
+from ganzoo.networks.upsampling import TransposedConvolution
 
 
 def doublings(size: int) -> int:
@@ -20,24 +22,33 @@ def doublings(size: int) -> int:
 
 
 class DCGANGenerator(nn.Module):
-    """z -> 4 x 4 -> doubled by strided transposed convolutions -> tanh. [N, latent] -> [N, channels, size, size].
+    """z -> 4 x 4 -> doubled, by strided transposed convolutions -> tanh. [N, latent] -> [N, channels, size, size].
 
     Args:
         latent: length of z.
         channels: of an image.
         size: width and height of an image, a power of two from 8.
         width: maps before the last layer; each layer before has twice as many. 64 as released, 128 in the paper.
+        double: from numbers of maps, of input and output, to a layer that doubles height and width; the paper's is a
+            transposed convolution.
     """
 
-    def __init__(self, latent: int = 100, channels: int = 3, size: int = 64, width: int = 64) -> None:
+    def __init__(
+        self,
+        latent: int = 100,
+        channels: int = 3,
+        size: int = 64,
+        width: int = 64,
+        double: Callable[[int, int], nn.Module] = TransposedConvolution().layer,
+    ) -> None:
         super().__init__()
         maps = width * 2 ** (doublings(size) - 1)
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent, maps, 4, bias=False), nn.BatchNorm2d(maps), nn.ReLU()]
         while maps > width:
-            layers += [nn.ConvTranspose2d(maps, maps // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(maps // 2), nn.ReLU()]
+            layers += [double(maps, maps // 2), nn.BatchNorm2d(maps // 2), nn.ReLU()]
             maps //= 2
         # no batch norm on the output: section 3, third change
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(maps, channels, 4, 2, 1, bias=False), nn.Tanh())
+        self.layers = nn.Sequential(*layers, double(maps, channels), nn.Tanh())
         normal_002(self)
 
     def forward(self, z: Tensor) -> Tensor:

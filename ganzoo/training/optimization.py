@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
 from ganzoo.training.damaged_checkpoints import check_optimizers
+from ganzoo.training.history import pull_to_history, update_history
 from ganzoo.training.module import ResumableModule
 from ganzoo.training.optimizers import Settings, check_kinds, follow_changes, recorded, settings
 from ganzoo.training.players import Player, Recipes, class_paths, trainable, without_step_order_warning
@@ -37,6 +38,8 @@ class PlayersModule(ResumableModule):
             ``{"G_f.1": 0.1}`` for a pretrained backbone. The longest name that fits counts; other parts have 1. The ratio
             is the same with any optimizer and schedule.
         clip_norm: the largest norm of a player's whole gradient, ``{player: 1.0}``; applied after unscaling.
+        historical_averaging: weight w of a player's term ``w ||theta - mean of theta after each step so far||^2``,
+            ``{player: 0.01}`` (Salimans et al. 2016, section 3.3). The mean is in the checkpoint, in the optimizer's state.
         accumulate: number of small batches in one effective batch, whose loss is the mean of theirs. In simultaneous play
             this equals one large batch. In alternating play it does not for the second player: in all but the last small
             batch its gradient is computed before the first player's step.
@@ -66,12 +69,19 @@ class PlayersModule(ResumableModule):
         schedules: dict[str, list[dict[str, Any]]] | None = None,
         rates: dict[str, PositiveFloat] | None = None,
         clip_norm: dict[str, PositiveFloat] | None = None,
+        historical_averaging: dict[str, PositiveFloat] | None = None,
         accumulate: PositiveInt = 1,
         **training: Any,
     ) -> None:
         super().__init__(**training)
         self.accumulate = accumulate
-        self._recipes = Recipes(optimizers or {}, schedules or {}, rates or {}, clip_norm or {})  # type: ignore[arg-type]
+        self._recipes = Recipes(
+            optimizers or {},
+            schedules or {},  # type: ignore[arg-type]
+            rates or {},
+            clip_norm or {},
+            historical_averaging or {},
+        )
         self._settings: Settings | None = None  # what this run's optimizers and schedulers began with
         self._total_steps: int | None = None  # of the training, if anything has asked for it
 
@@ -164,7 +174,7 @@ class PlayersModule(ResumableModule):
             player.optimizer.step()
         else:
             self.trainer.strategy.optimizer_step(player.optimizer.optimizer, _no_closure, model=self)
-        if self._recipes.clip_norm and not self._called_before_step:
+        if (self._recipes.clip_norm or self._recipes.historical_averaging) and not self._called_before_step:
             raise RuntimeError(
                 f"on_before_optimizer_step of {type(self).__name__} does not call super().on_before_optimizer_step"
             )
@@ -172,14 +182,25 @@ class PlayersModule(ResumableModule):
         # where a loss scaler finds an overflow it takes no step and scales down. The batch is a step all the same, and the
         # schedules advance with the training; the average counts only steps that were taken, so it waits for the next
         moved = self._scaler is None or self._scaler.get_scale() >= scale
+        if player.name in self._recipes.historical_averaging and moved:
+            update_history(player)
         if self.ema is not None and moved:
             self.ema.update_parameters(player.name, self._networks_to_average(), {id(p) for p in player.parameters})
         with nullcontext() if moved else without_step_order_warning():
             player.step_schedules(self.current_epoch, self.trainer.is_last_batch)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clips the gradient. Lightning calls this after unscaling, so 16-mixed clips the true gradient too."""
+        """Adds the pull of historical averaging and clips the gradient.
+
+        Lightning calls this after unscaling, so 16-mixed clips the true gradient too.
+        """
         self._called_before_step = True
+        for name, weight in self._recipes.historical_averaging.items():
+            player = self._players()[name]
+            if player.optimizer.optimizer is optimizer:
+                term = pull_to_history(player, weight)
+                if self._step.log_now:
+                    self.log(f"{name}/historical_averaging", term)
         for name, norm in self._recipes.clip_norm.items():
             player = self._players()[name]
             if player.optimizer.optimizer is optimizer:

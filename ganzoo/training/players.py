@@ -60,12 +60,13 @@ class Player:
 
 @dataclass(slots=True)
 class Recipes:
-    """The user's optimizers, schedules, rates and clipping, by player; see ``PlayersModule`` for the arguments."""
+    """The user's optimizers, schedules, rates, clipping ..., by player; see ``PlayersModule`` for the arguments."""
 
     optimizers: dict[str, dict[str, Any]] = field(default_factory=dict)
     schedules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     clip_norm: dict[str, float] = field(default_factory=dict)
+    historical_averaging: dict[str, float] = field(default_factory=dict)
 
     def check(self, players: Mapping[str, Sequence[nn.Module]], names: Mapping[nn.Parameter, str]) -> None:
         """Refuses recipes for unknown players, and players that share or leave out parameters.
@@ -77,7 +78,7 @@ class Recipes:
         Raises:
             InputError: an unknown player, a parameter of two players, or a trainable parameter without a player.
         """
-        for what in ("optimizers", "schedules", "clip_norm"):
+        for what in ("optimizers", "schedules", "clip_norm", "historical_averaging"):
             for name in getattr(self, what):
                 if name not in players:
                     raise InputError(f"{what} names a player '{name}': the players are {', '.join(players)}")

@@ -241,12 +241,12 @@ def test_looking_changes_nothing(name, tmp_path):
 
 
 LOOKED_AT = {
-    "Pix2Pix": {"gradient_generator", "gradient_discriminator", "accuracy", "well"},
-    "CycleGAN": {"gradient_generator", "gradient_discriminator", "accuracy", "well"},
+    "Pix2Pix": {"gradient_generator", "gradient_discriminator", "accuracy", "r_t", "well"},
+    "CycleGAN": {"gradient_generator", "gradient_discriminator", "accuracy", "r_t", "well"},
     "DANN": {"gradient_features", "gradient_label_predictor", "gradient_domain_classifier", "well"},
     "DomainNormDANN": {"gradient_features", "gradient_label_predictor", "gradient_domain_classifier", "well"},
     "LAPGAN": {f"gradient_{role}_{k}" for role in ("generator", "discriminator") for k in range(3)}
-    | {"accuracy", "diversity", "well"},
+    | {"accuracy", "r_t", "diversity", "well"},
 }
 
 
@@ -255,7 +255,7 @@ def test_every_model_is_looked_at_for_what_it_has(name, tmp_path):
     model = small(name)
     played = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1, callbacks=[Health(every_n_steps=1)])
     found = {key.removeprefix("health/") for key in played.callback_metrics if key.startswith("health/")}
-    usual = {"gradient_generator", "gradient_discriminator", "accuracy", "diversity", "well"}
+    usual = {"gradient_generator", "gradient_discriminator", "accuracy", "r_t", "diversity", "well"}
     # two images in a batch are of two classes
     assert found == LOOKED_AT.get(name, usual) - ({"diversity"} if getattr(model, "classes", None) else set())
     for player in model.players():

@@ -55,6 +55,18 @@ def test_mnist_from_files_in_place(tmp_path, unreachable, data_module):
         assert part.samples.y.dtype == torch.int64
 
 
+def test_a_share_of_the_training_images_trains(tmp_path):
+    """The first ones; validation and test keep all of theirs."""
+    write_idx(tmp_path / "MNIST" / "raw")
+    data = MNIST(root=str(tmp_path), train_share=0.1)
+    data.setup()
+    assert data.train_set.samples.x.squeeze(1).tolist() == TRAIN[:5].tolist()
+    assert (len(data.val_set), len(data.test_set)) == (10, 10)
+    for share in (0, 1.5):
+        with pytest.raises(InputError, match=r"train_share is .*: give a float in \(0, 1\]"):
+            MNIST(train_share=share)
+
+
 def test_mnist_of_32_has_a_border_and_of_other_sizes_is_resized(tmp_path):
     write_idx(tmp_path / "MNIST" / "raw")
     data = MNIST(root=str(tmp_path), size=32)

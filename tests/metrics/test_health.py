@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 
-from ganzoo.metrics.health import Diagnosis, Observation, centre_and_spread, diversity, swing
+from ganzoo.losses import NonSaturating, discriminator_stats
+from ganzoo.metrics.health import Diagnosis, Observation, centre_and_spread, diversity, overfitting, swing
 
 # -- numbers ------------------------------------------------------------------------------------------
 
@@ -46,6 +47,15 @@ def test_centre_and_spread_of_places():
     centre, spread = centre_and_spread(points)
     assert centre.tolist() == [1, 1]
     assert spread.item() == 1
+
+
+def test_r_t_is_the_mean_sign_of_the_discriminator_on_real_samples():
+    """From the logits, through the accuracy that the model logs; a logit of 0 has the sign 0."""
+    logits = torch.tensor([3.0, 0.1, -0.2, 0.0, 5.0])
+    shown = discriminator_stats(NonSaturating(), logits, torch.full((3,), 9.0))
+    assert overfitting([shown["discriminator/accuracy_real"].item()]) == pytest.approx(logits.sign().mean().item(), abs=1e-6)
+    assert overfitting([1.0, 0.5]) == 0.5  # several discriminators: their mean
+    assert (overfitting([1.0]), overfitting([0.5]), overfitting([0.0])) == (1, 0, -1)
 
 
 def wave(looks=50, period=12.5, amplitude=1.0, drift=0.0, decay=0.0, seed=0):

@@ -29,6 +29,7 @@ PLAY = {
     "rates": None,
     "schedules": None,
     "clip_norm": None,
+    "historical_averaging": None,
     "accumulate": 1,
     "ema_half_life": None,
     "ema_ramp": 0.05,
