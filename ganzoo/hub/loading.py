@@ -166,8 +166,11 @@ def _load_folder(path: Path, model: str | None, raw: bool, config: str | Path | 
     checkpoint["state_dict"].update(content.get("state") or {})
     module.on_load_checkpoint(checkpoint)
     weights = checkpoint["state_dict"]
-    _check_weights(module, weights, content["weights"].get("networks"), path / WEIGHTS)
+    kept = content["weights"].get("networks")
+    _check_weights(module, weights, kept, path / WEIGHTS)
     module.load_state_dict(weights, strict=False)
+    if isinstance(kept, list):
+        _refuse_use_of_others(module, kept, path)
     averaged = drop_average(module, raw) or kinds == ["averaged"]
     record = {
         "epoch": training.get("epoch"),
@@ -212,6 +215,28 @@ def _check_weights(module: L.LightningModule, weights: Mapping[str, Any], networ
     if wrong:
         more = f" (and {len(wrong) - 1} more differences)" if len(wrong) > 1 else ""
         raise InputError(f"{path} is of another model: {wrong[0]}{more}")
+
+
+class _WithoutWeights:
+    """Hook of a network whose weights were not saved: its output would be that of random weights."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+
+    def __call__(self, network: Any, inputs: Any) -> None:
+        raise InputError(self.line)
+
+
+@torch.no_grad()
+def _refuse_use_of_others(module: L.LightningModule, kept: list[str], path: Path) -> None:
+    """Makes networks whose weights were not saved refuse to work; their weights become 0, the same in each process."""
+    for name, child in module.named_children():
+        if name not in kept and name != "ema" and any(True for _ in child.parameters()):
+            for parameter in child.parameters():
+                parameter.zero_()
+            line = f"{path.name} was saved without the weights of {name}: give a checkpoint of the training, which has them"
+            for network in child if isinstance(child, torch.nn.ModuleList) else [child]:  # a list has no pass of its own
+                network.register_forward_pre_hook(_WithoutWeights(line))
 
 
 def drop_average(module: L.LightningModule, raw: bool) -> bool:

@@ -25,8 +25,10 @@ from ganzoo.hub import save, verify
 from ganzoo.hub.examples import example_input, example_output
 from ganzoo.hub.facts import sha256
 from ganzoo.hub.folder import FILES, read_folder
-from ganzoo.models import GAN
+from ganzoo.inference.discriminator import discriminator_output
+from ganzoo.models import GAN, LAPGAN
 from ganzoo.utils.ranges import Checked
+from ganzoo.utils.weights import weights_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +94,21 @@ def test_generators_alone_in_half_precision_are_small():
     assert verify(folder).difference == 0
     with pytest.raises(InputError, match="holds the averaged weights only"):
         ganzoo.load(folder, raw=True)
+
+
+def test_a_network_whose_weights_were_not_saved_is_not_used():
+    folder = save(averaged(), "small", generators_only=True)
+    one, other = ganzoo.load(folder), ganzoo.load(folder)
+    line = "small was saved without the weights of D: give a checkpoint of the training, which has them"
+    with pytest.raises(InputError, match=line):
+        discriminator_output(one, one.sample(2))
+    assert weights_sha256(one) == weights_sha256(other)  # not those of random weights
+    levels = ganzoo.load(save(saved(small(LAPGAN, shape=(1, 16, 16), sizes=(8, 16))), "levels", generators_only=True))
+    x, low = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)
+    with pytest.raises(InputError, match="levels was saved without the weights of D"):
+        levels.discriminate(1, low, levels.one_hot(None, 1), x)
+    whole = ganzoo.load(save(averaged(), "whole"))
+    assert discriminator_output(whole, whole.sample(2)).shape == (2, 1, 1)
 
 
 def test_values_beyond_half_precision_are_refused():
