@@ -33,7 +33,8 @@ HEAD = """# Gallery
     python docs/gallery.py
 
 draws every image of this page from the weights that come with ganzoo, and writes the page. Nothing is chosen by hand:
-samples have seed {seed}, and translations are of the first held-out places.
+samples have seed {seed}, and translations are of the first held-out places. More of `gan_mnist`: [Looking into the latent
+space](explore.md).
 """
 SEED = 0
 

@@ -87,6 +87,14 @@ class NoiseSampler(Sampler):
         return self.decode(self.draw_noise(n, generator), y)
 
 
+class DifferentiableSampler(NoiseSampler):
+    """A sampler whose images have a gradient with respect to the noise, so that noise can be found by descent."""
+
+    @abstractmethod
+    def decode_with_graph(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Generates the images of given noise as ``decode`` does, but with the graph; arguments as there."""
+
+
 class CascadeSampler(NoiseSampler):
     """A sampler that generates images from coarse to fine, and can give every level."""
 

@@ -74,7 +74,23 @@ class Noise(Checked, ABC):
         return self.draw(tuple(shape), generator, generator.device if generator is not None else like.device).to(like)
 
 
-class Uniform(Noise):
+class ContinuousNoise(Noise):
+    """A distribution whose numbers correspond to standard normal numbers, each to the one of the same quantile.
+
+    In these normal coordinates the noise of every such distribution is alike: they can be set free of bounds, and a share of
+    the probability is a number (``from_normal(torch.special.ndtri(share))`` is the inverse of the distribution function).
+    """
+
+    @abstractmethod
+    def to_normal(self, z: Tensor) -> Tensor:
+        """The standard normal numbers of the same quantiles as noise of any shape, in float64."""
+
+    @abstractmethod
+    def from_normal(self, normal: Tensor) -> Tensor:
+        """The noise of the same quantiles as standard normal numbers, of their shape and type; differentiable."""
+
+
+class Uniform(ContinuousNoise):
     """The uniform distribution from ``low`` to ``high``: mean ``(low + high) / 2``, variance ``(high - low)^2 / 12``.
 
     Left out, the bounds are -sqrt(3) and sqrt(3), which have mean 0 and variance 1: ``noise: 'uniform'`` of the code that
@@ -101,15 +117,18 @@ class Uniform(Noise):
         """As in ``Noise``. The spherical way is that of the normal numbers with the same quantiles."""
         if not spherical:
             return lerp(start, end, t)
-        between = torch.special.ndtr(slerp(self._quantiles(start), self._quantiles(end), t))
-        return with_exact_ends(between.mul(self.high - self.low).add(self.low), start, end, t)
+        between = self.from_normal(slerp(self.to_normal(start), self.to_normal(end), t))
+        return with_exact_ends(between, start, end, t)
 
-    def _quantiles(self, z: Tensor) -> Tensor:
+    def to_normal(self, z: Tensor) -> Tensor:
         share = (z.double() - self.low) / (self.high - self.low)
         return torch.special.ndtri(share.clamp(2**-26, 1 - 2**-26))  # half a step of float32 from the ends
 
+    def from_normal(self, normal: Tensor) -> Tensor:
+        return torch.special.ndtr(normal).mul(self.high - self.low).add(self.low)
 
-class Normal(Noise):
+
+class Normal(ContinuousNoise):
     """The normal distribution of this mean and standard deviation; standard normal if both are left out.
 
     Args:
@@ -130,6 +149,12 @@ class Normal(Noise):
     def interpolate(self, start: Tensor, end: Tensor, t: Tensor, spherical: bool = True) -> Tensor:
         centred = (slerp if spherical else lerp)(start - self.mean, end - self.mean, t)
         return with_exact_ends(centred + self.mean, start, end, t)
+
+    def to_normal(self, z: Tensor) -> Tensor:
+        return (z.double() - self.mean) / self.std
+
+    def from_normal(self, normal: Tensor) -> Tensor:
+        return normal * self.std + self.mean
 
     def truncate(self, z: Tensor, truncation: float) -> Tensor:
         return (z - self.mean) * truncation + self.mean

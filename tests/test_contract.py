@@ -20,6 +20,7 @@ from ganzoo.interfaces import (
     Classifier,
     Cycled,
     CycleTranslator,
+    DifferentiableSampler,
     Generated,
     NoiseSampler,
     Sampler,
@@ -118,6 +119,13 @@ def test_the_noise_of_a_sampler_can_be_chosen(name):
         assert not torch.equal(images, model.decode({**noise, key: other[key]}, y))
     if isinstance(model, CascadeSampler):
         assert torch.equal(model.decode_levels(noise, y)[-1], images)
+    if isinstance(model, DifferentiableSampler):
+        wanted = {key: each.clone().requires_grad_(True) for key, each in noise.items()}
+        again = model.decode_with_graph(wanted, y)
+        assert torch.equal(again.detach(), images)
+        assert not images.requires_grad
+        for gradient in torch.autograd.grad(again.sum(), list(wanted.values())):
+            assert gradient.abs().max() > 0
 
 
 @every_model_and_example

@@ -13,6 +13,8 @@ import ganzoo
 from ganzoo.data.batches import ImagePairs
 from ganzoo.errors import InputError
 from ganzoo.models import CGAN, GAN, LAPGAN, CycleGAN, Pix2Pix
+from ganzoo.utils.png import read_record
+from ganzoo.utils.weights import weights_sha256
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MODELS = {
@@ -101,6 +103,23 @@ def test_the_columns_of_class_rows_have_the_same_noise(gallery):
     for y, row in enumerate(rows):
         drawn = tiles(gallery.grid(model.decode(noise, torch.full((10,), y)), 10), 10)[0]
         assert all(torch.equal(a, b) for a, b in zip(row, drawn, strict=True))
+
+
+def test_the_images_of_the_latent_space_are_those_of_the_weights_that_come_with_ganzoo():
+    page = (CHECKOUT / "docs/explore.md").read_text()
+    shown = set(re.findall(r"\(images/(explore_[^)]*)\)", page))
+    files = list((CHECKOUT / "docs/images").glob("explore_*"))
+    assert shown == {path.name for path in files}
+    weights = weights_sha256(ganzoo.load("gan_mnist"))
+    for path in files:
+        assert path.stat().st_size <= 250_000
+        if path.suffix == ".png":
+            record = read_record(path)
+            assert f"ganzoo explore {record['explore'].replace('inversion', 'invert')} " in page
+            # the discriminator is in the checkpoint that the weights were saved from
+            assert record["weights_sha256"] == weights or record["explore"] == "opinion"
+            if "seeds" in record and record["explore"] != "neighbours":
+                assert f"--seeds {record['seeds']} " in page or record["explore"] == "opinion"
 
 
 def test_the_images_of_the_page_are_there_and_small(gallery):

@@ -206,6 +206,20 @@ def test_uniform_noise_goes_through_the_normal_numbers_of_its_quantiles():
     assert torch.isfinite(Uniform(0, 1).interpolate(edges, edges.flip(1), torch.tensor([0.4]))).all()
 
 
+def test_normal_coordinates_are_the_normal_numbers_of_the_same_quantiles():
+    """In closed form: the distribution functions are (z - 2) / 4 of Uniform(2, 6), and Phi((z - 5) / 2) of Normal(5, 2)."""
+    sigma = torch.tensor([-1.0, 0.0, 2.0], dtype=torch.float64)
+    shares = [0.15865525393145707, 0.5, 0.9772498680518208]  # Phi(-1), Phi(0), Phi(2)
+    assert Normal(5.0, 2.0).from_normal(sigma).tolist() == [3.0, 5.0, 9.0]
+    assert Uniform(2, 6).from_normal(sigma).tolist() == pytest.approx([2 + 4 * share for share in shares], abs=1e-12)
+    for noise in (Uniform(2, 6), Uniform(), Normal(5.0, 2.0)):
+        assert noise.to_normal(noise.from_normal(sigma)).tolist() == pytest.approx(sigma.tolist(), abs=1e-12)
+        point = sigma.clone().requires_grad_(True)
+        noise.from_normal(point).sum().backward()
+        assert (point.grad > 0).all()
+    assert torch.isfinite(Uniform(0, 1).to_normal(torch.tensor([0.0, 1.0]))).all()
+
+
 def test_a_dropout_mask_changes_each_value_once_and_evenly():
     start, end = torch.zeros(1, 10_000), torch.full((1, 10_000), 2.0)
     shares = torch.linspace(0, 1, 6)

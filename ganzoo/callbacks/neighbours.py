@@ -10,16 +10,12 @@ from torch import Tensor
 
 from ganzoo.callbacks.samples import SampleGrid
 from ganzoo.errors import InputError
+from ganzoo.inference.neighbours import compared, neighbour_rows, read_images
 from ganzoo.interfaces import Sampler
 from ganzoo.metrics.extractors.base import Extractor
-from ganzoo.metrics.neighbours import nearest
 from ganzoo.utils.image_grid import grid
 from ganzoo.utils.images import to_float, to_uint8
-from ganzoo.utils.log import log_info
-from ganzoo.utils.progress import tracked
 from ganzoo.utils.ranges import GridSize, NonNegativeInt, PositiveInt, Seed
-
-PART = 100  # images that an extractor is given at a time
 
 
 class NearestNeighbours(SampleGrid):
@@ -82,29 +78,15 @@ class NearestNeighbours(SampleGrid):
             dataset = _training_set(module.trainer)
             if dataset is None:
                 return {}
-            images = self._read(dataset)
-            self._training = images, self._compared(images, module.device)
+            images = read_images(dataset, self.most, "NearestNeighbours")
+            self._training = images, compared(images, self.extractor, module.device)
         images, known = self._training
         y = None
         if module.classes:
             y = torch.arange(self.n, device=module.device) % module.classes
         samples = to_uint8(module.sample(self.n, y=y, generator=self._generator())).cpu()
-        found = nearest(self._compared(samples, module.device), known, min(self.k, len(known))).indices
-        rows = torch.cat([samples[:, None], images[found]], 1)
+        rows = neighbour_rows(samples, images, known, min(self.k, len(known)), self.extractor, module.device)
         return {"neighbours": grid(to_float(rows.flatten(0, 1)), rows.shape[1])}
-
-    def _read(self, dataset: Any) -> Tensor:
-        there = len(dataset)
-        chosen = torch.arange(min(self.most, there)) * there // min(self.most, there)
-        if len(chosen) < there:
-            log_info(f"NearestNeighbours compares with {len(chosen)} of {there} training images, evenly chosen (see most)")
-        return torch.stack([_image(dataset[i]) for i in tracked(chosen.tolist(), "training images")])
-
-    def _compared(self, images: Tensor, device: torch.device) -> Tensor:
-        if self.extractor is None:
-            return images
-        extractor = self.extractor.to(device)
-        return torch.cat([extractor(part).pool.cpu() for part in images.split(PART)])
 
 
 def _training_set(trainer: L.Trainer) -> Sequence[Any] | None:
@@ -119,10 +101,3 @@ def _training_set(trainer: L.Trainer) -> Sequence[Any] | None:
             "dataset; leave it out for data that only flow by"
         )
     return dataset
-
-
-def _image(sample: Any) -> Tensor:
-    """The uint8 image of a dataset's sample: its x, its first field, or itself."""
-    image: Tensor = sample[0] if isinstance(sample, tuple | list) else sample
-    image = getattr(sample, "x", image)
-    return image if image.dtype == torch.uint8 else to_uint8(image)

@@ -175,13 +175,14 @@ def parse_seeds(text: str, option: str = "--seed") -> list[int]:
     return seeds
 
 
-def parse_classes(text: str, classes: int | None, names: Sequence[str] | None) -> list[int]:
+def parse_classes(text: str, classes: int | None, names: Sequence[str] | None, repeated: bool = False) -> list[int]:
     """The classes of a list of numbers or names, or ``all``.
 
     Args:
         text: of the user.
         classes: number of the model's classes; None for a model without classes.
         names: their names, where they are known.
+        repeated: whether a class may be there twice.
 
     Raises:
         InputError: there is no such class, or the model has none.
@@ -202,7 +203,7 @@ def parse_classes(text: str, classes: int | None, names: Sequence[str] | None) -
             known = f"0 to {classes - 1}" + (f", or {', '.join(names)}" if names else "")
             near = did_you_mean(part, list(names or ()), f"there are {known[:300]}, and all")
             raise InputError(f"--class: there is no class {part!r:.60}{near}")
-    if len(set(found)) < len(found):
+    if len(set(found)) < len(found) and not repeated:
         raise InputError(f"--class {text!r:.60} names a class twice")
     return found
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "measure a checkpoint's images, or a folder's, against real ones",
     "translate": "translate images with a trained model",
     "generate": "generate images with a trained GAN, or walk between them",
+    "explore": "look into the latent space of a trained GAN",
     "classify": "classify images with a trained classifier",
     "demo": "show trained models on a page in the browser",
     "compare": "show results of evaluate side by side",
@@ -51,6 +52,7 @@ usage: ganzoo <command> [options]
   ganzoo translate runs/pix2pix_maps/version_0/checkpoints/last.ckpt photos --out translated
   ganzoo generate runs/gan_digits/version_0 -n 64        images, with seeds 0 to 63
   ganzoo generate runs/gan_digits/version_0 --walk 3,14,15 --out walk.gif
+  ganzoo explore manifold runs/gan_digits/version_0      a plane through its latent space; see ganzoo explore --help
   ganzoo demo runs/gan_digits/version_0                  a page in the browser to play with it
 
   ganzoo evaluate runs/gan_digits/version_0/checkpoints/last.ckpt --extractor efflite0

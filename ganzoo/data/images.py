@@ -72,6 +72,33 @@ def read_image(path: str | Path, channels: int, max_value: float | None = None) 
     return torch.from_numpy(values).view(*values.shape[:2], channels).permute(2, 0, 1).contiguous()
 
 
+def read_strokes(path: str | Path, channels: int) -> tuple[Tensor, Tensor]:
+    """Reads a painting on a transparent ground: its colours, and where they are.
+
+    Args:
+        path: path of the file.
+        channels: number of channels of the colours, 1 or 3; colour becomes its luma, grey is repeated.
+
+    Returns:
+        Colours, uint8 [channels, H, W], and alpha, uint8 [1, H, W]: 0 where nothing was painted.
+
+    Raises:
+        InputError: the file is no image, is damaged, or has no transparent pixel.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            painted = ImageOps.exif_transpose(image).convert("RGBA")
+        colours = np.array(painted.convert("RGB").convert("L" if channels == 1 else "RGB"))
+        alpha = np.array(painted.getchannel("A"))
+    except Exception as error:  # as in read_image
+        raise _unreadable(path, error) from error
+    if alpha.min() > 0:
+        raise InputError(f"{printable(path)} has no transparent pixel: paint the strokes on a transparent ground")
+    pixels = torch.from_numpy(colours).view(*alpha.shape, channels).permute(2, 0, 1).contiguous()
+    return pixels, torch.from_numpy(alpha)[None]
+
+
 def _unreadable(path: str | Path, error: Exception) -> InputError:
     reason = one_line(error)
     if isinstance(error, UnidentifiedImageError):

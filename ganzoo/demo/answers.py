@@ -15,13 +15,12 @@ import lightning.pytorch as L
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ganzoo.errors import InputError, one_line, printable
 from ganzoo.hub.loading import load_trained
 from ganzoo.hub.sources import find_model
 from ganzoo.inference.classify import TrainingImages, class_names, classify_files, training_images
-from ganzoo.inference.discriminator import discriminator_output
+from ganzoo.inference.discriminator import discriminator_output, overlay, undecided_output
 from ganzoo.inference.generation import generate, noise_of, requests
 from ganzoo.inference.translate import Translation
 from ganzoo.interfaces import CascadeSampler, Classifier, CycleTranslator, NoiseSampler, Sampler, Translator, eval_mode
@@ -232,8 +231,8 @@ def translate(model: Model, upload: Upload, direction: str | None = None, size: 
     except (InputError, RuntimeError) as error:  # torch's, where the image is smaller than a patch
         line = f"the discriminator says nothing of this image: {one_line(error)[:160]}"
     else:
-        neutral = _neutral(module, found)
-        images.append(("what D says: red for generated, green for real", overlay(made, found, neutral)))
+        seen = overlay(made, found, undecided_output(module, found))
+        images.append(("what D says: red for generated, green for real", seen))
         line = f"D of the translation: {_range(found)}; {_meaning(module)}"
     return Answer(images, line)
 
@@ -256,26 +255,6 @@ def classify(model: Model, upload: Upload) -> Answer:
     return Answer(line=f"{found[0][0]}, with probability {found[0][1]:.2f}", bars=found)
 
 
-def overlay(image: Tensor, output: Tensor, neutral: float) -> Tensor:
-    """Draws a discriminator's output over an image: red where it is below ``neutral``, green where it is above.
-
-    Args:
-        image: uint8 [1 or 3, H, W].
-        output: [h, w], stretched over the image.
-        neutral: the value without colour. The strongest colour is that of the value that is farthest from it.
-
-    Returns:
-        uint8 [3, H, W].
-    """
-    far = (output - neutral).float()
-    far = far / far.abs().max().clamp_min(1e-12)
-    share = interpolate(far[None, None], image.shape[-2:], mode="bilinear", align_corners=False)[0]
-    grey = image.float().mean(0, keepdim=True).expand(3, -1, -1)
-    red, green = torch.tensor([220.0, 40, 40]).view(3, 1, 1), torch.tensor([30.0, 170, 70]).view(3, 1, 1)
-    colour = torch.where(share < 0, red, green)
-    return (grey + 0.6 * share.abs() * (colour - grey)).round().clamp(0, 255).to(torch.uint8)
-
-
 def _opinion_of(module: Any, pixels: Tensor, y: Tensor | None) -> str:
     try:
         found = discriminator_output(module, to_float(pixels)[None], y)
@@ -287,14 +266,6 @@ def _opinion_of(module: Any, pixels: Tensor, y: Tensor | None) -> str:
 def _range(output: Tensor) -> str:
     low, high = float(output.min()), float(output.max())
     return f"{low:.2f}" if output.numel() == 1 else f"{low:.2f} to {high:.2f}, {float(output.mean()):.2f} in the mean"
-
-
-def _neutral(module: Any, output: Tensor) -> float:
-    """The output of a discriminator that cannot decide; the mean where the loss knows none."""
-    threshold = module.loss.threshold
-    if threshold is None:
-        return float(output.mean())
-    return float(module.loss.activation(torch.tensor(float(threshold))))
 
 
 def _meaning(module: Any) -> str:

@@ -7,13 +7,35 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = {
+    "around": "latent_space",
     "classify_files": "classify",
+    "combine": "latent_space",
+    "concept": "latent_space",
+    "discriminator_opinion": "discriminator",
+    "edit": "inversion",
     "generate": "generation",
     "generate_levels": "generation",
+    "invert": "inversion",
+    "manifold": "latent_space",
+    "train_encoder": "encoder",
     "translate_images": "translate",
     "walk": "walks",
 }
-__all__ = ["classify_files", "generate", "generate_levels", "translate_images", "walk"]
+__all__ = [
+    "around",
+    "classify_files",
+    "combine",
+    "concept",
+    "discriminator_opinion",
+    "edit",
+    "generate",
+    "generate_levels",
+    "invert",
+    "manifold",
+    "train_encoder",
+    "translate_images",
+    "walk",
+]
 
 
 def __getattr__(name: str) -> Any:

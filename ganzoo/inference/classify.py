@@ -110,16 +110,19 @@ def training_images(data: Mapping[str, Any] | None) -> TrainingImages:
         return TrainingImages()
     try:
         check_trusted(data, "the config", "")
-        module: Any = _build(data)
+        module: Any = build_data(data)
     except Exception:  # of any kind: the data may be elsewhere by now, and nothing depends on them
         return TrainingImages()
     domain = getattr(module, "target", module)
     return TrainingImages(getattr(domain, "shape", None), getattr(module, "class_names", None))
 
 
-def _build(recipe: Mapping[str, Any]) -> Any:
+def build_data(recipe: Mapping[str, Any]) -> Any:
+    """Builds a DataModule from its class path and init_args, as a run's config has them; trusted recipes only."""
     arguments = recipe.get("init_args") or {}
-    nested = {key: _build(value) for key, value in arguments.items() if isinstance(value, Mapping) and "class_path" in value}
+    nested = {
+        key: build_data(value) for key, value in arguments.items() if isinstance(value, Mapping) and "class_path" in value
+    }
     return find_class(_dotted(recipe["class_path"]), object)(**{**arguments, **nested})
 
 

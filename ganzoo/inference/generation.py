@@ -115,6 +115,21 @@ def sampler_of(model: nn.Module) -> Sampler:
     raise InputError(f"{type(model).__name__} {advice}")
 
 
+def noise_sampler_of(model: nn.Module) -> NoiseSampler:
+    """The model as a sampler whose noise can be chosen.
+
+    Raises:
+        InputError: it generates no images, or its noise cannot be chosen.
+    """
+    sampler = sampler_of(model)
+    if not isinstance(sampler, NoiseSampler):
+        raise InputError(
+            f"{type(model).__name__} has only `sample`, and this needs noise that can be chosen: give it draw_noise and "
+            "decode (ganzoo.interfaces.NoiseSampler)"
+        )
+    return sampler
+
+
 def generate_each(
     model: nn.Module, wanted: Iterable[Wanted], batch_size: int = 1, truncation: float = 1.0, levels: bool = False
 ) -> Iterator[list[Tensor]]:
@@ -150,6 +165,28 @@ def generate_each(
             pixels = [to_uint8(level).cpu() for level in made]
         for place in range(len(batch)):
             yield [level[place] for level in pixels]
+
+
+def decode_each(
+    sampler: NoiseSampler, noise: Mapping[str, Tensor], y: Tensor | None, batch_size: int = 1
+) -> Iterator[Tensor]:
+    """Generates the images of given noise one after the other, uint8 [C, H, W] on the CPU.
+
+    Args:
+        sampler: a ``NoiseSampler``.
+        noise: tensors [n, ...] by name.
+        y: classes [n], or their weights [n, classes]; None for a model without classes.
+        batch_size: as in :func:`generate`.
+
+    Raises:
+        InputError: there is not enough memory.
+    """
+    count = len(next(iter(noise.values())))
+    for first in range(0, count, batch_size):
+        part = slice(first, first + batch_size)
+        with explained_errors(batch_size), eval_mode(sampler):  # type: ignore[arg-type]
+            images = sampler.decode({name: each[part] for name, each in noise.items()}, None if y is None else y[part])
+        yield from to_uint8(images).cpu()
 
 
 def noise_of(sampler: NoiseSampler, seed: int) -> dict[str, Tensor]:

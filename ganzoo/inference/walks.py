@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.inference.generation import explained_errors, join, noise_of, requests, sampler_of, truncated
-from ganzoo.interfaces import NoiseSampler, eval_mode
+from ganzoo.inference.generation import explained_errors, join, noise_of, noise_sampler_of, requests, truncated
+from ganzoo.interfaces import eval_mode
 from ganzoo.ops.interpolation import lerp
 from ganzoo.utils.images import to_uint8
 
@@ -81,13 +81,7 @@ def walk_frames(
     truncation: float = 1.0,
 ) -> Iterator[Tensor]:
     """Yields the frames of :func:`walk` one after the other, uint8 [C, H, W]; arguments and errors as there."""
-    wanted = requests(model, list(seeds), classes)
-    sampler = sampler_of(model)
-    if not isinstance(sampler, NoiseSampler):
-        raise InputError(
-            f"{type(model).__name__} has only `sample`, and a walk needs noise that can be chosen: give it draw_noise and "
-            "decode (ganzoo.interfaces.NoiseSampler)"
-        )
+    wanted, sampler = requests(model, list(seeds), classes), noise_sampler_of(model)
     count = frame_count(seeds, steps, loop)
     noises = [truncated(sampler, noise_of(sampler, each.seed), truncation) for each in wanted]
     codes = None

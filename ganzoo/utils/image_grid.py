@@ -1,6 +1,7 @@
 """Draws image grids: tiles in rows and columns."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,3 +41,27 @@ def grid(images: Tensor, columns: int) -> Tensor:
     tiles = F.pad(torch.cat([tiles, blank]), (GAP, 0, GAP, 0), value=255)
     board = tiles.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
     return F.pad(board, (0, GAP, 0, GAP), value=255)
+
+
+def beside(boards: Sequence[Tensor]) -> Tensor:
+    """Puts boards beside each other, aligned at the bottom, on white.
+
+    Args:
+        boards: uint8 [C, H, W] each, of one C; the heights may differ.
+    """
+    height = max(board.shape[1] for board in boards)
+    return torch.cat([F.pad(board, (0, 0, height - board.shape[1], 0), value=255) for board in boards], 2)
+
+
+def sign(symbol: str, size: int, channels: int = 1) -> Tensor:
+    """Draws +, - or = in black on a white square, uint8 [channels, size, size]; white alone for any other symbol."""
+    board = torch.full((channels, size, size), 255, dtype=torch.uint8)
+    low, high, middle, thick = size // 4, size - size // 4, size // 2, max(1, size // 16)
+    if symbol in ("+", "-"):
+        board[:, middle - thick : middle + thick, low:high] = 0
+    if symbol == "+":
+        board[:, low:high, middle - thick : middle + thick] = 0
+    if symbol == "=":
+        board[:, middle - 3 * thick : middle - thick, low:high] = 0
+        board[:, middle + thick : middle + 3 * thick, low:high] = 0
+    return board

@@ -19,6 +19,7 @@ from ganzoo.data.images import (
     find_images,
     image_size,
     read_image,
+    read_strokes,
     readable_images,
     resize,
     resize_shorter_side,
@@ -63,6 +64,28 @@ def test_alpha_is_composited_on_white(tmp_path):
     ]
     Image.fromarray(np.array([[[0, 0], [0, 255]]], np.uint8), "LA").save(tmp_path / "la.png")
     assert read_image(tmp_path / "la.png", 1).tolist() == [[[255, 0]]]
+
+
+def test_strokes_keep_their_colours_and_say_where_they_are(tmp_path):
+    pixels = np.zeros((3, 4, 4), np.uint8)
+    pixels[1, 2] = (255, 0, 0, 255)
+    pixels[0, 0] = (0, 255, 0, 51)
+    Image.fromarray(pixels).save(tmp_path / "strokes.png")
+    colours, alpha = read_strokes(tmp_path / "strokes.png", 3)
+    assert alpha.shape == (1, 3, 4)
+    assert alpha.nonzero().tolist() == [[0, 0, 0], [0, 1, 2]]
+    assert (alpha[0, 1, 2], alpha[0, 0, 0]) == (255, 51)
+    assert colours[:, 1, 2].tolist() == [255, 0, 0]
+    assert colours[:, 0, 0].tolist() == [0, 255, 0]  # not mixed with a ground
+    grey, again = read_strokes(tmp_path / "strokes.png", 1)
+    assert torch.equal(again, alpha)
+    assert grey[0, 1, 2] == 76  # the luma of red
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "opaque.png")
+    with pytest.raises(InputError, match=r"opaque.png has no transparent pixel: paint the strokes on a transparent ground"):
+        read_strokes(tmp_path / "opaque.png", 3)
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(InputError, match=r"cannot read the image .*text.png"):
+        read_strokes(tmp_path / "text.png", 3)
 
 
 def test_palette_with_and_without_transparency(tmp_path):

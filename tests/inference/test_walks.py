@@ -106,7 +106,7 @@ def test_what_cannot_be_walked():
 
     model = build("GAN")
     for wrong, message in (
-        (lambda: walk(Own(), [0, 1]), "Own has only `sample`, and a walk needs noise that can be chosen"),
+        (lambda: walk(Own(), [0, 1]), "Own has only `sample`, and this needs noise that can be chosen"),
         (lambda: walk(model, [0]), "a walk needs at least two seeds"),
         (lambda: walk(model, [0, 1], 0), "at least 1 step from seed to seed, not 0"),
         (lambda: walk(model, [0, 1], 10**9), "1,000,000,001 frames are too many"),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ganzoo.augmentations import Augmentation
 from ganzoo.errors import InputError
-from ganzoo.interfaces import Generated, NoiseSampler, eval_mode, expect_shape, seeded_from
+from ganzoo.interfaces import DifferentiableSampler, Generated, eval_mode, expect_shape, seeded_from
 from ganzoo.losses import AdversarialLoss
 from ganzoo.models.base.model import GANModel
 from ganzoo.networks.dropout import draw_masks, given_masks, noise_dropouts
@@ -20,7 +20,7 @@ from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import Size
 
 
-class GeneratorModel(GANModel, NoiseSampler):
+class GeneratorModel(GANModel, DifferentiableSampler):
     """A model that generates images from noise.
 
     To override: ``networks``, ``training_step``, ``discriminator_losses``, ``generator_losses``, ``penalties``,
@@ -105,7 +105,7 @@ class GeneratorModel(GANModel, NoiseSampler):
         return {"z": self.z(n, generator)}
 
     def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
-        """Generates images. ``decode`` calls this with its own arguments, with the EMA weights and without a graph."""
+        """Generates images. ``decode`` calls this with its own arguments, with the EMA weights."""
         return self.G(noise["z"])
 
     @final
@@ -122,9 +122,13 @@ class GeneratorModel(GANModel, NoiseSampler):
             return noise | draw_masks(self.G, lambda: self.generate(noise, None))
 
     @final
-    @with_ema
     @torch.no_grad()
     def decode(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        return self.decode_with_graph(noise, y)
+
+    @final
+    @with_ema
+    def decode_with_graph(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
         with given_masks(self.G, noise):
             return self.generate(noise, y).float()
 
