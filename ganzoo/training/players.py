@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, ReduceLROnPlateau
 
 from ganzoo.errors import InputError
-from ganzoo.training.optimizers import check_optimizer, check_scheduler
+from ganzoo.training.optimizers import check_optimizer, check_scheduler, fuse
 from ganzoo.training.rates import check_rates, check_ratio, split_by_rate
 from ganzoo.training.recipes import check_keys, find_class, instantiate
 
@@ -115,6 +115,7 @@ class Recipes:
             made = paper(player, parameters)
         split_by_rate(made, names, self.rates)
         check_optimizer(f"the optimizer of '{player}'", made)
+        fuse(made)
         return made
 
     def schedulers(self, player: str, optimizer: Optimizer, paper: Callable[[str, Optimizer], Schedules]) -> Schedules:

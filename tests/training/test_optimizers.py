@@ -10,6 +10,7 @@ from torch.optim import SGD
 from ganzoo.cli import main
 from ganzoo.errors import InputError
 from ganzoo.models import DANN, GAN, CycleGAN
+from ganzoo.training.optimizers import fuse
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate
 
 nan, inf = float("nan"), float("inf")
@@ -209,3 +210,67 @@ def test_schedules_of_another_kind_are_refused(tmp_path):
     play(Rated(**DECAY), tmp_path, epochs=2).save_checkpoint(tmp_path / "kept.ckpt")
     with pytest.raises(InputError, match=r"trained with schedules LinearDecay \(generator\), and this run has none"):
         play(Rated(), tmp_path, ckpt_path=tmp_path / "kept.ckpt")
+
+
+# -- torch's fused kernels ------------------------------------------------------------------------------------------------
+
+
+def parameters() -> list[torch.nn.Parameter]:
+    return [torch.nn.Parameter(torch.linspace(-1, 1, n)) for n in (3, 1000)]
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW, SGD])
+def test_the_fused_kernel_is_the_same_formula(kind):
+    """Over 50 steps, by the two kernels of torch."""
+    ends = []
+    for fused in (False, None):
+        mine = parameters()
+        optimizer = kind(mine, lr=0.01, weight_decay=0.1, fused=fused)
+        fuse(optimizer)
+        assert optimizer.param_groups[0]["fused"] is (fused is None)
+        rng = torch.Generator().manual_seed(0)
+        for _ in range(50):
+            for each in mine:
+                each.grad = torch.randn(each.shape, generator=rng)
+            optimizer.step()
+        ends.append(torch.cat(mine))
+    assert (ends[0] - torch.cat(parameters())).abs().mean() > 0.01
+    assert torch.allclose(*ends, rtol=0, atol=1e-6)
+
+
+class MyAdam(torch.optim.Adam):
+    """Could have a step of its own."""
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        torch.optim.RMSprop(parameters()),
+        MyAdam(parameters()),
+        torch.optim.Adam(parameters(), foreach=True),
+        torch.optim.Adam(parameters(), fused=False),
+        torch.optim.Adam(parameters(), differentiable=True),
+        torch.optim.Adam([torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))]),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_other_optimizers_and_the_users_choice_are_left_alone(optimizer):
+    before = optimizer.param_groups[0].get("fused")
+    fuse(optimizer)
+    assert optimizer.param_groups[0].get("fused") is before
+
+
+def test_a_player_has_the_fused_kernel_and_a_checkpoint_from_before_it_goes_on_without(tmp_path, capsys):
+    without = {"optimizers": {"generator": recipe("torch.optim.SGD", lr=0.1, fused=False)}}
+    played = play(Rated(**without), tmp_path, epochs=2)
+    assert [optimizer.param_groups[0]["fused"] for optimizer in played.optimizers] == [True, False]
+    played.save_checkpoint(tmp_path / "kept.ckpt")
+    old = torch.load(tmp_path / "kept.ckpt", weights_only=True)
+    for state in old["optimizer_states"]:
+        state["param_groups"][0]["fused"] = None
+    torch.save(old, tmp_path / "old.ckpt")
+    capsys.readouterr()
+    with_it = {"optimizers": {"generator": recipe("torch.optim.SGD", lr=0.1)}}
+    resumed_one = play(Rated(**with_it), tmp_path, ckpt_path=tmp_path / "old.ckpt")
+    assert [optimizer.param_groups[0]["fused"] for optimizer in resumed_one.optimizers] == [None, None]
+    assert "changed settings" not in capsys.readouterr().err
