@@ -12,6 +12,7 @@ from torch.optim import Adam, Optimizer
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganzoo.networks.families import NetworkFamily, image
 from ganzoo.networks.norms import BatchNorm, Norm
 from ganzoo.networks.upsampling import TransposedConvolution, Upsampling
 from ganzoo.noises import Noise, Normal
@@ -27,13 +28,15 @@ class DCGAN(GeneratorModel):
     from ``Uniform(-1, 1)``, as the caption of the paper's figure 1 says.
 
     Args:
-        shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...
+        shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...; or what the family takes.
         width: maps of the layers nearest the image; 64 as released, 128 in the paper.
         k: discriminator steps to a generator step, each on a fresh batch and fresh noise.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
         norm: the norm of the discriminator; ``BatchNorm``. A gradient penalty needs another (``LayerNorm``).
         upsampling: how the generator doubles its maps; ``TransposedConvolution``.
+        family: other networks, instead of those that ``width``, ``norm`` and ``upsampling`` describe; ``MLPFamily`` for
+            points in the plane.
         training: ``latent`` (100), ``loss`` and ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
     """
 
@@ -45,24 +48,28 @@ class DCGAN(GeneratorModel):
 
     def __init__(
         self,
-        shape: Shape = (3, 64, 64),
+        shape: Shape | tuple[Size] = (3, 64, 64),
         width: Size = 64,
         k: PositiveInt = 1,
         lr: LearningRate = 2e-4,
         beta1: HalfOpenUnitInterval = 0.5,
         norm: Norm | None = None,
         upsampling: Upsampling | None = None,
+        family: NetworkFamily | None = None,
         **training: Any,
     ) -> None:
         self.norm = instantiate(norm or self.default_norm, Norm)  # type: ignore[type-abstract]
         self.upsampling = instantiate(upsampling or self.default_upsampling, Upsampling)  # type: ignore[type-abstract]
         super().__init__(shape, **training)
         self.width, self.k, self.lr, self.beta1 = width, k, lr, beta1
+        self.family = self.given_family(family, "width", "norm", "upsampling")
         self.G, self.D = self.add_layers(*self.networks())
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
-        channels, size, _ = self.shape
+        if self.family is not None:
+            return self.family.networks(self.shape, self.latent)
+        channels, size, _ = image(type(self).__name__, self.shape)
         G = DCGANGenerator(self.latent, channels, size, self.width, self.upsampling.layer)
         return G, DCGANDiscriminator(channels, size, self.width, self.norm.layer)
 

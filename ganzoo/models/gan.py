@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ganzoo.errors import InputError
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import GeneratorModel
+from ganzoo.networks.families import NetworkFamily
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator, MLPGenerator
 from ganzoo.noises import Noise, Normal, Uniform
 from ganzoo.schedules import ExponentialDecay, MomentumRamp
@@ -26,6 +27,7 @@ class GAN(GeneratorModel):
     Args:
         shape: (C, H, W) of an image, or (n,) of a vector; the data's.
         hidden: units in each of the generator's hidden layers.
+        family: other networks than the paper's, such as ``MLPFamily`` for points in the plane.
         k: discriminator steps to a generator step, each on a fresh batch and fresh noise.
         lr: learning rate of both players at the start.
         momentum: of both players at the start; it rises to 0.7 in epoch 250.
@@ -40,6 +42,7 @@ class GAN(GeneratorModel):
         self,
         shape: Shape | tuple[Size] = (1, 28, 28),
         hidden: Size = 1200,
+        family: NetworkFamily | None = None,
         k: PositiveInt = 1,
         lr: LearningRate = 0.1,
         momentum: HalfOpenUnitInterval = 0.5,
@@ -47,10 +50,13 @@ class GAN(GeneratorModel):
     ) -> None:
         super().__init__(shape, **training)
         self.hidden, self.k, self.lr, self.momentum = hidden, k, lr, momentum
+        self.family = self.given_family(family, "hidden")
         self.G, self.D = self.add_layers(*self.networks())
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and D: [N, C, H, W] -> [N, 1] logits."""
+        if self.family is not None:
+            return self.family.networks(self.shape, self.latent)
         return MLPGenerator(self.latent, self.shape, self.hidden), MaxoutDiscriminator(self.shape)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
@@ -101,7 +107,7 @@ class ConvolutionalGAN(SimultaneousGAN):
         shape: (C, 32, 32) of an image.
         hidden: units of the generator's first layer.
         lr: learning rate of both players at the start.
-        training: the other arguments of ``GAN``.
+        training: the other arguments of ``GAN``, but ``family``.
     """
 
     default_noise = Normal()  # as in the released cifar10_convolutional.yaml
@@ -111,7 +117,7 @@ class ConvolutionalGAN(SimultaneousGAN):
         _, H, W = shape
         if (H, W) != (32, 32):
             raise InputError(f"ConvolutionalGAN is for 32 x 32 images, not {H} x {W}: set model.shape and data.size")
-        super().__init__(shape, hidden=hidden, lr=lr, **training)
+        super().__init__(shape, hidden=hidden, family=None, lr=lr, **training)
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         return DeconvGenerator(self.latent, self.shape[0], self.hidden), ConvMaxoutDiscriminator(self.shape[0])

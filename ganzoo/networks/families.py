@@ -54,7 +54,7 @@ class DCGANFamily(NetworkFamily):
         self.width = width
 
     def networks(self, shape: Sequence[int], latent: int) -> Pair:
-        channels, size, _ = image(self, shape)
+        channels, size, _ = image(type(self).__name__, shape)
         G = DCGANGenerator(latent, channels, size, self.width)
         return G, DCGANDiscriminator(channels, size, self.width, self.norm.layer)
 
@@ -118,7 +118,7 @@ class ResidualFamily(NetworkFamily):
         self.width = width
 
     def networks(self, shape: Sequence[int], latent: int) -> Pair:
-        channels, size, _ = image(self, shape)
+        channels, size, _ = image(type(self).__name__, shape)
         return ResidualGenerator(latent, channels, size, self.width), ResidualCritic(channels, self.width)
 
 
@@ -133,7 +133,7 @@ class SmallFamily(NetworkFamily):
         self.width = width
 
     def networks(self, shape: Sequence[int], latent: int) -> Pair:
-        channels, size, _ = image(self, shape)
+        channels, size, _ = image(type(self).__name__, shape)
         if size != 28:
             raise InputError(
                 f"SmallFamily is for images of 28 x 28 pixels, not {size} x {size}: set data.size, or another family"
@@ -141,13 +141,12 @@ class SmallFamily(NetworkFamily):
         return SmallGenerator(latent, channels, self.width), SmallCritic(channels, self.width)
 
 
-def image(family: NetworkFamily, shape: Sequence[int]) -> tuple[int, int, int]:
-    """The shape (C, H, W) of a square image.
+def image(owner: str, shape: Sequence[int]) -> tuple[int, int, int]:
+    """The shape (C, H, W) of a square image; ``owner`` is the class that needs one.
 
     Raises:
         InputError: it is another shape.
     """
     if len(shape) != 3 or shape[1] != shape[2]:
-        name = type(family).__name__
-        raise InputError(f"{name} is for square images, not for shape {tuple(shape)}: MLPFamily takes any shape")
+        raise InputError(f"{owner} is for square images, not for shape {tuple(shape)}: MLPFamily takes any shape")
     return shape[0], shape[1], shape[2]

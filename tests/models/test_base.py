@@ -16,7 +16,10 @@ from ganzoo.errors import InputError
 from ganzoo.interfaces import LabelledData
 from ganzoo.models import CGAN, DCGAN, GAN, ConvolutionalGAN, Pix2Pix, SimultaneousGAN
 from ganzoo.networks.dropout import NoiseDropout
+from ganzoo.networks.families import MLPFamily, MLPGeneratorFamily
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, MaxoutDiscriminator
+from ganzoo.networks.mlp import MLP
+from ganzoo.networks.norms import LayerNorm
 
 
 @pytest.mark.parametrize("cls", [GAN, SimultaneousGAN, ConvolutionalGAN, CGAN, Pix2Pix, DCGAN])
@@ -132,3 +135,33 @@ def test_the_classes_that_a_data_module_declares_are_compared_with_the_models(tm
     fit(CGAN(**CGAN.small), Mine(), tmp_path, max_epochs=1)
     with pytest.raises(InputError, match=r"the data has 7 classes, and model\.classes is 3"):
         fit(CGAN(**CGAN.small), Declared(), tmp_path, max_epochs=1)
+
+
+@pytest.mark.parametrize("cls", [GAN, DCGAN])
+def test_a_family_replaces_the_papers_networks(cls):
+    model = cls((2,), latent=3, family=MLPFamily(hidden=8, layers=1))
+    assert isinstance(model.G, MLP)
+    assert model.sample(5).shape == (5, 2)
+    assert model.hparams["family"] == {
+        "class_path": "ganzoo.networks.families.MLPFamily",
+        "init_args": {"hidden": 8, "layers": 1},
+    }
+    demonstration = cls((1, 16, 16), latent=3, family=MLPGeneratorFamily(width=4, hidden=8))
+    assert demonstration.sample(5).shape == (5, 1, 16, 16)
+    assert any(isinstance(part, nn.Conv2d) for part in demonstration.D.modules())
+    assert not any(isinstance(part, nn.ConvTranspose2d) for part in demonstration.G.modules())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DCGAN((2,)), "DCGAN is for square images, not for shape"),
+        (lambda: DCGAN((1, 16, 16), width=4, family=MLPFamily()), "a family replaces the networks that width describes"),
+        (lambda: DCGAN((1, 16, 16), norm=LayerNorm(), family=MLPFamily()), "the networks that norm describes"),
+        (lambda: GAN((2,), hidden=4, family=MLPFamily()), "the networks that hidden describes"),
+        (lambda: ConvolutionalGAN(family=MLPFamily()), "ConvolutionalGAN has no argument 'family'"),
+    ],
+)
+def test_a_family_beside_what_it_replaces_is_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

@@ -13,6 +13,7 @@ from ganzoo.losses import AdversarialLoss
 from ganzoo.models.base.model import GANModel
 from ganzoo.networks.dropout import draw_masks, given_masks, noise_dropouts
 from ganzoo.networks.extra_layers import ExtraLayer
+from ganzoo.networks.families import NetworkFamily
 from ganzoo.noises import DropoutMask, Noise, Normal
 from ganzoo.prediction import as_inputs, each_sample
 from ganzoo.training.ema import with_ema
@@ -75,6 +76,25 @@ class GeneratorModel(GANModel, DifferentiableSampler):
             G, D = layer.extend(G, D, (self.latent,), self.shape)
         self._layers_missing = False
         return G, D
+
+    def given_family(self, family: NetworkFamily | None, *replaced: str) -> NetworkFamily | None:
+        """Returns the family that a constructor was given, built; None for the paper's networks.
+
+        Args:
+            family: the constructor's argument.
+            replaced: names of the arguments that describe the paper's networks.
+
+        Raises:
+            InputError: a family and one of these arguments are given.
+        """
+        if family is None:
+            return None
+        unused = [name for name in replaced if name in self._given]
+        if unused:
+            raise InputError(
+                f"a family replaces the networks that {unused[0]} describes: leave out {unused[0]}, or the family"
+            )
+        return instantiate(family, NetworkFamily)  # type: ignore[type-abstract]
 
     @final
     def seen(self, images: Tensor) -> Tensor:
