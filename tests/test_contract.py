@@ -271,7 +271,7 @@ def test_the_discriminator_sees_augmented_images_only(name, tmp_path):
 
     model = Watched(**SMALL[name], augment=Shift())
     model.D.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0].detach()))
-    fit(model, data(model), tmp_path, max_epochs=2)
+    fit(model, data(model), tmp_path, max_steps=model.hparams.get("k", 1), max_epochs=-1)  # until G has its first turn
     assert len(seen) >= 2
     assert len(penalised) >= 4, "the hooks penalties and generator_penalties are part of every training step"
     assert all(images.min() > 90 for images in [*seen, *penalised])
@@ -309,7 +309,8 @@ def test_the_generator_descends_its_regularizers(name, tmp_path):
             CLASSES[name](**SMALL[name], regularizers=[Mean()])
         return
     model = CLASSES[name](**SMALL[name], regularizers=[Mean()])
-    logged = fit(model, data(model), tmp_path, max_epochs=2, log_every_n_steps=1).logged_metrics
+    steps = model.hparams.get("k", 1)
+    logged = fit(model, data(model), tmp_path, max_steps=steps, max_epochs=-1, log_every_n_steps=1).logged_metrics
     found = [float(value) for key, value in logged.items() if key.endswith("/mean")]
     assert len(found) == sum(player.startswith("generator") for player in model.players())
     assert all(9 <= each <= 11 for each in found)
