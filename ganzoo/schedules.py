@@ -4,6 +4,7 @@ Each is stepped by ``descend``, per step or per epoch.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -11,7 +12,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ganzoo.errors import InputError
-from ganzoo.utils.ranges import AtLeastOne, Checked, HalfOpenUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveInt
+from ganzoo.utils.ranges import (
+    AtLeastOne,
+    Checked,
+    HalfOpenUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    OpenUnitInterval,
+    PositiveInt,
+)
 
 
 class Schedule(Checked, LRScheduler):
@@ -165,6 +174,47 @@ class ProgressDecay(Schedule):
         """Returns the current learning rate of each parameter group."""
         progress = min(self.last_epoch / self.total, 1.0)
         return [rate / _power(1 + self.alpha * progress, self.beta) for rate in self.base_lrs]
+
+
+class PlateauDecay(Schedule):
+    """Multiplies the learning rate by a factor when a measure has not fallen for some epochs, like ``ReduceLROnPlateau``.
+
+    For a model that measures its own convergence while it trains (Berthelot et al. 2017: the rate is halved when M stalls).
+    The best value, the epochs without a better one and the factors taken are in the checkpoint.
+
+    Args:
+        optimizer: the optimizer whose learning rate is scheduled.
+        measure: returns the measure now, above 0; asked once an epoch.
+        factor: what the rate is multiplied by.
+        patience: epochs without a better value before that.
+        threshold: a value is better if it is below ``(1 - threshold)`` times the best so far.
+    """
+
+    shape = ("measure", "factor", "patience", "threshold")
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        measure: Callable[[], float],
+        factor: OpenUnitInterval = 0.5,
+        patience: PositiveInt = 10,
+        threshold: HalfOpenUnitInterval = 0.01,
+        last_epoch: int = -1,
+    ) -> None:
+        self.measure, self.factor, self.patience, self.threshold = measure, factor, patience, threshold
+        self.best, self.waited, self.decays, self.measured = 0.0, 0, 0, 0  # 0: none yet, and a checkpoint can hold it
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        """Returns the current learning rate of each parameter group."""
+        if self.last_epoch > self.measured:
+            self.measured = self.last_epoch
+            value = self.measure()
+            better = not self.best or value < self.best * (1 - self.threshold)
+            self.best, self.waited = (value, 0) if better else (self.best, self.waited + 1)
+            if self.waited >= self.patience:
+                self.decays, self.waited = self.decays + 1, 0
+        return [rate * self.factor**self.decays for rate in self.base_lrs]
 
 
 class MomentumClimb(MomentumSchedule):

@@ -20,12 +20,16 @@ from ganzoo.utils.configs import config_entries
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
 NAMES = [path.stem for path in CONFIGS]
-# two steps of the paper's sizes would take minutes: one step, and nothing else is changed
+# two steps of the paper's sizes would take minutes: one step, of fewer images
 SMALLER: dict[str, list[str]] = {
     "pix2pix_maps_paper": ["--trainer.max_steps", "1"],
     "pix2pix_folder": ["--trainer.max_steps", "1"],
     "cyclegan_horse2zebra": ["--trainer.max_steps", "1"],
     "lapgan_cifar10": ["--trainer.max_steps", "1"],
+    "began_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
+    "dcgan_cifar10": ["--data.batch_size", "4"],
+    "sngan_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
+    "sngan_projection_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
 }
 # an embedding is drawn when a validation ends, which two steps do not reach; and the folders have two classes
 OTHERWISE: dict[str, list[str]] = {
@@ -129,7 +133,7 @@ def test_a_config_says_what_it_is(path):
 
 
 # of the paper's size: half a minute of convolutions
-LARGE = ("cyclegan_horse2zebra", "pix2pix_folder")
+LARGE = ("cyclegan_horse2zebra", "pix2pix_folder", "began_cifar10", "sngan_cifar10", "sngan_projection_cifar10")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in NAMES])

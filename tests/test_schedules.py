@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from ganzoo.schedules import ExponentialDecay, LinearDecay, MomentumClimb, MomentumRamp, ProgressDecay
+from ganzoo.schedules import ExponentialDecay, LinearDecay, MomentumClimb, MomentumRamp, PlateauDecay, ProgressDecay
 
 
 def optimizer(lr=0.1):
@@ -107,3 +107,29 @@ def test_mu_p(step, rate):
         optimizer.step()
         schedule.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(rate, abs=5e-6)
+
+
+def test_a_plateau_halves_the_rate_after_so_many_epochs_without_one_percent():
+    values = [1.0, 0.98, 0.975, 0.975, 0.975, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+    #         best  best  no     no     half   best no   no   half no   no
+    now = iter(values)
+    schedule = PlateauDecay(optimizer(), lambda: next(now), patience=3)
+    rates = [schedule.optimizer.param_groups[0]["lr"]] + [after(schedule, 1)["lr"] for _ in values]
+    assert rates == pytest.approx([0.1] * 5 + [0.05] * 4 + [0.025] * 3)
+
+
+def test_a_plateau_is_counted_on_after_a_resume():
+    """The measure is asked once an epoch, however often the rate is computed; the state is plain, finite numbers."""
+    measured = []
+    schedule = PlateauDecay(optimizer(), lambda: measured.append(1) or 1.0, patience=4, factor=0.1)
+    after(schedule, 3)
+    schedule.get_lr()
+    assert len(measured) == 3
+    state = schedule.state_dict()
+    assert "measure" not in state
+    assert state["best"] == 1.0
+    again = PlateauDecay(optimizer(), lambda: 1.0, patience=4, factor=0.1)
+    assert again.state_dict()["best"] == 0
+    again.load_state_dict(state)
+    assert after(again, 1)["lr"] == 0.1
+    assert after(again, 1)["lr"] == pytest.approx(0.01)

@@ -1,5 +1,6 @@
 """The zoo: one file per paper."""
 
+from ganzoo.models.began import BEGAN as BEGAN
 from ganzoo.models.cgan import CGAN as CGAN
 from ganzoo.models.cyclegan import CycleGAN as CycleGAN
 from ganzoo.models.dann import DANN as DANN
@@ -10,3 +11,5 @@ from ganzoo.models.gan import ConvolutionalGAN as ConvolutionalGAN
 from ganzoo.models.gan import SimultaneousGAN as SimultaneousGAN
 from ganzoo.models.lapgan import LAPGAN as LAPGAN
 from ganzoo.models.pix2pix import Pix2Pix as Pix2Pix
+from ganzoo.models.sngan import SNGAN as SNGAN
+from ganzoo.models.sngan_projection import SNGANProjection as SNGANProjection

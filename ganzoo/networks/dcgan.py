@@ -79,3 +79,12 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Activations of the hidden convolutions, [N, maps, H, W] each, from the first (half the image's size) to 4 x 4."""
+        found = []
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(x)
+        return found

@@ -19,6 +19,7 @@ from ganzoo.errors import InputError
 from ganzoo.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganzoo.networks.mlp import MLP
 from ganzoo.networks.norms import BatchNorm, LayerNorm, NoNorm, Norm
+from ganzoo.networks.sngan import SNGANDiscriminator, StandardCNNDiscriminator, StandardCNNGenerator
 from ganzoo.networks.wgan_gp import ResidualCritic, ResidualGenerator, SmallCritic, SmallGenerator
 from ganzoo.utils.ranges import Checked, Depth, Size
 
@@ -120,6 +121,38 @@ class ResidualFamily(NetworkFamily):
     def networks(self, shape: Sequence[int], latent: int) -> Pair:
         channels, size, _ = image(type(self).__name__, shape)
         return ResidualGenerator(latent, channels, size, self.width), ResidualCritic(channels, self.width)
+
+
+class SNGANFamily(NetworkFamily):
+    """The residual networks of Miyato et al. 2018 for CIFAR-10 (table 4); no norm in the discriminator.
+
+    Args:
+        width_G: maps of the generator.
+        width_D: maps of the discriminator.
+    """
+
+    def __init__(self, width_G: Size = 256, width_D: Size = 128) -> None:
+        self.width_G, self.width_D = width_G, width_D
+
+    def networks(self, shape: Sequence[int], latent: int) -> Pair:
+        channels, size, _ = image(self, shape)
+        return ResidualGenerator(latent, channels, size, self.width_G), SNGANDiscriminator(channels, self.width_D)
+
+
+class StandardCNNFamily(NetworkFamily):
+    """The "standard CNN" of Miyato et al. 2018 (table 3); no norm in the discriminator.
+
+    Args:
+        width: maps of the layers nearest the image.
+    """
+
+    def __init__(self, width: Size = 64) -> None:
+        self.width = width
+
+    def networks(self, shape: Sequence[int], latent: int) -> Pair:
+        channels, size, _ = image(self, shape)
+        G = StandardCNNGenerator(latent, channels, size, self.width)
+        return G, StandardCNNDiscriminator(channels, size, self.width)
 
 
 class SmallFamily(NetworkFamily):

@@ -1,4 +1,4 @@
-"""Normalisation: which layer a network has between its convolutions, and batch norm where two domains share a network."""
+"""Normalisation: which layer a network has between its convolutions, and batch norm of classes and of two domains."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -66,6 +66,25 @@ class NoNorm(Norm):
 
     def layer(self, maps: int) -> nn.Module:
         return nn.Identity()
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose scale and shift are those of the class (Dumoulin et al. 2017; de Vries et al. 2017).
+
+    Batch and running statistics are of all classes together. [N, maps, H, W] and codes [N, classes] -> [N, maps, H, W].
+
+    Args:
+        maps: number of maps.
+        classes: number of classes. The codes are one-hot, or weights of the classes, which mix their scales and shifts.
+    """
+
+    def __init__(self, maps: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(maps, affine=False)
+        self.scale, self.shift = nn.Parameter(torch.ones(classes, maps)), nn.Parameter(torch.zeros(classes, maps))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.norm(x) * (y @ self.scale)[:, :, None, None] + (y @ self.shift)[:, :, None, None]
 
 
 class DomainNorm(nn.Module):

@@ -1,9 +1,9 @@
-"""Batch norm with averages for each domain, against one plain batch norm per domain."""
+"""Batch norm with averages for each domain, against one plain batch norm per domain; batch norm of classes."""
 
 import torch
 from torch import nn
 
-from ganzoo.networks.norms import SOURCE, TARGET, DomainNorm, of_domain, per_domain
+from ganzoo.networks.norms import SOURCE, TARGET, ConditionalBatchNorm, DomainNorm, of_domain, per_domain
 
 
 def test_each_domain_has_its_own_averages_and_both_have_one_scale():
@@ -34,3 +34,24 @@ def test_pretrained_averages_serve_both_domains_at_first():
     norm = nn.BatchNorm2d(3)
     norm.running_mean.fill_(4.0)
     assert per_domain(norm).running_mean.tolist() == [[4.0] * 3] * 2
+
+
+def test_conditional_batch_norm_scales_and_shifts_by_the_class():
+    """The statistics are of the whole batch, whatever its classes; at the start it is a plain batch norm."""
+    torch.manual_seed(0)
+    norm, plain = ConditionalBatchNorm(4, 3), nn.BatchNorm2d(4, affine=False)
+    x, labels = torch.randn(6, 4, 2, 2) * 3 + 1, torch.tensor([0, 2, 1, 1, 0, 2])
+    codes = torch.eye(3)[labels]
+    assert torch.allclose(norm(x, codes), plain(x), atol=1e-6)
+    with torch.no_grad():
+        norm.scale.copy_(torch.randn(3, 4))
+        norm.shift.copy_(torch.randn(3, 4))
+    normed, found = plain(x), norm(x, codes)
+    for n, label in enumerate(labels):
+        by_hand = normed[n] * norm.scale[label][:, None, None] + norm.shift[label][:, None, None]
+        assert torch.allclose(found[n], by_hand, atol=1e-6)
+    for part in (norm, plain):
+        part.eval()
+    half = norm(x, 0.5 * (torch.eye(3)[[0] * 6] + torch.eye(3)[[1] * 6]))
+    assert torch.allclose(half, 0.5 * (norm(x, torch.eye(3)[[0] * 6]) + norm(x, torch.eye(3)[[1] * 6])), atol=1e-5)
+    assert torch.allclose(norm.norm.running_mean, plain.running_mean)

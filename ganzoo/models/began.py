@@ -1,0 +1,122 @@
+"""BEGAN (Berthelot, Schumm and Metz 2017, "BEGAN: Boundary Equilibrium Generative Adversarial Networks", arXiv 1703.10717).
+
+D is an autoencoder, and ``L(v) = |v - D(v)|`` its error on an image (eq. 1). The players descend (section 3.3)
+``L_D = L(x) - k_t L(G(z))`` and ``L_G = L(G(z))``, and ``k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))`` in [0, 1] keeps
+the balance ``E L(G(z)) = gamma E L(x)``. The convergence measure is ``M = L(x) + |gamma L(x) - L(G(z))|`` (section 3.4.1).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ganzoo.errors import InputError
+from ganzoo.losses import Wasserstein
+from ganzoo.models.base import GeneratorModel
+from ganzoo.networks.began import AutoencoderDiscriminator, Decoder
+from ganzoo.noises import Uniform
+from ganzoo.schedules import PlateauDecay
+from ganzoo.utils.ranges import (
+    ClosedUnitInterval,
+    HalfOpenUnitInterval,
+    LearningRate,
+    OpenUnitInterval,
+    PositiveInt,
+    Shape,
+    Size,
+)
+
+AVERAGED = 0.01  # the share of a batch in the average of M: about the last 100 batches count
+
+
+class BEGAN(GeneratorModel):
+    """Generates images from noise against an autoencoder, whose balance with the generator is controlled.
+
+    ``self.D(v)`` is ``-L(v)``, so that a higher score means "more like the data". With it the generator's loss is that of a
+    Wasserstein GAN; the paper derives its losses from the Wasserstein distance between the two distributions of L.
+
+    Args:
+        shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...
+        width: maps of the convolutions, the paper's n; 64 or 128.
+        gamma: the diversity ratio ``E L(G(z)) / E L(x)`` that k holds; lower for sharper and less diverse images.
+        lambda_k: step of k.
+        lr: Adam's learning rate for both players at the start; halved when M stalls.
+        beta1: Adam's first beta.
+        patience: epochs in which M must fall by 1 %; else both learning rates are halved.
+        latent: length of the noise vector z and of the autoencoder's code.
+        training: ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
+
+    Attributes:
+        k: the weight of L(G(z)) in D's loss, in [0, 1]; a buffer, 0 at the start.
+        M: the convergence measure, averaged over the last 100 batches or so; a buffer, 0 before the first.
+    """
+
+    default_noise = Uniform(-1, 1)
+    small = {"shape": (3, 8, 8), "width": 4, "latent": 4}
+    k: Tensor
+    M: Tensor
+
+    def __init__(
+        self,
+        shape: Shape = (3, 64, 64),
+        width: Size = 128,
+        gamma: ClosedUnitInterval = 0.5,
+        lambda_k: OpenUnitInterval = 0.001,
+        lr: LearningRate = 1e-4,
+        beta1: HalfOpenUnitInterval = 0.5,
+        patience: PositiveInt = 10,
+        latent: Size = 64,
+        **training: Any,
+    ) -> None:
+        super().__init__(shape, latent, loss=Wasserstein(), **training)
+        self.width, self.gamma, self.lambda_k = width, gamma, lambda_k
+        self.lr, self.beta1, self.patience = lr, beta1, patience
+        self.G, self.D = self.add_layers(*self.networks())
+        self.register_buffer("k", torch.zeros(()))
+        self.register_buffer("M", torch.zeros(()))
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """G: [N, latent] -> [N, C, H, W], and D: [N, C, H, W] -> [N, 1] scores -L(v)."""
+        channels, size, _ = self.shape
+        sizes = (self.latent, channels, size, self.width)
+        return Decoder(*sizes), AutoencoderDiscriminator(*sizes)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        x = self.seen(self.field(batch, "x"))
+        with self.turn("discriminator", "generator") as descend:  # each gradient is of the player's own parameters only
+            fake = self.seen(self.G(self.z(len(x))))
+            L_x, L_G = -self.D(x), -self.D(fake)
+            L_D = self.discriminator_losses(-L_x, -L_G) | self.penalties(self.D, x, fake)
+            descend(discriminator=L_D, generator=self.generator_losses(-L_G) | self.generator_penalties(self.D, x, fake))
+        self.watch(-L_x, -L_G)
+        self.balance(L_x, L_G)
+
+    def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        return {"gan": -real.float().mean() + self.k * fake.float().mean()}  # L(x) - k L(G(z))
+
+    @torch.no_grad()
+    def balance(self, L_x: Tensor, L_G: Tensor) -> None:
+        """Moves k towards ``gamma L(x) = L(G(z))``, and averages M. Both get the mean over all processes."""
+        errors = torch.stack([L_x.float().mean(), L_G.float().mean()])
+        real, fake = self.trainer.strategy.reduce(errors, reduce_op="mean")
+        self.k.add_(self.lambda_k / self.accumulate * (self.gamma * real - fake)).clamp_(0, 1)
+        M = real + (self.gamma * real - fake).abs()
+        self.M.copy_(torch.where(self.M > 0, self.M.lerp(M, AVERAGED), M))
+        self.show({"k": self.k, "M": self.M})
+
+    def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
+        return super().generate(noise, y).clamp(-1, 1)  # its output layer is linear
+
+    def check_batch(self, batch: Any) -> None:
+        super().check_batch(batch)
+        if self.k.dtype == torch.bfloat16:
+            raise InputError("BEGAN's k stands still in bfloat16: --trainer.precision bf16-mixed or 32-true, not bf16-true")
+
+    def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))
+
+    def player_schedules(self, player: str, optimizer: Optimizer) -> list[tuple[LRScheduler, str]]:
+        return [(PlateauDecay(optimizer, lambda: float(self.M), patience=self.patience), "epoch")]
