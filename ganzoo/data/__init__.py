@@ -12,6 +12,7 @@ from ganzoo.data.paired import Paired as Paired
 from ganzoo.data.plane import Grid as Grid
 from ganzoo.data.plane import Ring as Ring
 from ganzoo.data.printed import PrintedDigits as PrintedDigits
+from ganzoo.data.stacked import StackedMNIST as StackedMNIST
 from ganzoo.data.unpaired import UnpairedFolders as UnpairedFolders
 from ganzoo.data.vision import CIFAR10 as CIFAR10
 from ganzoo.data.vision import MNIST as MNIST

@@ -21,7 +21,7 @@ from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, Seed, Workers
 
 # a folder may have moved, and workers make no difference, nor what is for predicting alone
-_ANY = ("root", "root_b", "photographs", "fonts", "num_workers", "predict_squares", "predict_halves")
+_ANY = ("root", "root_b", "photographs", "fonts", "classifier", "num_workers", "predict_squares", "predict_halves")
 Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
 
