@@ -65,8 +65,8 @@ def test_a_translation_moves_by_whole_pixels_and_brings_in_zeros():
     for shift, count in ((rows, 5), (columns, 3)):
         shares = torch.unique(shift, return_counts=True)[1] / N
         assert (shares - 1 / count).abs().max() < 5 * math.sqrt(1 / count / N)
-    assert set(translate(torch.ones(N, 1, 16, 8), 0.125).flatten(1).sum(1).int().tolist()) == {
-        (16 - r) * (8 - c) for r in range(3) for c in range(2)
+    assert set(translate(torch.ones(N, 1, 16, 8), 0.25).flatten(1).sum(1).int().tolist()) == {
+        (16 - r) * (8 - c) for r in range(5) for c in range(3)
     }
 
 

@@ -207,7 +207,7 @@ class ReferenceNorm(nn.Module):
 
 
 class ReferenceBatch(nn.Module):
-    """A network with virtual batch norm and its reference batch. Before the training the live batch is the reference.
+    """A network with virtual batch norm and its reference batch: the first batch of the training, before it normal noise.
 
     Args:
         network: a network with one input and batch norm, which is replaced in place.
@@ -230,7 +230,7 @@ class ReferenceBatch(nn.Module):
             network.set_submodule(name, ReferenceNorm(network.get_submodule(name)))  # type: ignore[arg-type]
         self.network = network
         self.norms = [part for part in network.modules() if isinstance(part, ReferenceNorm)]
-        self.register_buffer("reference", torch.zeros(n, *shape))
+        self.register_buffer("reference", torch.randn(n, *shape))
         self.register_buffer("filled", torch.tensor(False))
 
     def forward(self, x: Tensor, *more: Tensor) -> Tensor:
@@ -238,7 +238,7 @@ class ReferenceBatch(nn.Module):
             raise InputError("virtual batch norm is for networks with one input: not for one that gets a class as well")
         if self.training and not self.filled:
             self._fill(x.detach())
-        reference = self.reference.to(x) if self.filled else x.detach()
+        reference = self.reference.to(x)
         for norm in self.norms:
             norm.n = len(reference)
         return self.network(torch.cat([reference, x]))[len(reference) :]

@@ -188,7 +188,9 @@ def test_statistics_have_the_sample_at_the_weight_of_one_in_n_plus_1():
 
 def test_the_reference_is_the_first_batch_of_training_and_stays():
     network, first = ReferenceBatch(normed(), 5, (2, 4, 4)), torch.randn(8, 2, 4, 4)
-    network.eval()(torch.randn(8, 2, 4, 4))
+    before = network.reference.clone()
+    assert network.eval()(torch.randn(8, 2, 4, 4)).isfinite().all()
+    assert torch.equal(network.reference, before)
     assert not network.filled
     network.train()(first)
     network(torch.randn(8, 2, 4, 4))
@@ -235,3 +237,30 @@ def test_a_penalty_may_be_of_a_discriminator_with_virtual_batch_norm():
     network, x = filled(), torch.randn(3, 2, 4, 4)
     alone = torch.stack([r1(network, x[n : n + 1]) for n in range(3)])
     assert r1(network, x).item() == pytest.approx(alone.mean().item(), rel=1e-4)
+
+
+# -- several processes ------------------------------------------------------------------------------------------------
+
+
+def of_rank(rank: int, folder: str) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    closeness, network = Closeness(4, kernels=3), filled_by(ReferenceBatch(normed(), 5, (2, 4, 4)), rank)
+    torch.manual_seed(rank + 1)
+    closeness((rank + 1) * torch.randn(6, 4))
+    torch.save([closeness.T.detach(), network.reference], f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def filled_by(network: ReferenceBatch, rank: int) -> ReferenceBatch:
+    network(torch.full((5, 2, 4, 4), float(rank)))
+    return network
+
+
+@pytest.mark.slow
+def test_processes_agree_on_the_scale_and_on_the_reference(tmp_path):
+    torch.multiprocessing.spawn(of_rank, (str(tmp_path),), nprocs=2)
+    (scale, reference), other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert torch.equal(scale, other[0])
+    assert torch.equal(reference, torch.zeros(5, 2, 4, 4))  # rank 0's
+    assert torch.equal(reference, other[1])
