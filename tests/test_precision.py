@@ -231,7 +231,7 @@ def too_far(model, other, start):
     return (apart / way).sqrt().item()
 
 
-SEVERAL = {"CGAN", "SimultaneousGAN", "ConvolutionalGAN", "DANN", "DomainNormDANN"}  # players in one turn
+SEVERAL = {"BEGAN", "CGAN", "SimultaneousGAN", "ConvolutionalGAN", "DANN", "DomainNormDANN"}  # players in one turn
 
 
 def descending(name):

@@ -13,21 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ganzoo.errors import InputError
 from ganzoo.losses import Wasserstein
 from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.began import AutoencoderDiscriminator, Decoder
 from ganzoo.noises import Uniform
 from ganzoo.schedules import PlateauDecay
-from ganzoo.utils.ranges import (
-    ClosedUnitInterval,
-    HalfOpenUnitInterval,
-    LearningRate,
-    OpenUnitInterval,
-    PositiveInt,
-    Shape,
-    Size,
-)
+from ganzoo.utils import ranges
 
 AVERAGED = 0.01  # the share of a batch in the average of M: about the last 100 batches count
 
@@ -61,14 +52,14 @@ class BEGAN(GeneratorModel):
 
     def __init__(
         self,
-        shape: Shape = (3, 64, 64),
-        width: Size = 128,
-        gamma: ClosedUnitInterval = 0.5,
-        lambda_k: OpenUnitInterval = 0.001,
-        lr: LearningRate = 1e-4,
-        beta1: HalfOpenUnitInterval = 0.5,
-        patience: PositiveInt = 10,
-        latent: Size = 64,
+        shape: ranges.Shape = (3, 64, 64),
+        width: ranges.Size = 128,
+        gamma: ranges.ClosedUnitInterval = 0.5,
+        lambda_k: ranges.OpenUnitInterval = 0.001,
+        lr: ranges.LearningRate = 1e-4,
+        beta1: ranges.HalfOpenUnitInterval = 0.5,
+        patience: ranges.PositiveInt = 10,
+        latent: ranges.Size = 64,
         **training: Any,
     ) -> None:
         super().__init__(shape, latent, loss=Wasserstein(), **training)
@@ -87,12 +78,12 @@ class BEGAN(GeneratorModel):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.seen(self.field(batch, "x"))
         with self.turn("discriminator", "generator") as descend:  # each gradient is of the player's own parameters only
-            fake = self.seen(self.G(self.z(len(x))))
-            L_x, L_G = -self.D(x), -self.D(fake)
-            L_D = self.discriminator_losses(-L_x, -L_G) | self.penalties(self.D, x, fake)
-            descend(discriminator=L_D, generator=self.generator_losses(-L_G) | self.generator_penalties(self.D, x, fake))
-        self.watch(-L_x, -L_G)
-        self.balance(L_x, L_G)
+            G_z = self.seen(self.G(self.z(len(x))))
+            real, fake = self.D(x), self.D(G_z)  # -L(x), -L(G(z))
+            L_D = self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z)
+            descend(discriminator=L_D, generator=self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z))
+        self.watch(real, fake)
+        self.balance(-real, -fake)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {"gan": -real.float().mean() + self.k * fake.float().mean()}  # L(x) - k L(G(z))
@@ -101,19 +92,20 @@ class BEGAN(GeneratorModel):
     def balance(self, L_x: Tensor, L_G: Tensor) -> None:
         """Moves k towards ``gamma L(x) = L(G(z))``, and averages M. Both get the mean over all processes."""
         errors = torch.stack([L_x.float().mean(), L_G.float().mean()])
-        real, fake = self.trainer.strategy.reduce(errors, reduce_op="mean")
-        self.k.add_(self.lambda_k / self.accumulate * (self.gamma * real - fake)).clamp_(0, 1)
-        M = real + (self.gamma * real - fake).abs()
+        L_x, L_G = self.trainer.strategy.reduce(errors, reduce_op="mean")
+        self.k.add_(self.lambda_k / self.accumulate * (self.gamma * L_x - L_G)).clamp_(0, 1)
+        M = L_x + (self.gamma * L_x - L_G).abs()
         self.M.copy_(torch.where(self.M > 0, self.M.lerp(M, AVERAGED), M))
         self.show({"k": self.k, "M": self.M})
 
     def generate(self, noise: Mapping[str, Tensor], y: Tensor | None) -> Tensor:
         return super().generate(noise, y).clamp(-1, 1)  # its output layer is linear
 
-    def check_batch(self, batch: Any) -> None:
-        super().check_batch(batch)
-        if self.k.dtype == torch.bfloat16:
-            raise InputError("BEGAN's k stands still in bfloat16: --trainer.precision bf16-mixed or 32-true, not bf16-true")
+    def _apply(self, *args: Any, **options: Any) -> "BEGAN":
+        k, M = self.k, self.M
+        super()._apply(*args, **options)
+        self.k, self.M = (value.to(moved.device) for value, moved in ((k, self.k), (M, self.M)))
+        return self  # float32 whatever the weights are: a step of k is too small for bfloat16
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

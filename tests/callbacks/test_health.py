@@ -256,14 +256,19 @@ def test_every_model_is_looked_at_for_what_it_has(name, tmp_path):
     played = fit(model, data(model), tmp_path, max_epochs=1, log_every_n_steps=1, callbacks=[Health(every_n_steps=1)])
     found = {key.removeprefix("health/") for key in played.callback_metrics if key.startswith("health/")}
     usual = {"gradient_generator", "gradient_discriminator", "accuracy", "r_t", "diversity", "well"}
+    loss = getattr(model, "loss", None)
+    is_critic = loss is not None and loss.threshold is None
+    usual -= {"accuracy", "r_t"} if is_critic else set()
     # two images in a batch are of two classes
     assert found == LOOKED_AT.get(name, usual) - ({"diversity"} if getattr(model, "classes", None) else set())
     for player in model.players():
-        if player.startswith("discriminator"):
+        if player.startswith("discriminator") and is_critic:
+            assert f"{player}/w1" in played.callback_metrics
+        elif player.startswith("discriminator"):
             assert {f"{player}/accuracy_real", f"{player}/accuracy_fake", f"{player}/gradient_ratio"} <= set(
                 played.callback_metrics
             )
-            assert (f"{player}/js" in played.callback_metrics) == (name != "CycleGAN")
+            assert (f"{player}/js" in played.callback_metrics) == isinstance(loss, Minimax)
 
 
 @pytest.mark.parametrize("train_level", [None, 1])
