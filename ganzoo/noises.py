@@ -75,19 +75,19 @@ class Noise(Checked, ABC):
 
 
 class ContinuousNoise(Noise):
-    """A distribution whose numbers correspond to standard normal numbers, each to the one of the same quantile.
+    """A distribution that is a function of standard normal numbers, its normal coordinates.
 
-    In these normal coordinates the noise of every such distribution is alike: they can be set free of bounds, and a share of
-    the probability is a number (``from_normal(torch.special.ndtri(share))`` is the inverse of the distribution function).
+    In normal coordinates the noise of every such distribution is alike, and none has bounds. Independent numbers have those
+    of the same quantiles: ``from_normal(torch.special.ndtri(share))`` is then the inverse of the distribution function.
     """
 
     @abstractmethod
     def to_normal(self, z: Tensor) -> Tensor:
-        """The standard normal numbers of the same quantiles as noise of any shape, in float64."""
+        """Normal coordinates of noise [N, ...], in float64; ``from_normal`` leads back."""
 
     @abstractmethod
     def from_normal(self, normal: Tensor) -> Tensor:
-        """The noise of the same quantiles as standard normal numbers, of their shape and type; differentiable."""
+        """The noise at normal coordinates [N, ...], of their shape and type; differentiable."""
 
 
 class Uniform(ContinuousNoise):
@@ -160,7 +160,7 @@ class Normal(ContinuousNoise):
         return (z - self.mean) * truncation + self.mean
 
 
-class Spherical(Noise):
+class Spherical(ContinuousNoise):
     """The uniform distribution on a sphere: each vector has the same length, and every direction is as likely.
 
     In many dimensions normal noise is nearly so: its length is near ``sqrt(d)`` (White 2016, "Sampling Generative
@@ -181,6 +181,18 @@ class Spherical(Noise):
     def interpolate(self, start: Tensor, end: Tensor, t: Tensor, spherical: bool = True) -> Tensor:
         """As in ``Noise``. The spherical way stays on the sphere."""
         return slerp(start, end, t) if spherical else lerp(start, end, t)
+
+    def to_normal(self, z: Tensor) -> Tensor:
+        """The vectors themselves at the length ``sqrt(d)``, which that of normal coordinates is near."""
+        return self._at(z.double(), sqrt(z[0].numel()))
+
+    def from_normal(self, normal: Tensor) -> Tensor:
+        """The vectors of the same direction on the sphere."""
+        return self._at(normal, self.radius or sqrt(normal[0].numel()))
+
+    def _at(self, vectors: Tensor, length: float) -> Tensor:
+        rows = vectors.flatten(1)
+        return (rows * (length / rows.norm(dim=1, keepdim=True))).view(vectors.shape)
 
 
 class DropoutMask(Noise):

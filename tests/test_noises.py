@@ -220,6 +220,18 @@ def test_normal_coordinates_are_the_normal_numbers_of_the_same_quantiles():
     assert torch.isfinite(Uniform(0, 1).to_normal(torch.tensor([0.0, 1.0]))).all()
 
 
+def test_a_sphere_has_the_normal_coordinates_of_its_directions():
+    for noise, radius in ((Spherical(), sqrt(6)), (Spherical(2.0), 2.0)):
+        z = noise.sample((5, 2, 3), LIKE)
+        coordinates = noise.to_normal(z)
+        assert coordinates.flatten(1).norm(dim=1).tolist() == pytest.approx([sqrt(6)] * 5)
+        torch.testing.assert_close(noise.from_normal(coordinates).float(), z)
+        anywhere = torch.randn(5, 2, 3, dtype=torch.float64)
+        there = noise.from_normal(anywhere)
+        assert there.flatten(1).norm(dim=1).tolist() == pytest.approx([radius] * 5)
+        assert torch.cosine_similarity(there.flatten(1), anywhere.flatten(1)).tolist() == pytest.approx([1] * 5)
+
+
 def test_a_dropout_mask_changes_each_value_once_and_evenly():
     start, end = torch.zeros(1, 10_000), torch.full((1, 10_000), 2.0)
     shares = torch.linspace(0, 1, 6)

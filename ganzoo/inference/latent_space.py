@@ -41,8 +41,8 @@ class LatentSpace:
         if not self.distributions:
             kinds = ", ".join(sorted({type(each).__name__ for each in distributions.values()}))
             raise InputError(
-                f"{type(model).__name__} has the noise {kinds}, which has no coordinates: this needs noise whose numbers "
-                "are continuous and independent, such as Normal and Uniform (ganzoo.noises.ContinuousNoise)"
+                f"{type(model).__name__} has the noise {kinds}, which has no coordinates: this needs continuous noise, "
+                "such as Normal, Uniform and Spherical (ganzoo.noises.ContinuousNoise)"
             )
         self._shapes = {name: example[name].shape[1:] for name in self.distributions}
         self._like = {name: example[name] for name in self.distributions}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import lightning.pytorch as L
 import pytest
@@ -14,6 +15,7 @@ from ganzoo.cli.explore import MODES
 from ganzoo.data import Digits
 from ganzoo.inference import combine, concept, discriminator_opinion, generate, invert, manifold, walk
 from ganzoo.inference.encoder import Encoder
+from ganzoo.metrics.extractors.classifier import SmallClassifier
 from ganzoo.utils.image_grid import GAP, SMALLEST_TILE
 from ganzoo.utils.images import to_float, to_uint8
 from ganzoo.utils.png import read_record
@@ -128,7 +130,9 @@ def test_a_sum_of_concepts(here):
         assert torch.equal(tile(nine, *divmod(k, 3)), image)
     assert read_record(here / "arithmetic.png")["terms"] == "- 4,5 + 1,2,3 + 7"
     assert explore("arithmetic", "GAN.ckpt", "--plus", "1,2", "--noise", "3", "--out", "b.png") == 0
-    assert not torch.equal(tile(pixels("b.png")[:, :, 2 * column :], 0, 0), tile(pixels("b.png")[:, :, 2 * column :], 1, 1))
+    nine = pixels("b.png")[:, :, 3 * column :]
+    centre = to_uint8(model.decode(concept(model, [1, 2]).noise))[0]
+    assert [torch.equal(tile(nine, *divmod(k, 3)), centre) for k in range(9)] == [k == 4 for k in range(9)]
 
 
 def test_samples_beside_their_neighbours(here, capsys):
@@ -179,6 +183,22 @@ def test_an_image_of_another_size_is_resized_and_said(here, capsys):
     assert "wide.png is 20 x 30: its middle square was resized to 8 x 8" in line
     assert ", class 0" in line or ", class 2" in line
     assert torch.equal(tile(pixels("inversion.png"), 0, 0), torch.full((1, 8, 8), 76, dtype=torch.uint8))
+
+
+def test_features_of_a_network_are_compared_too(here, capsys):
+    torch.manual_seed(0)
+    SmallClassifier((1, 8, 8), 3, "").save("c.pt")
+    Image.fromarray(generate(kept["GAN"], [50])[0, 0].numpy()).save("own.png")
+    search = ("--starts", "1", "--steps", "5", "--extractor", "c.pt", "--feature_weight")
+    for weight in ("0", "1000"):
+        assert explore("invert", "GAN.ckpt", "own.png", *search, weight, "--out", f"{weight}.png") == 0
+    assert not torch.equal(tile(pixels("0.png"), 0, 1), tile(pixels("1000.png"), 0, 1))
+    Path("folder").mkdir()
+    Path("own.png").rename("folder/own.png")
+    assert explore("neighbours", "GAN.ckpt", "--seeds", "3", "--images", "folder", "--extractor", "c.pt") == 0
+    assert read_record(here / "neighbours.png")["extractor"] == "c.pt"
+    assert explore("neighbours", "GAN.ckpt", "--images", "folder", "--extractor", "effflite0", "--overwrite") == 2
+    assert "there is no extractor and no file 'effflite0'" in capsys.readouterr().err
 
 
 def paint(path, size, **line):

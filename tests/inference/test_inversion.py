@@ -14,7 +14,7 @@ from ganzoo.interfaces import DifferentiableSampler, NoiseSampler
 from ganzoo.losses import LeastSquares
 from ganzoo.metrics.extractors.classifier import SmallClassifier
 from ganzoo.models import GAN
-from ganzoo.noises import Normal, Uniform
+from ganzoo.noises import Normal, Spherical, Uniform
 from ganzoo.utils.images import to_float
 
 LATENT, SHAPE = 3, (1, 2, 4)
@@ -79,6 +79,15 @@ def test_bounded_noise_stays_in_its_bounds():
     grid = torch.cartesian_prod(*[torch.linspace(-0.5, 0.5, 21, dtype=torch.float64)] * LATENT)
     errors = (model.decode({"z": grid}) - to_float(x).double()).square().flatten(1).mean(1)
     assert best.error <= errors.min() + 1e-6
+
+
+def test_noise_on_a_sphere_stays_there():
+    model = Linear(Spherical(1.5))
+    (best, *_) = invert(model, image(), starts=2, steps=60, candidates=8)
+    assert float(best.noise["z"].norm()) == pytest.approx(1.5)
+    sphere = Spherical(1.5).sample((20_000, LATENT), model.A, torch.Generator().manual_seed(0))
+    errors = (model.decode({"z": sphere}) - to_float(image()).double()).square().flatten(1).mean(1)
+    assert float(errors.min()) - 1e-3 < best.error <= float(errors.min())
 
 
 def test_every_class_is_tried_and_the_right_one_is_found():
