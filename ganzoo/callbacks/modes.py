@@ -37,10 +37,10 @@ class ModeCoverage(PeriodicMetrics):
     ==================  =================================================================================================
 
     It needs a ``Sampler``, and a DataModule that knows its modes: ``Ring``, ``Grid``, ``StackedMNIST`` or your own with a
-    method ``modes`` (:class:`ganzoo.metrics.modes.ModeData`). Computed at the start of the training (only drawn), at the
-    validation of every `every_n_epochs`-th epoch, at the first and last, and every `every_n_steps` steps. Each time it
-    writes ``images/modes_step_000400.png`` in the run's folder, and at the end of the training all of them as
-    ``images/modes.gif``: points in the plane with the modes as rings, or a grid of images.
+    method ``modes`` (:class:`ganzoo.metrics.modes.ModeData`). Computed at the validation of every `every_n_epochs`-th
+    epoch, at the first and last, and every `every_n_steps` steps. Each time, and at the start and end of the training, it
+    writes ``images/modes_step_000400.png`` in the run's folder; at the end all of them become ``images/modes.gif``. They
+    show points in the plane with the modes as rings, or a grid of images.
 
     The training is not changed: the noise is the same each time, from a separate random state. Rank 0 computes.
 
@@ -70,10 +70,12 @@ class ModeCoverage(PeriodicMetrics):
         self.n, self.frames_per_second, self.seed, self.folder = n, frames_per_second, seed, folder
         self._modes: Modes | None = None
         self._home = Path()
+        self._drawn_at = -1
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Checks the model and the data; every process must ask for the folder, because the answer is broadcast."""
         super().setup(trainer, pl_module, stage)
+        self._drawn_at = -1
         home = run_folder(trainer)
         self._home = Path(self.folder) if self.folder is not None else home / "images"
         if stage not in ("fit", "validate"):
@@ -97,7 +99,11 @@ class ModeCoverage(PeriodicMetrics):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the animation from all pictures of the run, also those from before a resume."""
         super().on_train_end(trainer, pl_module)
-        if not trainer.is_global_zero or is_fast_dev_run(trainer):
+        if is_fast_dev_run(trainer):
+            return
+        if self._drawn_at != trainer.global_step:
+            self._measure(trainer, pl_module)
+        if not trainer.is_global_zero:
             return
         numbered = {int(found[1]): path for path in self._home.glob("*.png") if (found := FRAME.fullmatch(path.name))}
         steps = sorted(step for step in numbered if step <= trainer.global_step)
@@ -108,6 +114,7 @@ class ModeCoverage(PeriodicMetrics):
             save_frames(self._home / "modes.gif", frames, self.frames_per_second, record)
 
     def _measure(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, float]:
+        self._drawn_at = trainer.global_step
         with isolated(trainer):
             found = on_rank_zero(trainer, lambda: self._coverage(trainer, module))
         return {"val/modes": float(found.modes), "val/high_quality": found.high_quality, "val/modes_kl": found.kl}

@@ -121,3 +121,11 @@ def test_images_are_drawn_as_a_grid_and_other_vectors_not_at_all():
     assert drawn.size == (8 * 34 + 2, 8 * 34 + 2)
     assert draw_samples(torch.zeros(5, 3), NormalModes(torch.eye(3), 0.1)) is None
     assert draw_samples(torch.zeros(5, 2), NormalModes(ring(), 0.01)).mode == "RGB"
+
+
+def test_the_last_samples_are_drawn_also_where_nothing_is_validated(tmp_path):
+    run(Reaches(), small(), tmp_path, ModeCoverage(n=20), max_steps=3, limit_val_batches=0)
+    steps = [int(path.stem[-6:]) for path in sorted((tmp_path / "images").glob("*.png"))]
+    assert steps[0] == 0
+    assert steps[-1] == 3
+    assert (tmp_path / "images" / "modes.gif").exists()
