@@ -35,7 +35,7 @@ class Augmentation(Checked, ABC):
 
 
 class DiffAugment(Augmentation):
-    """Differentiable augmentation for training with little data (Zhao et al. 2020, arXiv 2006.10738, eq. 4 to 6).
+    """Differentiable augmentation for training with little data (Zhao et al. 2020, arXiv 2006.10738).
 
     Each image has its own random numbers. Strengths and order are those of the authors' released code.
 

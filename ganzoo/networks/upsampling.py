@@ -25,7 +25,8 @@ class TransposedConvolution(Upsampling):
 class PixelShuffleConvolution(Upsampling):
     """A convolution of 3 x 3 to four times the maps, whose values are then put side by side: pixel shuffle.
 
-    Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution ...", eq. 4; also called depth to space.
+    Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution ...", eq. 4, with torch's order of the maps; also
+    called depth to space.
     """
 
     def layer(self, inputs: int, outputs: int) -> nn.Module:
