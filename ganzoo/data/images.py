@@ -37,6 +37,7 @@ _NOTES = {
 _SIXTEEN_BITS_IN_I = {"PNG", "PPM"}
 _ORIENTATION = 0x0112
 _MANY = 2000
+_STRIP = 4_000_000  # pixels that are converted at a time
 _EXAMPLES = 3
 _LOOKED_AT = 8  # images whose range of values is checked
 _DARK, _FLAT = 32, 4  # of 255
@@ -62,14 +63,24 @@ def read_image(path: str | Path, channels: int, max_value: float | None = None) 
     try:
         with Image.open(path) as image:
             image.load()
-            upright = ImageOps.exif_transpose(image)
             deep = _is_deep(image)
             _refuse_unknown_range(image, max_value)
-        upright = _eight_bit_grey(upright, max_value) if deep else _on_white(upright)
-        values = np.array(upright.convert("L" if channels == 1 else "RGB"))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(_eight_bit_grey(image, max_value) if deep else _on_white(image), channels)
     except Exception as error:  # Pillow's decoders raise errors of nearly any type on a damaged file
         raise _unreadable(path, error) from error
-    return torch.from_numpy(values).view(*values.shape[:2], channels).permute(2, 0, 1).contiguous()
+
+
+def _pixels(image: Image.Image, channels: int) -> Tensor:
+    """The pixels of an image, uint8 [channels, H, W]. Strip by strip, so that a large one is in memory only twice."""
+    rows = max(1, _STRIP // max(image.width, 1))
+    found = torch.empty(channels, image.height, image.width, dtype=torch.uint8)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        strip = image if bottom - top == image.height else image.crop((0, top, image.width, bottom))
+        values = np.array(strip.convert("L" if channels == 1 else "RGB"))
+        found[:, top:bottom] = torch.from_numpy(values).view(bottom - top, image.width, channels).permute(2, 0, 1)
+    return found
 
 
 def read_strokes(path: str | Path, channels: int) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from support.two_domains import two_folders
 
-from ganzoo.data import ImageFolder, Paired, UnpairedFolders
+from ganzoo.data import ImageFolder, Paired, UnpairedFolders, images
 from ganzoo.data.images import (
     EXTENSIONS,
     centre_crop,
@@ -413,3 +413,18 @@ def test_nearly_black_images_are_said_and_what_to_give(tmp_path, capsys):
     assert right.train_set[0].x.max() > 200
     with pytest.raises(InputError, match=r"max_value is 0"):
         ImageFolder(str(tmp_path), max_value=0)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "LA"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_strips_are_the_whole_image(mode, channels, tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (13, 7, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels).convert(mode)
+    path = tmp_path / ("image.jpg" if mode == "CMYK" else "image.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    image.save(path, exif=exif)
+    whole = images.read_image(path, channels)
+    assert whole.shape == (channels, 7, 13)
+    monkeypatch.setattr(images, "_STRIP", 26)
+    assert torch.equal(images.read_image(path, channels), whole)
