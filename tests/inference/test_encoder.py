@@ -37,7 +37,7 @@ def small(model, steps=100, seed=0):
     return train_encoder(model, steps, 32, width=4, seed=seed)
 
 
-# R^2 of seeds 0 to 2: 0.45 to 0.51 after 20 steps, 0.994 to 0.995 after 100, 0.992 to 0.996 after 200
+# R^2 of seeds 0 to 7 after 100 steps: 0.990 to 0.995; of seeds 0 to 2 after 20 steps: 0.45 to 0.51
 def test_the_noise_of_new_images_is_recovered():
     model = Linear()
     trained = small(model)
