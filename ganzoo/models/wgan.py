@@ -28,10 +28,12 @@ class WGAN(GeneratorModel):
         n_critic: critic steps to a generator step, each on a fresh batch and fresh noise.
         n_critic_warmup: critic steps before each of the first 25 generator steps and before every 500th one; 100 in the
             released code. None for ``n_critic`` before every one, as in Algorithm 1.
-        clip: c; after each of its steps the critic's weights are clipped to [-c, c].
+        clip: c; after each of its steps the critic's weights are clipped to [-c, c]. None for no clipping, where one of the
+            ``regularizers`` bounds the critic's gradient instead.
         generator_batch: samples in a generator step for each image of the batch; some recipes have 2.
         lr: learning rate of both players.
-        training: ``latent`` (100), ``loss`` and ``noise`` of ``GeneratorModel``, and the arguments of ``AdversarialModule``.
+        training: ``latent`` (100), ``loss``, ``noise`` and ``augment`` of ``GeneratorModel``, ``regularizers`` of
+            ``GANModel``, and the arguments of ``AdversarialModule``.
     """
 
     default_loss: ClassVar[AdversarialLoss] = Wasserstein()
@@ -44,7 +46,7 @@ class WGAN(GeneratorModel):
         family: NetworkFamily | None = None,
         n_critic: PositiveInt = 5,
         n_critic_warmup: PositiveInt | None = None,
-        clip: NonNegativeFloat = 0.01,
+        clip: NonNegativeFloat | None = 0.01,
         generator_batch: PositiveInt = 1,
         lr: LearningRate = 5e-5,
         **training: Any,
@@ -53,6 +55,8 @@ class WGAN(GeneratorModel):
             raise InputError(f"{type(self).__name__}: a clip of 0 makes every weight of the critic 0; the paper's is 0.01")
         self.family = instantiate(family or self.default_family, NetworkFamily)  # type: ignore[type-abstract]
         super().__init__(shape, **training)
+        if clip is None and not any(part.player == "discriminator" for part in self.regularizers):
+            raise InputError(f"{type(self).__name__}: without clip the critic needs a regularizer, such as GradientPenalty")
         self.n_critic, self.n_critic_warmup, self.clip = n_critic, n_critic_warmup, clip
         self.generator_batch, self.lr = generator_batch, lr
         self.G, self.D = self.networks()
@@ -62,21 +66,19 @@ class WGAN(GeneratorModel):
         return self.family.networks(self.shape, self.latent)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x = self.field(batch, "x")
+        x = self.seen(self.field(batch, "x"))
         generator_follows = ends_critic_turn(self.trainer.global_step, self.n_critic, self.n_critic_warmup or self.n_critic)
         with self.turn("discriminator") as descend:
-            G_z = self.G(self.z(len(x))).detach()
+            G_z = self.seen(self.G(self.z(len(x))).detach())
             real, fake = self.D(x), self.D(G_z)
             descend(self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z))
-            self.constrain_critic()
+            if self.clip is not None:
+                clip_weights(self.D, self.clip)  # line 7, after the critic's step
         self.watch(real, fake)
         if generator_follows:
             with self.turn("generator") as descend:
-                descend(self.generator_losses(self.D(self.G(self.z(self.generator_batch * len(x))))))
-
-    def constrain_critic(self) -> None:
-        """Keeps the critic Lipschitz, after each of its steps (Algorithm 1, line 7)."""
-        clip_weights(self.D, self.clip)
+                G_z = self.seen(self.G(self.z(self.generator_batch * len(x))))
+                descend(self.generator_losses(self.D(G_z)) | self.generator_penalties(self.D, x, G_z))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return RMSprop(parameters, lr=self.lr)
