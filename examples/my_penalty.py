@@ -1,16 +1,17 @@
-"""A penalty of one's own: ``ganzoo fit --config dcgan_fashion --model my_penalty.WGANGP --model.k 5`` in this folder."""
+"""A penalty of one's own: ``ganzoo fit --config dcgan_fashion --model my_penalty.DRAGAN`` in this folder."""
 
-from ganzoo.losses import Wasserstein
+import torch
+
 from ganzoo.models import DCGAN
 from ganzoo.networks.norms import LayerNorm
 from ganzoo.penalties import gradient_penalty
 
 
-class WGANGP(DCGAN):
-    """DCGAN's networks with the Wasserstein loss and a gradient penalty (Gulrajani et al. 2017, Algorithm 1)."""
+class DRAGAN(DCGAN):
+    """A DCGAN with a gradient penalty near real images (Kodali et al. 2017, "On Convergence and Stability of GANs")."""
 
-    default_loss = Wasserstein()
-    default_norm = LayerNorm()  # section 4: no batch norm in the critic
+    default_norm = LayerNorm()  # batch norm mixes the samples whose gradients are penalised
 
     def penalties(self, D, real, fake):
-        return {"penalty": 10 * gradient_penalty(D, real, fake)}
+        near = real + 0.5 * real.std() * torch.rand_like(real)
+        return {"penalty": 10 * gradient_penalty(D, real, near)}

@@ -11,7 +11,12 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGE = (CHECKOUT / "docs/add_a_paper.md").read_text(encoding="utf-8")
-TOUCHED = ["ganzoo/models/lsgan.py", "configs/lsgan_digits.yaml", "docs/models/lsgan.md", "ganzoo/models/__init__.py"]
+TOUCHED = [
+    "ganzoo/models/geometric_gan.py",
+    "configs/geometric_gan_digits.yaml",
+    "docs/models/geometric_gan.md",
+    "ganzoo/models/__init__.py",
+]
 
 
 def block(language: str) -> str:
@@ -41,7 +46,7 @@ def copy(tmp_path):
     return folder
 
 
-def add_lsgan(copy: Path) -> None:
+def add_the_paper(copy: Path) -> None:
     """The page's four touches."""
     named = re.findall(r"`([\w/]+\.(?:py|yaml|md))`", PAGE)
     assert list(dict.fromkeys(name for name in named if name in TOUCHED)) == TOUCHED
@@ -66,27 +71,32 @@ def run_tests(copy: Path, names: str, chosen: str) -> str:
 
 def test_a_paper_is_three_files_and_one_line(copy):
     before = contents(copy)
-    add_lsgan(copy)
+    add_the_paper(copy)
     added = contents(copy)
     assert changed(before, added) == set(TOUCHED)
     assert len(added[TOUCHED[3]].splitlines()) == len(before[TOUCHED[3]].splitlines()) + 1
     assert python(copy, "docs/tables.py").returncode == 0
     assert changed(added, contents(copy)) == {"README.md", "docs/index.md"}  # generated
     said = run_tests(
-        copy, "contract imports layout results", "(LSGAN and (documented or page)) or lsgan or models or layout or results"
+        copy,
+        "contract imports layout results",
+        "(GeometricGAN and (documented or page)) or geometric_gan or models or layout or results",
     )
-    assert "test_every_model_has_a_page_and_a_config[LSGAN] PASSED" in said
+    assert "test_every_model_has_a_page_and_a_config[GeometricGAN] PASSED" in said
 
 
 @pytest.mark.slow
 def test_the_tests_of_the_zoo_find_the_paper_and_pass(copy):
-    add_lsgan(copy)
+    add_the_paper(copy)
     assert python(copy, "docs/tables.py").returncode == 0
-    chosen = "LSGAN or lsgan or generated or api_page or lists_them_all"
+    chosen = "GeometricGAN or geometric_gan or generated or api_page or lists_them_all"
     said = run_tests(copy, "contract subclasses configs readme", chosen)
     contract = re.findall(r"^@every_model\w*\ndef (test_\w+)", (CHECKOUT / "tests/test_contract.py").read_text(), re.M)
     assert len(contract) > 7
-    expected = [f"test_contract.py::{name}[LSGAN]" for name in contract]
-    expected += ["test_configs.py::test_a_config_trains_draws_and_saves[lsgan_digits]", "test_every_model_is_named[LSGAN]"]
+    expected = [f"test_contract.py::{name}[GeometricGAN]" for name in contract]
+    expected += [
+        "test_configs.py::test_a_config_trains_draws_and_saves[geometric_gan_digits]",
+        "test_every_model_is_named[GeometricGAN]",
+    ]
     for test in expected:
         assert f"{test} PASSED" in said, test

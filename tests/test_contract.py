@@ -38,7 +38,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 def test_the_zoo_is_not_empty():
     assert {"GAN", "CGAN", "Pix2Pix", "CycleGAN", "LAPGAN", "DANN"} <= set(MODELS)
-    assert {"MyGAN", "SmallGAN", "WGANGP"} <= set(EXAMPLES)
+    assert {"MyGAN", "SmallGAN", "DRAGAN"} <= set(EXAMPLES)
 
 
 @every_model_and_example

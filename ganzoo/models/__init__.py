@@ -6,8 +6,8 @@ from ganzoo.models.cyclegan import CycleGAN as CycleGAN
 from ganzoo.models.dann import DANN as DANN
 from ganzoo.models.dcgan import DCGAN as DCGAN
 from ganzoo.models.domain_norm_dann import DomainNormDANN as DomainNormDANN
-from ganzoo.models.gan import ConvolutionalGAN as ConvolutionalGAN
 from ganzoo.models.gan import GAN as GAN
+from ganzoo.models.gan import ConvolutionalGAN as ConvolutionalGAN
 from ganzoo.models.gan import SimultaneousGAN as SimultaneousGAN
 from ganzoo.models.lapgan import LAPGAN as LAPGAN
 from ganzoo.models.lsgan import LSGAN as LSGAN

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ganzoo.losses import AdversarialLoss, LeastSquares
 from ganzoo.models.dcgan import DCGAN
-from ganzoo.utils.ranges import LearningRate, Shape
+from ganzoo.utils.ranges import LearningRate, Shape, Size
 
 
 class LSGAN(DCGAN):
@@ -18,12 +18,12 @@ class LSGAN(DCGAN):
     ``PearsonLeastSquares``.
 
     Args:
-        shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...
+        shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...; or what the family takes.
         lr: Adam's learning rate for both players; 1e-3 for the paper's scenes, 2e-4 for its characters.
         training: the other arguments of ``DCGAN``.
     """
 
     default_loss: ClassVar[AdversarialLoss] = LeastSquares(fake_target=0.0, real_target=1.0, generator_target=1.0)
 
-    def __init__(self, shape: Shape = (3, 64, 64), lr: LearningRate = 1e-3, **training: Any) -> None:
+    def __init__(self, shape: Shape | tuple[Size] = (3, 64, 64), lr: LearningRate = 1e-3, **training: Any) -> None:
         super().__init__(shape, lr=lr, **training)

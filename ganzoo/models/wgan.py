@@ -59,7 +59,7 @@ class WGAN(GeneratorModel):
             raise InputError(f"{type(self).__name__}: without clip the critic needs a regularizer, such as GradientPenalty")
         self.n_critic, self.n_critic_warmup, self.clip = n_critic, n_critic_warmup, clip
         self.generator_batch, self.lr = generator_batch, lr
-        self.G, self.D = self.networks()
+        self.G, self.D = self.add_layers(*self.networks())
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W] in [-1, 1], and the critic D: [N, C, H, W] -> [N, 1] scores."""

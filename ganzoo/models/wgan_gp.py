@@ -21,7 +21,7 @@ from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate, Shape, Size
 class WGANGP(WGAN):
     """Generates images from noise, with a critic whose gradient is held to length 1 by a penalty.
 
-    The steps of Algorithm 1 are those of ``WGAN``, without clipping; lines 5 to 7 are ``ganzoo.penalties.gradient_penalty``.
+    The steps of Algorithm 1 are those of ``WGAN``, without clipping; lines 4 to 7 are ``ganzoo.penalties.gradient_penalty``.
 
     Args:
         shape: (C, H, W) of an image, or (n,) of a vector with ``MLPFamily``; the data's.

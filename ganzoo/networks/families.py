@@ -73,7 +73,7 @@ class LayerNormDCGANFamily(DCGANFamily):
 
 
 class MLPGeneratorFamily(DCGANFamily):
-    """A fully connected generator beside DCGAN's discriminator (Arjovsky et al. 2017, section 4.2: 512 units).
+    """A fully connected generator beside DCGAN's discriminator (Arjovsky et al. 2017, figure 3; ``mlp.py``).
 
     Args:
         width: maps of the discriminator's layer nearest the image.
@@ -135,7 +135,7 @@ class SNGANFamily(NetworkFamily):
         self.width_G, self.width_D = width_G, width_D
 
     def networks(self, shape: Sequence[int], latent: int) -> Pair:
-        channels, size, _ = image(self, shape)
+        channels, size, _ = image(type(self).__name__, shape)
         return ResidualGenerator(latent, channels, size, self.width_G), SNGANDiscriminator(channels, self.width_D)
 
 
@@ -150,7 +150,7 @@ class StandardCNNFamily(NetworkFamily):
         self.width = width
 
     def networks(self, shape: Sequence[int], latent: int) -> Pair:
-        channels, size, _ = image(self, shape)
+        channels, size, _ = image(type(self).__name__, shape)
         G = StandardCNNGenerator(latent, channels, size, self.width)
         return G, StandardCNNDiscriminator(channels, size, self.width)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.data import DataLoader, IterableDataset
 
-from ganzoo.models import GAN
+from ganzoo.models import GAN, WGAN
 
 SIGMA = 0.05  # of each mode of the ring of radius 1; neighbours are 0.765 apart
 
@@ -117,3 +117,41 @@ def colour_of_glyph(images: Tensor, masks: Tensor) -> Tensor:
 def near_a_colour(colours: Tensor, tolerance: float = 0.45) -> float:
     """The share of colours within ``tolerance`` of red or blue (they are 2.5 apart; grey purple is 1.27 from each)."""
     return (torch.cdist(colours, torch.stack([RED, BLUE])).min(1).values < tolerance).float().mean().item()
+
+
+# -- a generator that stays ---------------------------------------------------------------------------
+
+
+class Shift(nn.Module):
+    """A generator that moves its noise by a fixed vector. [N, d] -> [N, d]."""
+
+    def __init__(self, by: list[float]) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.tensor(by))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z + self.by
+
+
+def against_a_shift(model: type[L.LightningModule], by: list[float], noise=torch.randn, **options) -> L.LightningModule:
+    """A model of vectors whose discriminator trains against noise moved by ``by``; the generator never has its turn.
+
+    Args:
+        model: its class.
+        by: the vector.
+        noise: (n, d, generator=) -> the noise [n, d].
+        options: further arguments of the model, ``family`` among them.
+    """
+
+    class Shifted(model):
+        def networks(self):
+            return Shift(by), super().networks()[1]
+
+        def z(self, n, generator=None):
+            return noise(n, len(by), generator=generator)
+
+        def check_batch(self, batch):
+            pass  # vectors, of any size
+
+    turns = {"n_critic": 10**6} if issubclass(model, WGAN) else {"k": 10**6}
+    return Shifted(shape=(len(by),), latent=len(by), **turns, **options)
