@@ -7,7 +7,6 @@ import torch
 from support.toy_distributions import against_a_shift, stream, trained
 from support.training import Batch
 from support.training_bounds import bounded
-from torch import nn
 
 from ganzoo.losses import LeastSquares, Minimax, PearsonLeastSquares
 from ganzoo.models import DCGAN, LSGAN
@@ -53,7 +52,6 @@ def pull(seed, kind, *targets):
     """The mean length of the generator's gradient at samples far from the data, that a linear D can tell apart."""
     torch.manual_seed(seed)
     model = against_a_shift(LSGAN, FAR, narrow, loss=kind(*targets), lr=0.03, family=MLPFamily(layers=0))
-    [nn.init.zeros_(p) for p in model.D.parameters()]  # which prefers no side
     trained(model, stream(lambda n, g: Batch(narrow(n, generator=g)), 200, 64, seed))
     samples = model.G(narrow(2000, generator=torch.Generator().manual_seed(9))).detach().requires_grad_()
     cost = model.generator_losses(model.D(samples))["gan"]

@@ -145,7 +145,11 @@ def against_a_shift(model: type[L.LightningModule], by: list[float], noise=torch
 
     class Shifted(model):
         def networks(self):
-            return Shift(by), super().networks()[1]
+            D = super().networks()[1]
+            last = [part for part in D.modules() if isinstance(part, nn.Linear)][-1]
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)  # it prefers no side at the start
+            return Shift(by), D
 
         def z(self, n, generator=None):
             return noise(n, len(by), generator=generator)
