@@ -249,6 +249,11 @@ class Shift(Augmentation):
 IMAGE_GANS = [name for name in GANS if issubclass(CLASSES[name], GeneratorModel)]
 
 
+def critic_steps(model):
+    """How many batches it takes until the generator has its first turn."""
+    return model.hparams.get("n_critic", model.hparams.get("k", 1))
+
+
 @pytest.mark.parametrize("name", IMAGE_GANS)
 def test_the_discriminator_sees_augmented_images_only(name, tmp_path):
     """In each player's turn, and in the penalties of both; samples are not augmented."""
@@ -271,7 +276,7 @@ def test_the_discriminator_sees_augmented_images_only(name, tmp_path):
 
     model = Watched(**SMALL[name], augment=Shift())
     model.D.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0].detach()))
-    fit(model, data(model), tmp_path, max_steps=model.hparams.get("k", 1), max_epochs=-1)  # until G has its first turn
+    fit(model, data(model), tmp_path, max_steps=critic_steps(model), max_epochs=-1)  # until G has its first turn
     assert len(seen) >= 2
     assert len(penalised) >= 4, "the hooks penalties and generator_penalties are part of every training step"
     assert all(images.min() > 90 for images in [*seen, *penalised])
@@ -308,9 +313,10 @@ def test_the_generator_descends_its_regularizers(name, tmp_path):
         with pytest.raises(InputError, match="takes regularizers of its discriminators"):
             CLASSES[name](**SMALL[name], regularizers=[Mean()])
         return
-    model = CLASSES[name](**SMALL[name], regularizers=[Mean()])
-    steps = model.hparams.get("k", 1)
-    logged = fit(model, data(model), tmp_path, max_steps=steps, max_epochs=-1, log_every_n_steps=1).logged_metrics
+    model = CLASSES[name](**SMALL[name], regularizers=[*CLASSES[name].default_regularizers, Mean()])
+    logged = fit(
+        model, data(model), tmp_path, max_steps=critic_steps(model), max_epochs=-1, log_every_n_steps=1
+    ).logged_metrics
     found = [float(value) for key, value in logged.items() if key.endswith("/mean")]
     assert len(found) == sum(player.startswith("generator") for player in model.players())
     assert all(9 <= each <= 11 for each in found)

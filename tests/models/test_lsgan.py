@@ -51,7 +51,7 @@ def narrow(n, d=2, generator=None):
 def pull(seed, kind, *targets):
     """The mean length of the generator's gradient at samples far from the data, that a linear D can tell apart."""
     torch.manual_seed(seed)
-    model = against_a_shift(LSGAN, FAR, narrow, loss=kind(*targets), lr=0.03, family=MLPFamily(layers=0))
+    model = against_a_shift(LSGAN, FAR, narrow, loss=kind(*targets), lr=0.1, family=MLPFamily(layers=0))
     trained(model, stream(lambda n, g: Batch(narrow(n, generator=g)), 200, 64, seed))
     samples = model.G(narrow(2000, generator=torch.Generator().manual_seed(9))).detach().requires_grad_()
     cost = model.generator_losses(model.D(samples))["gan"]
