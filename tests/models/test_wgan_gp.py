@@ -118,7 +118,7 @@ def test_a_linear_critics_best_slope_is_above_one():
         assert w[0, 0].item() == pytest.approx(1 + distance / 20, abs=1e-3)
 
 
-@bounded(median_of=3, error="< 0.1", norm_error="< 0.1")
+@bounded(median_of=5, error="< 0.1", norm_error="< 0.1")
 def a_distance_of_two_normals(seed):
     estimate, norm = measured(seed, (0.8, -0.6))
     return {"error": abs(estimate - 1), "norm_error": abs(norm - 1)}

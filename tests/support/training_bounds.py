@@ -29,7 +29,7 @@ TESTS = HERE.parent
 CHECKOUT = TESTS.parent
 RECORD, PAGE = HERE / "training_bounds.csv", CHECKOUT / "docs" / "tests.md"
 MODULES = ("test_learning", "callbacks.test_health")
-MODULES += ("models.test_lsgan", "models.test_wgan", "models.test_wgan_gp")
+MODULES += ("models.test_wgan", "models.test_wgan_gp")
 MODULES += ("models.test_lapgan", "models.test_cyclegan", "models.test_domain_norm_dann")
 MODULES += ("models.test_sngan", "models.test_began")
 # the environment of each instruction set: of torch's own kernels, and of oneDNN's convolutions and products
