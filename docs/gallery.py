@@ -202,7 +202,7 @@ def draw(models: Mapping[str, str], folder: Path) -> str:
 # what each model is, and where it is described
 PAGES = {
     "gan_mnist": "The GAN of 2014, two multilayer perceptrons, on MNIST: [GAN](models/gan.md).",
-    "cgan_mnist": "Digits of the class that you ask for: [conditional GAN](models/cgan.md).",
+    "cgan_digits": "Small digits of the class that you ask for: [conditional GAN](models/cgan.md).",
     "lapgan_fashion": "Clothes from 7 to 14 to 28 pixels: [LAPGAN](models/lapgan.md).",
     "pix2pix_maps": "Satellite photographs to relief maps, learned from pairs: [pix2pix](models/pix2pix.md).",
     "cyclegan_maps": "The same without pairs, in both directions: [CycleGAN](models/cyclegan.md).",
