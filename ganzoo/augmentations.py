@@ -78,8 +78,8 @@ def change_contrast(images: Tensor) -> Tensor:
 
 
 def translate(images: Tensor, share: float) -> Tensor:
-    """Shifts each image by a whole number of pixels, uniform up to a share of its size; what comes in is 0."""
-    rows, columns = (_shifted(images, dim, int(images.shape[dim] * share)) for dim in (2, 3))
+    """Shifts each image by a whole number of pixels, uniform up to a share of its size (rounded); what comes in is 0."""
+    rows, columns = (_shifted(images, dim, _pixels(images, dim, share)) for dim in (2, 3))
     n = torch.arange(len(images), device=images.device)
     # a border of one pixel of 0, to which all places outside lead
     bordered = pad(images, (1, 1, 1, 1)).movedim(1, -1)
@@ -88,7 +88,7 @@ def translate(images: Tensor, share: float) -> Tensor:
 
 def cut_out(images: Tensor, share: float) -> Tensor:
     """Sets a rectangle of each image to 0, a share of its height by a share of its width, centred anywhere."""
-    rows, columns = (_cut(images, dim, int(images.shape[dim] * share)) for dim in (2, 3))
+    rows, columns = (_cut(images, dim, _pixels(images, dim, share)) for dim in (2, 3))
     return images * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
@@ -108,6 +108,10 @@ class InputNoise(Augmentation):
     def __call__(self, images: Tensor, progress: Progress) -> Tensor:
         sigma = self.sigma * max(0.0, 1 - progress() / self.until)
         return images + sigma * torch.randn_like(images) if sigma else images
+
+
+def _pixels(images: Tensor, dim: int, share: float) -> int:
+    return int(images.shape[dim] * share + 0.5)  # a half goes up, as in the released code
 
 
 def _uniform(images: Tensor) -> Tensor:

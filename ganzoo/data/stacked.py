@@ -52,7 +52,8 @@ class StackedMNIST(MNIST):
         self.shape, self.classes = (3, self.size, self.size), 1000
 
     def splits(self) -> Splits:
-        train, val, test = (partial(stack, part) for part in super().splits())
+        digits: Any = super().splits()
+        train, val, test = (partial(stack, part) for part in digits)
 
         def held_out(draw: Any, number: int) -> Any:
             return lambda index: draw(index, image_rng(_SEED, number, index))

@@ -43,7 +43,7 @@ def glorot_uniform(layer: Layer, gain: float = 1.0) -> Layer:
         layer: a fully connected layer, a convolution or a transposed convolution.
         gain: factor of the standard deviation.
     """
-    inputs, outputs = nn.init._calculate_fan_in_and_fan_out(layer.weight)
+    inputs, outputs = (float(fan) for fan in nn.init._calculate_fan_in_and_fan_out(layer.weight))
     strides = prod(getattr(layer, "stride", (1,)))
     if isinstance(layer, nn.ConvTranspose2d):  # torch keeps its inputs and outputs the other way round
         inputs, outputs = outputs / strides, inputs
