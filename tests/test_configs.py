@@ -27,7 +27,9 @@ SMALLER: dict[str, list[str]] = {
     "cyclegan_horse2zebra": ["--trainer.max_steps", "1"],
     "lapgan_cifar10": ["--trainer.max_steps", "1"],
     "began_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
-    "dcgan_cifar10": ["--data.batch_size", "4"],
+    "dcgan_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
+    "wgan_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
+    "wgan_gp_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
     "sngan_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
     "sngan_projection_cifar10": ["--trainer.max_steps", "1", "--data.batch_size", "4"],
 }
