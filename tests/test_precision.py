@@ -79,7 +79,9 @@ def test_bf16_mixed_computes_networks_in_bfloat16_and_losses_in_float32(name, tm
     assert torch.bfloat16 in spy.networks
     assert spy.dtypes
     assert all(kinds == {torch.float32} for kinds in spy.dtypes.values()), spy.dtypes
-    assert spy.halves == set()
+    # a penalty on gradients has the network's own backward pass, in bfloat16, in its graph; its value is float32 as well
+    penalties = tuple(f"discriminator/{part.name}:" for part in getattr(model, "regularizers", ()))
+    assert {half for half in spy.halves if not half.startswith(penalties)} == set()
     assert all(value.isfinite() for value in spy.values)
     for key, p in model.named_parameters():
         assert p.dtype == torch.float32

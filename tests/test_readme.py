@@ -16,7 +16,7 @@ from support.zoo import MODELS
 
 from ganzoo.cli import main
 from ganzoo.data import Digits
-from ganzoo.models import CGAN, GAN, LAPGAN, Pix2Pix
+from ganzoo.models import CGAN, DCGAN, GAN, LAPGAN, Pix2Pix
 from ganzoo.utils.configs import config_names
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -249,6 +249,13 @@ def nothing() -> dict[str, Any]:
     return {}
 
 
+def labelled_images_and_a_dcgan() -> dict[str, Any]:
+    rng = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(40, 1, 8, 8, generator=rng) * 2 - 1, torch.arange(40) % 2
+    known = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    return {"model": DCGAN((1, 8, 8), width=4), **known}
+
+
 AROUND = {
     "README.md: fake = self.G(x)": in_a_training_step,
     "README.md: # my_gan.py": nothing,
@@ -264,6 +271,7 @@ AROUND = {
     "translate.md:": two_images_and_a_translator,
     "evaluate.md:": a_checkpoint_and_a_classifier_of_digits,
     "extractors.md:": images_for_efflite0,
+    "explore.md:": nothing,
     "faq.md:": inputs_to_translate,
     "grammar.md: if self.every": in_a_training_step,
     "grammar.md:": beside_models,
@@ -276,6 +284,7 @@ AROUND = {
     "your_own.md: data = Digits()": a_trainer_and_data,
     "your_own.md: import torch": a_checkpoint_of_gan_digits,
     "add_a_paper.md:": nothing,
+    "dcgan.md:": labelled_images_and_a_dcgan,
     "cgan.md:": lambda: {"model": CGAN(shape=(1, 8, 8)), "torch": torch},
     "lapgan.md:": a_cascade,
 }

@@ -23,6 +23,6 @@ def test_tensorboard_has_a_chart_for_each_player(fast_dev_run, tmp_path):
     (layout,) = events.Tensors("custom_scalars__config__")
     players, health, metrics = layout_pb2.Layout.FromString(layout.tensor_proto.string_val[0]).category
     titles = [chart.title for chart in players.chart]
-    assert titles == ["losses", "discriminator outputs", "discriminator: terms", "generator: terms"]
+    assert titles == ["losses", "discriminator: terms", "generator: terms"]
     assert list(players.chart[0].multiline.tag) == ["discriminator/loss$", "generator/loss$"]
     assert (health.title, metrics.title) == ("health", "metrics")

@@ -105,7 +105,7 @@ def test_floats_and_bytes_are_one_image():
     ("images", "said"),
     [
         (None, "not NoneType"),
-        (torch.zeros(3, 4), r"images are a tensor \[N, C, H, W\], not torch.Size"),
+        (torch.zeros(3), r"images are a tensor \[N, C, H, W\], not torch.Size"),
         (torch.zeros(1, 1, 2, 2, dtype=torch.int64), "uint8, or floats"),
         (torch.full((2, 1, 2, 2), torch.nan), "2 of 2 images have NaN or infinite pixels"),
         (torch.tensor([0.0, torch.inf]).view(2, 1, 1, 1), "1 of 2 images"),

@@ -188,7 +188,7 @@ def test_without_strength_it_is_source_only_to_the_bit(tmp_path):
     fit(adapted, batches(), tmp_path, max_epochs=1)
     torch.manual_seed(0)
     G_f, G_y, G_d = family.networks(SHAPE, CLASSES)  # torch's own batch norm
-    optimizer = SGD([*G_f.parameters(), *G_y.parameters()], lr=0.1, momentum=0.9)
+    optimizer = SGD([*G_f.parameters(), *G_y.parameters()], lr=0.1, momentum=0.9, fused=True)  # as a player's
     for batch in batches():
         optimizer.zero_grad()
         cross_entropy(G_y(G_f(batch.x)), batch.y).backward()
