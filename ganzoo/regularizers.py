@@ -23,10 +23,12 @@ class Regularizer(Checked, ABC):
     Attributes:
         name: the term's name in the logs.
         player: who descends it, "discriminator" or "generator".
+        differentiates: whether it is made of gradients of the discriminator, which are then differentiated again.
     """
 
     name: ClassVar[str]
     player: ClassVar[str] = "discriminator"
+    differentiates: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
@@ -52,6 +54,7 @@ class GradientPenalty(Regularizer):
     """
 
     name = "gradient_penalty"
+    differentiates = True
 
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight
@@ -70,6 +73,7 @@ class R1(Regularizer):
     """
 
     name = "r1"
+    differentiates = True
 
     def __init__(self, gamma: PositiveFloat = 10.0) -> None:
         self.gamma = gamma
@@ -88,6 +92,7 @@ class R2(Regularizer):
     """
 
     name = "r2"
+    differentiates = True
 
     def __init__(self, gamma: PositiveFloat = 10.0) -> None:
         self.gamma = gamma

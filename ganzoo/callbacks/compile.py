@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganzoo.errors import InputError
+from ganzoo.utils.log import log_info
 
 OF_ONE = 8  # variants of a network: training or not, with a gradient or without, of its input or not, the last batch's size
 
@@ -22,6 +23,9 @@ class Compile(L.Callback):
     A network is compiled at its first call, and again for each new kind of call: training or evaluation, frozen or not,
     a last batch of another size. Networks of one class share compiled code if it fits. torch stops compiling a function
     after 8 variants; the limit is raised to 8 per network for this process.
+
+    A discriminator whose gradient is penalised (``GradientPenalty``, ``R1``, ``R2``) is not compiled, because torch compiles
+    no second derivative.
 
     Args:
         mode: mode of torch.compile: ``default``, ``reduce-overhead``, ``max-autotune``.
@@ -54,7 +58,13 @@ class Compile(L.Callback):
             raise InputError(
                 f"Compile compiles the networks of a module's players(), and {type(pl_module).__name__} has none"
             )
-        networks = set(_callable(network for mine in players().values() for network in mine))
+        penalties = [part.name for part in getattr(pl_module, "regularizers", ()) if part.differentiates]
+        if penalties:
+            log_info(
+                f"Compile leaves the discriminator as it is: torch compiles no second derivative, as {penalties[0]} needs"
+            )
+        playing = [mine for name, mine in players().items() if not (penalties and name.startswith("discriminator"))]
+        networks = set(_callable(network for mine in playing for network in mine))
         limits: Any = torch.compiler.config
         version: Any = torch.__version__  # compares with tuples
         limits.recompile_limit = max(limits.recompile_limit, OF_ONE * len(networks))

@@ -70,6 +70,14 @@ def alike(model, compiled, tolerance=1e-5):
             assert torch.allclose(value, there[name], atol=tolerance, rtol=10 * tolerance), name
 
 
+def test_a_discriminator_with_a_penalty_on_its_gradient_is_left_alone(tmp_path, capsys):
+    model = build("WGANGP")
+    run(model, tmp_path, Compile(backend="aot_eager", fullgraph=True), epochs=1)
+    assert model.D._compiled_call_impl is None
+    assert model.G._compiled_call_impl is not None
+    assert "torch compiles no second derivative, as gradient_penalty needs" in capsys.readouterr().err
+
+
 QUICK = {"GAN", "DCGAN", "CGAN", "DANN", "Pix2Pix"}
 
 
@@ -94,7 +102,8 @@ def test_and_so_it_is_with_graphs_for_the_gradients(name, tmp_path):
     _, wanted = run(plain, tmp_path)
     _, seen = run(compiled, tmp_path, Compile(backend="aot_eager", fullgraph=True))
     assert seen.losses == pytest.approx(wanted.losses, rel=1e-4, abs=1e-6)
-    alike(plain, compiled)
+    # SNGAN's biases before a batch norm have no gradient but rounding errors, which Adam makes as large as any
+    alike(plain, compiled, 1e-3 if name in ("SNGAN", "SNGANProjection") else 1e-5)
     assert seen.graphs[1] == seen.graphs[2] > 0
 
 
