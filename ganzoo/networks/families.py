@@ -1,7 +1,7 @@
 """Families of networks: a generator and a discriminator that a config names together.
 
-A family is a small object; ``networks(shape, latent)`` builds the generator [N, latent] -> [N, *shape] and the discriminator
-[N, *shape] -> [N, 1]. A model that takes one has the argument ``family``::
+A family is a small object; ``networks(shape, latent)`` builds the generator, [N, latent] -> ``[N, *shape]``, and the
+discriminator, ``[N, *shape]`` -> [N, 1]. A model that takes one has the argument ``family``::
 
     model:
       class_path: WGANGP

@@ -10,7 +10,7 @@ from ganzoo.networks.init import glorot_uniform, he_uniform
 
 
 class MLP(nn.Module):
-    """Fully connected layers with ReLU between. [N, ...] with ``inputs`` values per sample -> [N, *shape].
+    """Fully connected layers with ReLU between. [N, ...] with ``inputs`` values per sample -> ``[N, *shape]``.
 
     Initial weights are those of the toy script of Gulrajani et al. (``gan_toy.py``): uniform, He before a ReLU and Glorot in
     the last layer; biases are zero.
