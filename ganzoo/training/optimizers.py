@@ -35,6 +35,7 @@ _ADVICE = {
     SparseAdam: "SparseAdam needs sparse gradients, which these networks do not have",
 }
 _AS_THEY_STAND = {"last_epoch", "_step_count", "_last_lr", "base_lrs", "_get_lr_called_within_step", "T_cur"}
+_FLAGS = {"amsgrad", "maximize", "nesterov"}
 _KERNELS = {"fused", "foreach"}  # arguments that choose how the same formula is computed
 _TRIED = 100  # steps of a scheduler that are tried before a training
 
@@ -53,6 +54,9 @@ def check_optimizer(where: str, optimizer: Optimizer) -> None:
         if isinstance(optimizer, kind):
             raise InputError(f"{where}: {advice}: use Adam, SGD or RMSprop")
     for group in optimizer.param_groups:
+        for name in _FLAGS & group.keys():
+            if not isinstance(group[name], bool):
+                raise InputError(f"{where}: {name} of {type(optimizer).__name__} is {group[name]}: give true or false")
         for name, value in group.items():
             for number in value if isinstance(value, tuple | list) else (value,):
                 if isinstance(number, torch.Tensor):

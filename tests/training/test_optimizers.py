@@ -43,6 +43,8 @@ def refused(model: Any) -> str:
         ("SGD", {"lr": 0.1, "dampening": nan}, "dampening of SGD is nan"),
         ("SGD", {"lr": 0.1, "weight_decay": nan}, "weight_decay of SGD is nan"),
         ("RMSprop", {"alpha": 1.0}, "alpha of RMSprop is 1.0: give a float in [0, 1)"),
+        ("Adam", {"amsgrad": nan}, "amsgrad of Adam is nan: give true or false"),
+        ("SGD", {"lr": 0.1, "nesterov": 2, "momentum": 0.5}, "nesterov of SGD is 2: give true or false"),
         ("LBFGS", {}, "needs a closure"),
         ("SparseAdam", {}, "needs sparse gradients"),
     ],
