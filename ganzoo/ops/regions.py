@@ -320,8 +320,12 @@ class Noise(Step):
 
     def draw(self, size: Size, device: torch.device) -> None:
         """Draws the mask from torch's own generator, and keeps a byte for each value."""
-        ones = torch.ones(1, self.channels, *size, dtype=self.dtype, device=device)
-        self.mask = F.dropout(ones, self.p, True, inplace=True) != 0
+        shape = (1, self.channels, *size)
+        if device.type == "cpu":  # the numbers that dropout draws there, without its floats
+            self.mask = torch.empty(shape, dtype=torch.bool).bernoulli_(1 - self.p)
+        else:
+            ones = torch.ones(shape, dtype=self.dtype, device=device)
+            self.mask = F.dropout(ones, self.p, True, inplace=True) != 0
 
     def compute(self, box: Box, pieces: Sequence[Tensor], size: Size) -> Tensor:
         kept = box.of(self.mask, Box.whole((self.mask.shape[2], self.mask.shape[3])))
