@@ -1,12 +1,13 @@
-"""Trains every system with fully connected networks on a ring and a grid, and counts the modes that each one reaches.
+"""Trains every GAN of the zoo on a ring and a grid, and counts the modes that each one reaches.
 
-    python examples/collapse_table.py                              # all systems, 5 seeds: an hour of one core
+    python examples/collapse_table.py                              # all systems, 5 seeds: two hours of one core
     python examples/collapse_table.py --systems GAN --seeds 2      # a part of it; finished runs are kept
     python examples/collapse_table.py --table                      # the table and the picture of what is there
 
 Each finished run is a line of collapse.csv; a run that is there is not trained again, so an interrupted table goes on where
-it was. All systems have the same networks, noise, optimizer, learning rate and number of batches, and one generator step to
-a discriminator step. They differ in the loss, a regularizer or a layer.
+it was. All systems have the same fully connected networks, noise, batches and number of discriminator steps. What a paper
+changes stays: its loss, regularizer, clipping or norm, and its discriminator steps to a generator step. The rate of both
+players is 1e-3 and falls to 0 in the second half; the optimizer is Adam with betas 0.5 and 0.9, and RMSprop for WGAN.
 """
 
 import argparse
@@ -21,57 +22,84 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from torch import Tensor, nn
 
 from ganzoo.data import Grid, Ring
 from ganzoo.data.plane import NormalMixture
 from ganzoo.errors import InputError
-from ganzoo.losses import LeastSquares, Minimax, Wasserstein
+from ganzoo.losses import Minimax
 from ganzoo.metrics.modes import SAMPLES, mode_coverage
-from ganzoo.models import DCGAN
+from ganzoo.models import BEGAN, DCGAN, GAN, LSGAN, SNGAN, WGAN, WGANGP
+from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.extra_layers import MinibatchDiscrimination
 from ganzoo.networks.families import MLPFamily
+from ganzoo.networks.mlp import MLP
+from ganzoo.noises import Normal
 from ganzoo.regularizers import R1, GradientPenalty
 from ganzoo.schedules import LinearDecay
 from ganzoo.utils.files import atomic_write
 from ganzoo.utils.progress import ProgressBar
 
-HIDDEN, LAYERS, LATENT, BATCH = 128, 2, 2, 128
-RATE = 1e-3  # of Adam, for both players; it falls to 0 in the second half
-STEPS = 8000  # batches
+Build = Callable[[int], GeneratorModel]
+HIDDEN, LAYERS, LATENT, BATCH = 128, 3, 2, 128
+RATE = 1e-3  # of both players at the start
+STEPS = 8000  # discriminator steps
 DATA: dict[str, type[NormalMixture]] = {"ring": Ring, "grid": Grid}
 FIELDS = ("data", "system", "seed", "batches", "modes", "high_quality", "kl", "seconds")
 
 
-def adam() -> dict[str, Any]:
-    """Both players' optimizer, the same for all systems."""
-    recipe = {"class_path": "torch.optim.Adam", "init_args": {"lr": RATE, "betas": [0.5, 0.9]}}
-    return {"discriminator": recipe, "generator": recipe}
+class PointAutoencoder(nn.Module):
+    """Scores points by how well an autoencoder of one number reconstructs them: ``-L(v)``. [N, 2] -> [N, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = MLP(2, (1,), HIDDEN, LAYERS), MLP(1, (2,), HIDDEN, LAYERS)
+
+    def forward(self, v: Tensor) -> Tensor:
+        return -(v - self.decoder(self.encoder(v))).abs().mean(1, keepdim=True)
 
 
-def falling(steps: int) -> dict[str, Any]:
-    """Schedules by which both players' rates fall to 0 in the second half of the steps."""
-    ends = {"constant": max(1, steps // 2), "decay": max(1, steps - steps // 2)}
-    recipe = {"class_path": f"{LinearDecay.__module__}.{LinearDecay.__name__}", "init_args": ends, "interval": "step"}
-    return {"discriminator": [recipe], "generator": [recipe]}
+class PointBEGAN(BEGAN):
+    """A BEGAN of points: its networks are fully connected."""
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        return MLP(self.latent, self.shape, HIDDEN, LAYERS), PointAutoencoder()
 
 
-def system(**options: Any) -> Callable[[int], DCGAN]:
-    """A function of the number of batches that builds one of the compared models."""
+def rates(steps: int, n_critic: int, optimizer: str = "Adam", lr: float = RATE) -> dict[str, Any]:
+    """Both players' optimizer and schedule: the rate falls to 0 in the second half of each player's own steps."""
+    options = {"lr": lr} | ({"betas": [0.5, 0.9]} if optimizer == "Adam" else {})
+    schedules = {}
+    for player, own in (("discriminator", steps), ("generator", max(2, steps // n_critic))):
+        fall = {"constant": own // 2, "decay": own - own // 2}
+        path = f"{LinearDecay.__module__}.{LinearDecay.__name__}"
+        schedules[player] = [{"class_path": path, "init_args": fall, "interval": "step"}]
+    recipe = {"class_path": f"torch.optim.{optimizer}", "init_args": options}
+    return {"optimizers": dict.fromkeys(schedules, recipe), "schedules": schedules}
 
-    def build(steps: int) -> DCGAN:
-        family = MLPFamily(HIDDEN, LAYERS)
-        return DCGAN((2,), latent=LATENT, family=family, optimizers=adam(), schedules=falling(steps), **options)
+
+def system(
+    model: type[GeneratorModel], n_critic: int = 1, lr: float = RATE, optimizer: str = "Adam", **options: Any
+) -> Build:
+    """A function of the number of discriminator steps that builds one of the compared models."""
+
+    def build(steps: int) -> GeneratorModel:
+        own = {} if model is PointBEGAN else {"family": MLPFamily(HIDDEN, LAYERS)}
+        return model(shape=(2,), latent=LATENT, noise=Normal(), **own, **rates(steps, n_critic, optimizer, lr), **options)
 
     return build
 
 
-SYSTEMS: dict[str, Callable[[int], DCGAN]] = {
-    "GAN, minimax": system(loss=Minimax()),
-    "GAN": system(),
-    "GAN + minibatch discrimination": system(layers=[MinibatchDiscrimination(32, 5)]),
-    "GAN + R1": system(regularizers=[R1(0.1)]),
-    "least squares": system(loss=LeastSquares()),
-    "Wasserstein + gradient penalty": system(loss=Wasserstein(), regularizers=[GradientPenalty(0.1)]),
+SYSTEMS: dict[str, Build] = {
+    "GAN, minimax": system(GAN, loss=Minimax()),
+    "GAN": system(GAN),
+    "GAN + minibatch discrimination": system(DCGAN, layers=[MinibatchDiscrimination(8, 4)]),
+    "GAN + R1": system(GAN, regularizers=[R1(0.1)]),
+    "LSGAN": system(LSGAN),
+    "WGAN": system(WGAN, n_critic=5, optimizer="RMSprop"),
+    "WGAN-GP": system(WGANGP, n_critic=5, regularizers=[GradientPenalty(0.1)]),  # the weight of the authors' toy script
+    "BEGAN": system(PointBEGAN),
+    "SNGAN": system(SNGAN, n_critic=5),
 }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ganzoo.errors import InputError
 from ganzoo.losses import Wasserstein
 from ganzoo.models.base import GeneratorModel
 from ganzoo.networks.began import AutoencoderDiscriminator, Decoder
@@ -30,7 +31,7 @@ class BEGAN(GeneratorModel):
     Wasserstein GAN; the paper derives its losses from the Wasserstein distance between the two distributions of L.
 
     Args:
-        shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...
+        shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...; in a subclass what its ``networks`` take.
         width: maps of the convolutions, the paper's n; 64 or 128.
         gamma: the diversity ratio ``E L(G(z)) / E L(x)`` that k holds; lower for sharper and less diverse images.
         lambda_k: step of k.
@@ -52,7 +53,7 @@ class BEGAN(GeneratorModel):
 
     def __init__(
         self,
-        shape: ranges.Shape = (3, 64, 64),
+        shape: ranges.Shape | tuple[ranges.Size] = (3, 64, 64),
         width: ranges.Size = 128,
         gamma: ranges.ClosedUnitInterval = 0.5,
         lambda_k: ranges.OpenUnitInterval = 0.001,
@@ -71,6 +72,8 @@ class BEGAN(GeneratorModel):
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, latent] -> [N, C, H, W], and D: [N, C, H, W] -> [N, 1] scores -L(v)."""
+        if len(self.shape) != 3:
+            raise InputError(f"BEGAN is for images, not for shape {self.shape}: a subclass with other networks may take it")
         channels, size, _ = self.shape
         sizes = (self.latent, channels, size, self.width)
         return Decoder(*sizes), AutoencoderDiscriminator(*sizes)

@@ -24,18 +24,61 @@ def row(data, name, seed, modes, quality):
     }
 
 
+def hidden(network):
+    """The sizes of a network's hidden layers."""
+    return [part.out_features for part in network.modules() if isinstance(part, torch.nn.Linear)][:3]
+
+
 @pytest.mark.parametrize("name", list(harness.SYSTEMS))
-def test_all_systems_have_the_same_networks_and_the_same_schedule(name):
+def test_all_systems_have_the_same_networks_noise_and_rates(name):
     model = harness.SYSTEMS[name](100)
-    parts = [part for part in (*model.G.modules(), *model.D.modules()) if isinstance(part, torch.nn.Linear)]
-    assert [part.weight.shape[0] for part in parts[:5]] == [128, 128, 2, 128, 128]
+    assert hidden(model.G) == hidden(model.D) == [128, 128, 128]
     assert model.sample(7).shape == (7, 2)
-    assert model.hparams["optimizers"] == harness.adam()
-    assert model.hparams["schedules"] == harness.falling(100)
+    assert type(model.noise).__name__ == "Normal"
+    for player in ("discriminator", "generator"):
+        optimizer = model.hparams["optimizers"][player]
+        assert optimizer["init_args"]["lr"] == 1e-3
+        assert optimizer["class_path"] == ("torch.optim.RMSprop" if name == "WGAN" else "torch.optim.Adam")
+
+
+@pytest.mark.parametrize("name", list(harness.SYSTEMS))
+def test_the_generator_steps_as_often_as_in_the_paper_and_its_rate_falls_with_its_steps(name):
+    model = harness.SYSTEMS[name](100)
+    steps = 20 if name in ("WGAN", "WGAN-GP", "SNGAN") else 100
+    assert getattr(model, "n_critic", 1) == 100 // steps
+    (entry,) = model.hparams["schedules"]["generator"]
+    assert entry["init_args"] == {"constant": steps // 2, "decay": steps // 2}
+
+
+def test_what_each_paper_changes_is_there():
+    built = {name: build(100) for name, build in harness.SYSTEMS.items()}
+    assert built["WGAN"].clip == 0.01
+    assert {name: [part.name for part in model.regularizers] for name, model in built.items() if model.regularizers} == {
+        "GAN + R1": ["r1"],
+        "WGAN-GP": ["gradient_penalty"],
+    }
+    losses = {name: type(model.loss).__name__ for name, model in built.items()}
+    assert losses["GAN, minimax"] == "Minimax"
+    assert losses["GAN"] == "NonSaturating"
+    assert losses["LSGAN"] == "LeastSquares"
+    assert losses["SNGAN"] == "Hinge"
+    assert {losses[name] for name in ("WGAN", "WGAN-GP", "BEGAN")} == {"Wasserstein"}
+    normed = [name for name, model in built.items() if any("parametrizations" in key for key in model.D.state_dict())]
+    assert normed == ["SNGAN"]
+
+
+def test_the_score_of_the_autoencoder_is_minus_its_error():
+    D = harness.SYSTEMS["BEGAN"](100).D
+    v = torch.rand(5, 2)
+    again = D.decoder(D.encoder(v)).tolist()
+    expected = torch.tensor(
+        [[-sum(abs(a - b) for a, b in zip(p, q, strict=True)) / 2] for p, q in zip(v.tolist(), again, strict=True)]
+    )
+    assert torch.allclose(D(v), expected)
 
 
 def test_the_rate_falls_to_0_in_the_second_half():
-    (entry,) = harness.falling(100)["generator"]
+    (entry,) = harness.rates(100, 1)["schedules"]["generator"]
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule, rates = harness.LinearDecay(optimizer, **entry["init_args"]), []
     for _ in range(100):
@@ -65,11 +108,11 @@ def test_a_run_that_is_there_is_not_trained_again(tmp_path, monkeypatch, capsys)
 
 
 def test_a_short_training_is_measured(tmp_path):
-    found = harness.run("ring", "Wasserstein + gradient penalty", 0, 3, tmp_path)
+    found = harness.run("ring", "WGAN-GP", 0, 3, tmp_path)
     assert set(found) == set(harness.FIELDS)
     assert 0 <= found["modes"] <= 8
     assert 0 <= found["high_quality"] < 0.5
-    assert torch.load(tmp_path / "ring_Wasserstein_+_gradient_penalty_0.pt", weights_only=True).shape == (2500, 2)
+    assert torch.load(tmp_path / "ring_WGAN-GP_0.pt", weights_only=True).shape == (2500, 2)
 
 
 def test_the_table_has_the_fewest_and_the_most_modes_of_the_seeds():
