@@ -16,6 +16,9 @@ ELSEWHERE = {
     # parts of a command are tested by running it
     "cli/arguments.py": "cli/test_evaluate.py",
     "cli/demo.py": "demo/test_server.py",
+    "cli/explore_images.py": "cli/test_explore.py",
+    "cli/explore_sheets.py": "cli/test_explore.py",
+    "cli/explored.py": "cli/test_explore.py",
     "cli/classifier.py": "cli/test_evaluate.py",
     "cli/options.py": "cli/test_evaluate.py",
     "cli/outputs.py": "cli/test_evaluate.py",
