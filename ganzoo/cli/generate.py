@@ -1,7 +1,6 @@
 """``ganzoo generate``: generates images, and walks between them, with a trained model."""
 
 import math
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -241,6 +240,7 @@ def _record(model: Any, weights: str, given: Namespace, names: Sequence[str] | N
 
 
 def _generate(model: Any, given: Namespace, seeds: list[int], names: Sequence[str] | None, target: Path) -> None:
+    from ganzoo.cli.options import make_folder
     from ganzoo.inference.generation import generate_each
     from ganzoo.utils.log import log_info
     from ganzoo.utils.png import read_record, save_png
@@ -257,7 +257,7 @@ def _generate(model: Any, given: Namespace, seeds: list[int], names: Sequence[st
         return _record(model, weights, given, names, seed=each.seed, level=level, **{"class": each.label})
 
     if folder is not None:
-        _make_folder(folder)
+        make_folder(folder, "--files")
         levels = range(_level_count(model)) if given.levels else [None]
         if not given.overwrite:
             missing = [
@@ -302,17 +302,6 @@ def _level_count(model: Any) -> int:
     from ganzoo.inference.generation import generate_each, requests
 
     return len(next(generate_each(model, requests(model, [0]), levels=True)))
-
-
-def _make_folder(folder: Path) -> None:
-    """Makes the folder, and finds out before the work whether files can be written into it."""
-    probe = folder / f".ganzoo.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"cannot write into {printable(folder)}: {error.strerror}; give other --files") from error
 
 
 def _are_there(folder: Path, records: dict[str, dict[str, Any]], read: Any) -> bool:

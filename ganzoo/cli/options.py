@@ -17,7 +17,7 @@ from ganzoo.cli.error_messages import refused_argument
 from ganzoo.cli.lightning_log import filter_log
 from ganzoo.cli.merge import compose, known_of, merge, refuse_nulls
 from ganzoo.cli.parser import Parser, import_classes
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.errors import InputError, did_you_mean, printable
 from ganzoo.evaluation.sources import DataSource, stub_trainer
 from ganzoo.utils.configs import find_config, read_config, section_of
 from ganzoo.utils.files import atomic_write
@@ -245,3 +245,18 @@ def refuse_unwritable(path: Path, option: str) -> None:
 
 class _EnoughError(Exception):
     pass
+
+
+def make_folder(folder: Path, option: str) -> None:
+    """Makes the folder, and finds out before the work whether files can be written into it.
+
+    Raises:
+        InputError: they cannot.
+    """
+    probe = folder / f".ganzoo.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write into {printable(folder)}: {error.strerror}; give another {option}") from error

@@ -1,7 +1,6 @@
 """``ganzoo translate``: translates image files and folders with a trained model."""
 
 import multiprocessing
-import os
 import signal
 import warnings
 from collections import deque
@@ -96,6 +95,7 @@ def run(args: Sequence[str]) -> int:
 def _translate(job: Job, inputs: Sequence[str], processes: int) -> int:
     from PIL import Image
 
+    from ganzoo.cli.options import make_folder
     from ganzoo.inference.translate import find_inputs, unfinished
     from ganzoo.utils.files import remove_stale
     from ganzoo.utils.log import log_info
@@ -105,7 +105,7 @@ def _translate(job: Job, inputs: Sequence[str], processes: int) -> int:
 
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large images are what tiles are for
     files = find_inputs(inputs, job.out)
-    _refuse_unwritable(job.out)
+    make_folder(job.out, "--out")
     translation = _load(job)
     job = job._replace(weights=weights_sha256(translation.model))
     missing = unfinished(files, job.out, translation, job.weights)
@@ -140,17 +140,6 @@ def _translate(job: Job, inputs: Sequence[str], processes: int) -> int:
 def _named(files: Sequence["Done"]) -> str:
     more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
     return ", ".join(printable(done.file.name) for done in files[:NAMED]) + more
-
-
-def _refuse_unwritable(out: Path) -> None:
-    """Makes the folder, and finds out before the work whether files can be written into it."""
-    probe = out / f".ganzoo.{os.getpid()}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"cannot write into {printable(out)}: {error.strerror}; give another --out") from error
 
 
 def _load(job: Job) -> "Translation":
