@@ -7,9 +7,13 @@ from typing import Any, get_type_hints
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from support.training import Labelled, fit, loader, trainer
 from support.zoo import CLASSES, EXAMPLES, MODELS, SMALL, build, data, every_model, every_model_and_example
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.augmentations import Augmentation
@@ -66,6 +70,87 @@ def test_all_players_move_and_only_in_their_turns(name, tmp_path, monkeypatch):
     assert all(torch.isfinite(p).all() for p in model.parameters())
     assert all(p.grad is None for p in model.parameters())
     assert any(not torch.equal(p, before[key]) for key, p in model.named_parameters())
+
+
+@every_model_and_example
+def test_gradients_are_computed_for_the_players_of_a_turn_alone(name, tmp_path, monkeypatch):
+    """The weight gradients of a frozen opponent would cost time, and nobody uses them."""
+    model, playing, computed = build(name), [], {}
+    descend = AdversarialModule._descend
+
+    def watched(self, players, *args, **terms):
+        playing[:] = [player.name for player in players]
+        descend(self, players, *args, **terms)
+
+    monkeypatch.setattr(AdversarialModule, "_descend", watched)
+    for player, networks in model.players().items():
+        computed[player] = set()
+        for parameter in (p for network in networks for p in network.parameters() if p.requires_grad):
+            parameter.register_hook(lambda _, player=player: computed[player].add(tuple(playing)))
+    fit(model, data(model), tmp_path, max_epochs=1)
+    for player, turns in computed.items():
+        assert turns, f"no gradient of {player} was seen"
+        assert all(player in turn for turn in turns), f"gradients of {player} are computed in the turns {turns}"
+
+
+class Reads(TorchDispatchMode):
+    """Counts operations whose result the program waits for: numbers, truth values, counts of elements."""
+
+    waits = {
+        torch.ops.aten._local_scalar_dense.default,
+        torch.ops.aten.nonzero.default,
+        torch.ops.aten.masked_select.default,
+        torch.ops.aten.equal.default,
+        torch.ops.aten._unique2.default,
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen, self.uncounted = [], False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in self.waits and not self.uncounted:
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def reads_by_batch(model, tmp_path, monkeypatch, **options) -> list[list[str]]:
+    """What each batch of a training reads from the device.
+
+    Not counted: optimizers without a fused kernel read their own counts of steps, which torch keeps in the memory of the
+    CPU; and torch's ``one_hot`` looks for the largest class, on a CPU only.
+    """
+    reads, batches = Reads(), []
+
+    class Collect(Callback):
+        def on_train_batch_start(self, *_) -> None:  # Lightning reads what was logged after on_train_batch_end
+            batches.append(list(reads.seen))
+            reads.seen.clear()
+
+    def unread_one_hot(*args):
+        reads.uncounted = True
+        found = one_hot(*args)
+        reads.uncounted = False
+        return found
+
+    monkeypatch.setattr("ganzoo.models.base.conditional.one_hot", unread_one_hot)
+    hooks = [
+        register_optimizer_step_pre_hook(lambda *_: setattr(reads, "uncounted", True)),
+        register_optimizer_step_post_hook(lambda *_: setattr(reads, "uncounted", False)),
+    ]
+    with reads:
+        fit(model, data(model), tmp_path, max_epochs=1, callbacks=[Collect()], **options)
+    for hook in hooks:
+        hook.remove()
+    return [*batches[1:], reads.seen]
+
+
+@every_model_and_example
+def test_a_step_that_is_not_logged_waits_for_nothing_on_the_device(name, tmp_path, monkeypatch):
+    first, *others, last = reads_by_batch(build(name), tmp_path, monkeypatch, log_every_n_steps=4)
+    assert others == [[], []]
+    assert first
+    assert last
 
 
 @every_model_and_example

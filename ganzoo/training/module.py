@@ -25,6 +25,7 @@ from ganzoo.training.resume import (
     report_changes,
     run_metadata,
 )
+from ganzoo.training.steps import forget_logged
 from ganzoo.training.strategies import end_group_at_exit, refuse_strategy
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import NonNegativeFloat, PositiveFloat
@@ -172,6 +173,7 @@ class ResumableModule(PlainHyperparameters):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seeds the batch's random numbers, and checks the first batch."""
         self._check_first(batch)
+        forget_logged(self.trainer)
         self._batch_seeded = self.trainer.fit_loop.total_batch_idx
         assert self._seed is not None
         seed_step(self._seed, self.trainer.global_rank, self._batch_seeded, self.device)

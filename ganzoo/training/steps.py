@@ -52,6 +52,17 @@ class Step:
         )
 
 
+def forget_logged(trainer: L.Trainer) -> None:
+    """Lets Lightning forget what an earlier step logged. Loggers, callbacks and the progress bar keep what they were given.
+
+    Otherwise Lightning reads the progress bar's values from the device after every step, which waits for the device, and
+    gives loggers old values again in steps that have none of their own.
+    """
+    for item in trainer._results.values():  # type: ignore[union-attr]
+        if item.meta.fx == "training_step" and not item.meta.on_epoch and not item.has_reset:
+            item.reset()
+
+
 def total_steps(trainer: L.Trainer, accumulate: int, model: str) -> int:
     """Computes how many steps the whole training has, from ``max_epochs`` and ``max_steps``.
 

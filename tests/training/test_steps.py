@@ -1,10 +1,15 @@
 """Where a step stands in its accumulation window, and how many steps a training has."""
 
+import csv
 from types import SimpleNamespace
 
 import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from support.training import fit, loader
 
 from ganzoo.errors import InputError
+from ganzoo.models import GAN
 from ganzoo.training.steps import Step, total_steps
 
 
@@ -56,3 +61,17 @@ def test_a_training_without_an_end_is_refused_in_one_line(epochs, batches):
     )
     with pytest.raises(InputError, match=r"^DANN follows the share .* give trainer\.max_epochs or trainer\.max_steps$"):
         total_steps(trainer, 1, "DANN")
+
+
+def test_a_step_logs_its_own_values_and_the_bar_keeps_earlier_ones(tmp_path):
+    model = GAN(**GAN.small, k=2)
+    logger = CSVLogger(tmp_path, name="", version="")
+    played = fit(
+        model, loader(torch.rand(10, 1, 8, 8), batch_size=2), tmp_path, max_epochs=1, logger=logger, log_every_n_steps=1
+    )
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["discriminator/loss"]) for row in rows] == [True] * 5
+    assert [bool(row["generator/loss"]) for row in rows] == [False, True, False, True, False]
+    assert played.progress_bar_metrics["generator/loss"] == pytest.approx(float(rows[3]["generator/loss"]))
+    assert played.callback_metrics["generator/loss"] == pytest.approx(float(rows[3]["generator/loss"]))
