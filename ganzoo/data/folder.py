@@ -1,6 +1,7 @@
 """Images below one folder, with or without classes: ``ImageFolder`` and ``DomainFolder``."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images, LabelledImages
 from ganzoo.data.datasets import Mapped
 from ganzoo.data.folder_base import FolderDataModule
-from ganzoo.data.images import find_images, read_image, resize_shorter_side
+from ganzoo.data.images import find_images, fit_shorter_side, read_resized
 from ganzoo.data.predicting import cropped, folder_to_predict, whole
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import class_folders, described, split_files, split_folders, sub_folders
@@ -41,15 +42,18 @@ class ReadFile:
         size: length of the shorter side in pixels.
         channels: number of channels, 1 or 3.
         max_value: value of white in deep grey files, as for :func:`~ganzoo.data.images.read_image`.
+        draft: decode a large JPEG at a fraction of its size, as :func:`~ganzoo.data.images.read_resized` does.
     """
 
-    def __init__(self, size: int, channels: int, max_value: float | None = None) -> None:
-        self.size = size
+    def __init__(self, size: int, channels: int, max_value: float | None = None, draft: bool = False) -> None:
+        self.fit = partial(fit_shorter_side, size=size)
         self.channels = channels
         self.max_value = max_value
+        self.draft = draft
 
     def __call__(self, file: ImageFile) -> Images | LabelledImages:
-        return file.sample(resize_shorter_side(read_image(file.path, self.channels, self.max_value), self.size))
+        (x,) = read_resized(file.path, [self.channels], self.fit, self.max_value, self.draft)
+        return file.sample(x)
 
 
 class ImageFolder(FolderDataModule):
@@ -69,7 +73,8 @@ class ImageFolder(FolderDataModule):
         labelled: take the first folder below `root` (or below ``train``, ``val``, ``test``) as the class. Classes are
             numbered in the order of their names. Folders without images are no classes.
         options: ``mirror`` (True), ``val_share`` (0.1), ``splits`` (True), ``damaged`` ("refuse"), ``max_value`` (None),
-            ``predict_squares`` (False) and ``batch_size`` (16) of ``FolderDataModule``, and ``num_workers``, ``seed``.
+            ``jpeg_draft`` (True), ``predict_squares`` (False) and ``batch_size`` (16) of ``FolderDataModule``, and
+            ``num_workers``, ``seed``.
     """
 
     or_else = ", or give labelled=False"  # what an error advises where an image is in no class folder
@@ -98,11 +103,11 @@ class ImageFolder(FolderDataModule):
         )
         sizes = self._sizes(file.path for files in parts for file in files)
         train, val, test = self._readable(parts, sizes, lambda file: (file.path,))
-        read = ReadFile(self.size, self.channels, self.max_value)
+        read, read_train = (ReadFile(self.size, self.channels, self.max_value, each) for each in (False, self.jpeg_draft))
         val_set, test_set = (
             Mapped(files, CenterCrop(read, self.size)) if files else None for files in self._held_out(train, val, test)
         )
-        return Augmented(train, RandomCropFlip(read, self.size, self.mirror), self.seed), val_set, test_set
+        return Augmented(train, RandomCropFlip(read_train, self.size, self.mirror), self.seed), val_set, test_set
 
     def inputs(self) -> Dataset:
         folder = folder_to_predict(split_folders(self.root, self.has_splits, self.labelled))

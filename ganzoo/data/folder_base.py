@@ -29,6 +29,8 @@ class FolderDataModule(ImageDataModule):
         damaged: "refuse" stops with the names of damaged files before training; "skip" decodes every file once and trains
             without the damaged ones.
         max_value: value of white in grey files of more than 8 bits, such as 4095 for 12 bits; None for 65535.
+        jpeg_draft: decode the JPEGs that train at a fraction of their size, at least twice the wanted one. It saves time,
+            and changes pixels a little. Validation, test and prediction decode whole images.
         predict_squares: predict from squares, as in training; otherwise a translator keeps each image's own size.
         batch_size: images in a batch of each process (and of each domain, where there are two), at least 1.
         loading: ``num_workers`` (0) and ``seed`` (0) of ``ImageDataModule``.
@@ -48,6 +50,7 @@ class FolderDataModule(ImageDataModule):
         splits: bool = True,
         damaged: Damaged = "refuse",
         max_value: PositiveFloat | None = None,
+        jpeg_draft: bool = True,
         predict_squares: bool = False,
         batch_size: PositiveInt = 16,
         **loading: Any,
@@ -60,6 +63,7 @@ class FolderDataModule(ImageDataModule):
         self.has_splits = splits
         self.damaged: Damaged = damaged
         self.max_value = max_value
+        self.jpeg_draft = jpeg_draft
         self.predict_squares = predict_squares
 
     def _sizes(self, files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
@@ -93,8 +97,9 @@ class TwoSidedFolders(FolderDataModule):
         channels_x: channels of x, 1 or 3.
         channels_y: channels of y, 1 or 3.
         batch_size: images of each side in a batch of each process, at least 1.
-        options: ``mirror`` (True), ``val_share`` (0.1), ``splits`` (True), ``damaged`` ("refuse"), ``max_value`` (None) and
-            ``predict_squares`` (False) of :class:`FolderDataModule`, and ``num_workers``, ``seed``.
+        options: ``mirror`` (True), ``val_share`` (0.1), ``splits`` (True), ``damaged`` ("refuse"), ``max_value`` (None),
+            ``jpeg_draft`` (True) and ``predict_squares`` (False) of :class:`FolderDataModule`, and ``num_workers``,
+            ``seed``.
 
     Attributes:
         shape_x: shape (C, H, W) of x.

@@ -3,7 +3,7 @@
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,6 +19,8 @@ from ganzoo.errors import InputError, one_line, printable
 from ganzoo.utils.log import log_info
 from ganzoo.utils.progress import ProgressBar
 
+Fit = Callable[[int, int], tuple[int, int]]
+"""Function of an image's (height, width) that gives the (height, width) to resize it to."""
 Damaged = Literal["refuse", "skip"]
 """What to do about damaged files before training: stop with their names, or train without them."""
 
@@ -41,6 +43,8 @@ _STRIP = 4_000_000  # pixels that are converted at a time
 _EXAMPLES = 3
 _LOOKED_AT = 8  # images whose range of values is checked
 _DARK, _FLAT = 32, 4  # of 255
+_DRAFTS = (8, 4, 2)  # what a JPEG decoder divides an image's sides by
+_DRAFT_MARGIN = 2  # a draft's sides are at least so many times the wanted ones
 
 
 def read_image(path: str | Path, channels: int, max_value: float | None = None) -> Tensor:
@@ -62,23 +66,90 @@ def read_image(path: str | Path, channels: int, max_value: float | None = None) 
     """
     try:
         with Image.open(path) as image:
-            image.load()
-            deep = _is_deep(image)
-            _refuse_unknown_range(image, max_value)
-            ImageOps.exif_transpose(image, in_place=True)
-            return _pixels(_eight_bit_grey(image, max_value) if deep else _on_white(image), channels)
+            return _pixels(_upright(image, max_value), channels).contiguous()
     except Exception as error:  # Pillow's decoders raise errors of nearly any type on a damaged file
         raise _unreadable(path, error) from error
 
 
+def read_resized(
+    path: str | Path, channels: Sequence[int], fit: Fit, max_value: float | None = None, draft: bool = False
+) -> list[Tensor]:
+    """Reads an image file as by :func:`read_image` and resizes it, or the parts that lie side by side in it.
+
+    With `draft` a JPEG that is large enough is decoded at an eighth, a quarter or half of its size, which saves time: at the
+    smallest of these whose sides are at least twice the wanted ones. The pixels then differ a little from those of the
+    whole image, resized (docs/data.md says how much). Width and height that come out are the same.
+
+    Args:
+        path: path of the file.
+        channels: number of channels of each part, 1 or 3; one number if the image has no parts.
+        fit: function of a part's (height, width) that gives the (height, width) to resize it to.
+        max_value: value of white in deep grey files, as for :func:`read_image`.
+        draft: decode a large JPEG at a fraction of its size.
+
+    Returns:
+        For each part uint8 [channels, height, width].
+
+    Raises:
+        InputError: as for :func:`read_image`.
+    """
+    try:
+        with Image.open(path) as image:
+            if draft and image.format == "JPEG" and (found := _read_draft(image, channels, fit)):
+                return found
+            upright = _upright(image, max_value)
+            pixels = {each: _pixels(upright, each) for each in set(channels)}
+    except Exception as error:  # as in read_image
+        raise _unreadable(path, error) from error
+    height, width = upright.height, upright.width // len(channels)
+    parts = (pixels[each][..., i * width : (i + 1) * width] for i, each in enumerate(channels))
+    return [resize(part, *fit(height, width)).contiguous() for part in parts]
+
+
+def _read_draft(image: Image.Image, channels: Sequence[int], fit: Fit) -> list[Tensor] | None:
+    """The resized parts of a JPEG decoded at a fraction of its size; None if it is too small for that."""
+    orientation, parts = image.getexif().get(_ORIENTATION, 1), len(channels)
+    width, height = image.width // parts, image.height
+    high, wide = fit(width, height)[::-1] if orientation in (5, 6, 7, 8) else fit(height, width)
+    most = min(width // wide, height // high) // _DRAFT_MARGIN
+    # parts are cut between two pixels of the draft, and before it is turned
+    fractions = [each for each in _DRAFTS if each <= most and (parts == 1 or (width % each == 0 and orientation == 1))]
+    if not fractions or image.draft(None, (image.width // fractions[0], height // fractions[0])) is None:
+        return None
+    image.load()
+    across, down = width / fractions[0], height / fractions[0]  # without what the draft's last pixels have too much
+    found = []
+    for i, each in enumerate(channels):
+        part = image if parts == 1 else image.crop((int(i * across), 0, int((i + 1) * across), image.height))
+        part = part.convert("L" if each == 1 else "RGB")
+        part = part.resize((wide, high), Image.Resampling.BILINEAR, (0, 0, across, down))
+        found.append(_pixels(ImageOps.exif_transpose(part), each).contiguous())
+    return found
+
+
+def _upright(image: Image.Image, max_value: float | None) -> Image.Image:
+    """An image that was opened, decoded, turned as it was taken, on white, with 8 bits."""
+    image.load()
+    deep = _is_deep(image)
+    _refuse_unknown_range(image, max_value)
+    ImageOps.exif_transpose(image, in_place=True)
+    return _eight_bit_grey(image, max_value) if deep else _on_white(image)
+
+
 def _pixels(image: Image.Image, channels: int) -> Tensor:
-    """The pixels of an image, uint8 [channels, H, W]. Strip by strip, so that a large one is in memory only twice."""
-    rows = max(1, _STRIP // max(image.width, 1))
+    """The pixels of an image, uint8 [channels, H, W], with the channels last in memory unless it is large.
+
+    A large one is converted strip by strip, so that it is in memory only twice.
+    """
+    kind, rows = "L" if channels == 1 else "RGB", max(1, _STRIP // max(image.width, 1))
+    if rows >= image.height:
+        # a view: to sort 512x512 pixels by channels takes longer than to resize them to 64x64, and the copy is not needed
+        values = np.array(image.convert(kind) if image.mode != kind else image)
+        return torch.from_numpy(values).view(image.height, image.width, channels).permute(2, 0, 1)
     found = torch.empty(channels, image.height, image.width, dtype=torch.uint8)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
-        strip = image if bottom - top == image.height else image.crop((0, top, image.width, bottom))
-        values = np.array(strip.convert("L" if channels == 1 else "RGB"))
+        values = np.array(image.crop((0, top, image.width, bottom)).convert(kind))
         found[:, top:bottom] = torch.from_numpy(values).view(bottom - top, image.width, channels).permute(2, 0, 1)
     return found
 
@@ -366,8 +437,18 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 def resize_shorter_side(image: Tensor, size: int) -> Tensor:
     """Resizes uint8 [C, H, W] so that the shorter side has `size` pixels; keeps the proportions."""
     height, width = image.shape[-2:]
+    return resize(image, *fit_shorter_side(height, width, size))
+
+
+def fit_shorter_side(height: int, width: int, size: int) -> tuple[int, int]:
+    """The (height, width) of an image whose shorter side is resized to `size` pixels."""
     shorter = min(height, width)
-    return resize(image, max(size, round(height * size / shorter)), max(size, round(width * size / shorter)))
+    return max(size, round(height * size / shorter)), max(size, round(width * size / shorter))
+
+
+def fit_square(height: int, width: int, size: int) -> tuple[int, int]:
+    """The (height, width) of an image that is resized to a square of `size` pixels."""
+    return size, size
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:

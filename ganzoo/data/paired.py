@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from torch import Tensor
 
 from ganzoo.data.base import Splits
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.datasets import Mapped
 from ganzoo.data.folder_base import Direction, TwoSidedFolders
-from ganzoo.data.images import find_images, image_size, read_image, resize
+from ganzoo.data.images import find_images, fit_square, image_size, read_resized
 from ganzoo.data.predicting import InputImage, half
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import Layout, described, split_files, split_folders
@@ -38,19 +37,6 @@ class PairFile(NamedTuple):
         """Its files."""
         return (self.a,) if self.b is None else (self.a, self.b)
 
-    def read(self, channels_a: int, channels_b: int, max_value: float | None = None) -> tuple[Tensor, Tensor]:
-        """uint8 [channels_a, H, W] and [channels_b, H', W'].
-
-        Raises:
-            InputError: a file cannot be read.
-        """
-        left = read_image(self.a, channels_a, max_value)
-        if self.b is not None:
-            return left, read_image(self.b, channels_b, max_value)
-        both = left if channels_b == channels_a else read_image(self.a, channels_b, max_value)
-        half = left.shape[-1] // 2
-        return left[..., :half].contiguous(), both[..., half:].contiguous()
-
 
 class PairReader:
     """Reads a pair as (x, y), both resized to a square.
@@ -61,18 +47,32 @@ class PairReader:
         channels_y: channels of y, 1 or 3.
         size: height and width in pixels of the images that come out.
         max_value: value of white in deep grey files, as for :func:`~ganzoo.data.images.read_image`.
+        draft: decode large JPEGs at a fraction of their size, as :func:`~ganzoo.data.images.read_resized` does.
     """
 
     def __init__(
-        self, direction: Direction, channels_x: int, channels_y: int, size: int, max_value: float | None = None
+        self,
+        direction: Direction,
+        channels_x: int,
+        channels_y: int,
+        size: int,
+        max_value: float | None = None,
+        draft: bool = False,
     ) -> None:
-        self.size = size
+        self.fit = partial(fit_square, size=size)
         self.max_value = max_value
+        self.draft = draft
         self.reversed = direction == "BtoA"
         self.channels = (channels_y, channels_x) if self.reversed else (channels_x, channels_y)
 
     def __call__(self, file: PairFile) -> ImagePairs:
-        a, b = (resize(image, self.size, self.size) for image in file.read(*self.channels, self.max_value))
+        # a file for each channel count, or one file for both
+        groups = [self.channels] if file.b is None else [(channels,) for channels in self.channels]
+        a, b = (
+            image
+            for path, channels in zip(file.paths, groups, strict=True)
+            for image in read_resized(path, channels, self.fit, self.max_value, self.draft)
+        )
         return ImagePairs(b, a) if self.reversed else ImagePairs(a, b)
 
 
@@ -203,8 +203,8 @@ class Paired(TwoSidedFolders):
         check([file for file in every if set(file.paths) <= sizes.keys()], sizes)
         train, val, test = self._readable(parts, sizes, lambda file: file.paths)
         read, larger = (
-            PairReader(self.direction, self.shape_x[0], self.shape_y[0], size, self.max_value)
-            for size in (self.size, self.load_size)
+            PairReader(self.direction, self.shape_x[0], self.shape_y[0], size, self.max_value, draft)
+            for size, draft in ((self.size, False), (self.load_size, self.jpeg_draft))
         )
         val_set, test_set = (Mapped(files, read) if files else None for files in (val, test))
         return Augmented(train, RandomCropFlip(larger, self.size, self.mirror), self.seed), val_set, test_set

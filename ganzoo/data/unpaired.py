@@ -8,7 +8,7 @@ from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images
 from ganzoo.data.datasets import Mapped, UnpairedDataset, Zipped
 from ganzoo.data.folder_base import TwoSidedFolders
-from ganzoo.data.images import find_images, read_image, resize
+from ganzoo.data.images import find_images, fit_square, read_resized
 from ganzoo.data.splits import Layout, described, split_files
 from ganzoo.data.transforms import Independent, RandomCropFlip
 from ganzoo.errors import InputError
@@ -38,15 +38,17 @@ class SquareReader:
         channels: number of channels, 1 or 3.
         size: height and width in pixels of the images that come out.
         max_value: value of white in deep grey files, as for :func:`~ganzoo.data.images.read_image`.
+        draft: decode a large JPEG at a fraction of its size, as :func:`~ganzoo.data.images.read_resized` does.
     """
 
-    def __init__(self, channels: int, size: int, max_value: float | None = None) -> None:
+    def __init__(self, channels: int, size: int, max_value: float | None = None, draft: bool = False) -> None:
         self.channels = channels
-        self.size = size
+        self.fit = partial(fit_square, size=size)
         self.max_value = max_value
+        self.draft = draft
 
     def __call__(self, file: Path) -> Images:
-        return Images(resize(read_image(file, self.channels, self.max_value), self.size, self.size))
+        return Images(*read_resized(file, [self.channels], self.fit, self.max_value, self.draft))
 
 
 class UnpairedFolders(TwoSidedFolders):
@@ -115,7 +117,8 @@ class UnpairedFolders(TwoSidedFolders):
         a, b = (self._readable(parts, sizes, lambda file: (file,)) for parts in sides)
         x, y = (a, b) if self.direction == "AtoB" else (b, a)
         channels = self.shape_x[0], self.shape_y[0]
-        read, larger = ([SquareReader(c, size, self.max_value) for c in channels] for size in (self.size, self.load_size))
+        read = [SquareReader(c, self.size, self.max_value) for c in channels]
+        larger = [SquareReader(c, self.load_size, self.max_value, self.jpeg_draft) for c in channels]
         jitter = Independent(*(RandomCropFlip(each, self.size, self.mirror) for each in larger))
         train_set = UnpairedDataset(x[0], y[0], jitter, self.seed) if x[0] or y[0] else None
         val_set, test_set = (Zipped(Mapped(x[i], read[0]), Mapped(y[i], read[1])) if x[i] and y[i] else None for i in (1, 2))

@@ -229,7 +229,8 @@ def test_the_settings_of_a_checkpoint_are_those_of_all_constructors_and_no_folde
     data = ImageFolder(str(tmp_path), size=16, mirror=False, val_share=0.2, batch_size=4, num_workers=2, seed=3)
     own = {"size": 16, "channels": 3, "labelled": False}
     assert data.settings() == {
-        **own, "mirror": False, "val_share": 0.2, "damaged": "refuse", "batch_size": 4, "seed": 3
+        **own, "mirror": False, "val_share": 0.2, "damaged": "refuse", "jpeg_draft": True,
+        "batch_size": 4, "seed": 3,
     }  # fmt: skip
     assert CIFAR10(mirror=True).settings() == {
         "size": 32, "mirror": True, "train_share": 1.0, "batch_size": 64, "seed": 0

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from ganzoo.data.images import (
     EXTENSIONS,
     centre_crop,
     find_images,
+    fit_shorter_side,
+    fit_square,
     image_size,
     read_image,
+    read_resized,
     read_strokes,
     readable_images,
     resize,
@@ -428,3 +432,135 @@ def test_strips_are_the_whole_image(mode, channels, tmp_path, monkeypatch):
     assert whole.shape == (channels, 7, 13)
     monkeypatch.setattr(images, "_STRIP", 26)
     assert torch.equal(images.read_image(path, channels), whole)
+
+
+# -- resized as it is read ---------------------------------------------------------------------------------------------
+
+
+def photograph(height: int, width: int) -> np.ndarray:
+    """Shapes of all sizes, as a photograph has: noise whose amplitude falls with its frequency. uint8 [H, W, 3]."""
+    noise = np.fft.rfft2(np.random.default_rng(0).normal(size=(height, width, 3)), axes=(0, 1))
+    distance = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    values = np.fft.irfft2(noise / (distance + 0.01)[..., None] ** 1.5, s=(height, width), axes=(0, 1))
+    return (128 + 40 * values / values.std()).clip(0, 255).astype(np.uint8)
+
+
+FITS = [partial(fit_shorter_side, size=20), partial(fit_square, size=20)]
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "name"), [("RGB", "x.jpg"), ("L", "x.jpg"), ("RGBA", "x.png"), ("P", "x.png"), ("CMYK", "x.jpg")]
+)
+def test_reading_and_resizing_at_once_gives_the_same_pixels(tmp_path, mode, name, channels, fit):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photograph(50, 71)).convert(mode).save(tmp_path / name, exif=exif)
+    whole = read_image(tmp_path / name, channels)
+    (found,) = read_resized(tmp_path / name, [channels], fit)
+    assert whole.shape == (channels, 71, 50)
+    assert found.shape == (channels, *fit(71, 50))
+    assert torch.equal(found, resize(whole, *fit(71, 50)))
+    assert found.is_contiguous()  # a batch of images that are not has another order in memory, and other last digits
+    assert whole.is_contiguous()
+
+
+def test_parts_side_by_side_are_cut_before_they_are_resized(tmp_path, monkeypatch):
+    Image.fromarray(photograph(40, 72)).save(tmp_path / "pair.png")
+    for strip in (4_000_000, 72 * 7):  # at once, and strip by strip
+        monkeypatch.setattr(images, "_STRIP", strip)
+        a, b = read_resized(tmp_path / "pair.png", [3, 1], FITS[1])
+        assert torch.equal(a, resize(read_image(tmp_path / "pair.png", 3)[..., :36].contiguous(), 20, 20))
+        assert torch.equal(b, resize(read_image(tmp_path / "pair.png", 1)[..., 36:].contiguous(), 20, 20))
+        assert a.is_contiguous()
+
+
+def drafted(path: Path, size: int, channels: tuple[int, ...] = (3,), fit=fit_shorter_side) -> tuple[float, int]:
+    """Mean and greatest difference between a draft and the whole image, both resized, which have one shape."""
+    pairs = zip(
+        *(read_resized(path, channels, partial(fit, size=size), draft=draft) for draft in (True, False)), strict=True
+    )
+    differences = []
+    for draft, whole in pairs:
+        assert draft.shape == whole.shape
+        assert draft.is_contiguous()
+        differences.append((draft.int() - whole.int()).abs().flatten())
+    difference = torch.cat(differences).float()
+    return difference.mean().item(), int(difference.max())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_draft_is_nearly_the_whole_image_resized(tmp_path, channels):
+    Image.fromarray(photograph(333, 517)).save(tmp_path / "x.jpg", quality=92)
+    for size in (16, 20, 40, 80):  # an eighth, an eighth, a quarter and half of the size
+        mean, greatest = drafted(tmp_path / "x.jpg", size, (channels,))
+        assert 0 < mean < 2, size
+        assert greatest <= 16
+    assert drafted(tmp_path / "x.jpg", 84) == (0, 0)  # half of the size would be less than twice as much
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_draft_is_turned_as_the_whole_image_is(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(photograph(130, 203)).save(tmp_path / "x.jpg", quality=92, exif=exif)
+    mean, greatest = drafted(tmp_path / "x.jpg", 16, fit=lambda height, width, size: (size, 24))
+    assert 0 < mean < 2
+    assert greatest <= 16
+
+
+def test_a_draft_leaves_everything_in_its_place(tmp_path):
+    """At an eighth, 1025 pixels are 129, of which the last is seven eighths too wide: a slope shows if that counts."""
+    slope = np.interp(np.arange(1025), np.arange(0, 1028, 4), np.linspace(0, 255, 257))
+    Image.fromarray(np.tile(slope.round().astype(np.uint8), (1025, 1))).save(tmp_path / "x.jpg", quality=100)
+    _, greatest = drafted(tmp_path / "x.jpg", 64, (1,), fit_square)
+    assert greatest <= 1
+
+
+def test_the_halves_of_a_draft_do_not_mix(tmp_path):
+    for half, mixes in ((256, False), (252, False), (250, False), (249, True)):
+        pixels = np.zeros((256, 2 * half, 3), np.uint8)
+        pixels[:, half:] = 255
+        Image.fromarray(pixels).save(tmp_path / "x.jpg", quality=100, subsampling=0)
+        a, b = read_resized(tmp_path / "x.jpg", [3, 3], partial(fit_square, size=16), draft=True)
+        assert a.max() < 6 or mixes
+        assert b.min() > 249 or mixes
+    Image.fromarray(photograph(256, 512)).save(tmp_path / "x.jpg")
+    assert 0 < drafted(tmp_path / "x.jpg", 16, (3, 1), fit_square)[0] < 2
+    Image.fromarray(photograph(256, 514)).save(tmp_path / "x.jpg")
+    assert drafted(tmp_path / "x.jpg", 16, (3, 1), fit_square) == (0, 0)  # its middle is within a pixel of every draft
+
+
+def test_only_large_jpegs_have_drafts(tmp_path):
+    for name in ("x.png", "x.webp", "x.tif", "x.bmp"):
+        Image.fromarray(photograph(128, 128)).save(tmp_path / name)
+        assert drafted(tmp_path / name, 16) == (0, 0)
+    Image.fromarray(photograph(128, 128)).save(tmp_path / "x.jpg")
+    assert drafted(tmp_path / "x.jpg", 128) == (0, 0)
+    assert drafted(tmp_path / "x.jpg", 200) == (0, 0)
+    content = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"cut\.jpg: .*repair or delete it"):
+        read_resized(tmp_path / "cut.jpg", [3], FITS[0], draft=True)
+
+
+def test_training_reads_drafts_and_nothing_else_does(tmp_path):
+    for folder in ("one/cat", "two/A", "two/B"):
+        for split in ("train", "val"):
+            (tmp_path / folder / split).mkdir(parents=True)
+            Image.fromarray(photograph(96, 96)).save(tmp_path / folder / split / "0.jpg")
+    (tmp_path / "one/cat").rename(tmp_path / "cat")
+    whole = resize(read_image(tmp_path / "two/A/train/0.jpg", 3), 16, 16)
+    for kind, root in ((ImageFolder, tmp_path / "cat"), (Paired, tmp_path / "two"), (UnpairedFolders, tmp_path / "two")):
+        sizes = {"size": 16} if kind is ImageFolder else {"size": 16, "load_size": 16}
+        for draft in (True, False):
+            data = kind(str(root), mirror=False, jpeg_draft=draft, **sizes)
+            data.setup()
+            for split, is_draft in (("train_set", draft), ("val_set", False), ("test_set", False)):
+                for image in getattr(data, split)[0]:
+                    assert torch.equal(image, whole) is not is_draft, (kind, split)
+                    assert (image.int() - whole.int()).abs().float().mean() < 2
+        assert kind(str(root), **sizes).jpeg_draft
+        (sample,) = data.inputs()[0].x
+        assert torch.equal(sample, read_image(tmp_path / "two/A/train/0.jpg", 3))
