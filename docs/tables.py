@@ -1,7 +1,8 @@
 """Writes the generated tables: python docs/tables.py
 
-results.md is made from results.csv. The table of models in README.md and index.md is made from the docstrings in
-ganzoo/models, read as text, so that torch is not needed.
+results.md is made from results.csv, the tables in benchmark.md from benchmark.csv, which `ganzoo bench --csv` wrote. The
+table of models in README.md and index.md is made from the docstrings in ganzoo/models, read as text, so that torch is not
+needed.
 """
 
 import ast
@@ -13,6 +14,7 @@ from statistics import mean, stdev
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
+BENCHMARK = "<!-- benchmark: written by python docs/tables.py -->\n", "<!-- end of benchmark -->\n"
 MODELS = "<!-- models: written by python docs/tables.py -->\n", "<!-- end of models -->\n"
 HEAD = """# Results
 
@@ -111,18 +113,63 @@ def _text(name: str) -> str:
     return (CHECKOUT / "ganzoo" / "models" / name).read_text(encoding="utf-8")
 
 
+def between(marks: tuple[str, str], text: str, lines: list[str]) -> str:
+    """A page with these lines between its two marks."""
+    before, rest = text.split(marks[0])
+    _, after = rest.split(marks[1])
+    return before + marks[0] + "\n" + "\n".join(lines) + "\n\n" + marks[1] + after
+
+
+def benchmark(found: list[dict[str, str]]) -> list[str]:
+    """The tables of benchmark.md: what each loop takes, and where a step of ganzoo spends its time.
+
+    Args:
+        found: rows that ``ganzoo bench --csv`` wrote.
+    """
+    first = found[0]
+    where = f"{first['threads']} of {first['cores']} cores" if first["device"] == "cpu" else "CUDA"
+    about = f"{first['machine']}; {where}; torch {first['torch']}; {first['date']}; {first['rounds']} rounds."
+    busy = {row["system"]: _digits(row["other_cores"]) or "not known" for row in found}
+    about += f" Other work on the machine, in cores: {', '.join(f'{name} {cores}' for name, cores in busy.items())}."
+    head = ["system, batch", "loop", "images/s", "ms a step", "time / published (rounds)", "CPU time / published", "peak MB"]
+    lines = [about, "", *(_row(cells) for cells in (head, ["---"] * len(head)))]
+    for row in found:
+        ratio = f"**{float(row['ratio']):.2f}** ({float(row['ratio_least']):.2f} to {float(row['ratio_greatest']):.2f})"
+        cells = [f"{row['system']}, {row['batch_size']}", f"{row['loop']}, {row['precision']}"]
+        cells += [_digits(row["images_per_second"]), _digits(row["step_ms"]), ratio, f"{float(row['cpu_ratio']):.2f}"]
+        lines.append(_row([*cells, _digits(row["peak_memory_mb"])]))
+    parts = ("data", "forward", "backward", "optimizer", "framework")
+    head = ["a step of ganzoo", *parts, "ganzoo / plain", "floor / step"]
+    lines += ["", *(_row(cells) for cells in (head, ["---"] * len(head)))]
+    for row in (row for row in found if row["framework_ms"]):
+        whole = sum(float(row[f"{part}_ms"]) for part in parts)
+        cells = [f"{row['system']}, {row['precision']}", *(f"{float(row[f'{part}_ms']) / whole:.1%}" for part in parts)]
+        ratios = float(row["over_plain"]), float(row["floor_ms"]) / float(row["step_ms"])
+        lines.append(_row([*cells, *(f"{ratio:.2f}" for ratio in ratios)]))
+    return lines
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _digits(number: str) -> str:
+    """Three digits of a number of a CSV file; nothing of nothing."""
+    return f"{float(f'{float(number):.3g}'):g}" if number else ""
+
+
 def with_models(text: str, folder: str) -> str:
-    """A page with the table of models as it should be, between its two marks."""
-    before, rest = text.split(MODELS[0])
-    _, after = rest.split(MODELS[1])
-    return before + MODELS[0] + "\n" + "\n".join(models(folder)) + "\n\n" + MODELS[1] + after
+    """A page with the table of models as it should be."""
+    return between(MODELS, text, models(folder))
 
 
 def pages() -> dict[Path, str]:
     """Every generated page or part of a page, as it should be."""
-    readme, index = CHECKOUT / "README.md", HERE / "index.md"
+    readme, index, timed = CHECKOUT / "README.md", HERE / "index.md", HERE / "benchmark.md"
+    loops = list(csv.DictReader((HERE / "benchmark.csv").open(encoding="utf-8")))
     return {
         HERE / "results.md": page(),
+        timed: between(BENCHMARK, timed.read_text(encoding="utf-8"), benchmark(loops)),
         readme: with_models(readme.read_text(encoding="utf-8"), "docs/models/"),
         index: with_models(index.read_text(encoding="utf-8"), "models/"),
     }

@@ -22,7 +22,7 @@ FLOORS = (
     {"adversarial", "prediction"},
     {"data", "models"},
     {"evaluation"},
-    {"inference"},
+    {"inference", "benchmark"},
     {"callbacks"},
     {"hub"},
     {"demo"},

@@ -33,6 +33,11 @@ ELSEWHERE = {
     "cli/save.py": "hub/test_describing.py",
     "cli/verify.py": "hub/test_describing.py",
     "cli/trainer_options.py": "cli/test_error_messages.py",
+    # what is timed, and where: with the loops, the report, and the command
+    "benchmark/results.py": "benchmark/test_report.py",
+    "benchmark/runner.py": "cli/test_bench.py",
+    "benchmark/setups.py": "benchmark/test_loops.py",
+    "benchmark/systems.py": "benchmark/test_loops.py",
     # what callbacks share, or add to a whole run
     "callbacks/distributed.py": "callbacks/test_quality.py",
     "callbacks/evaluating.py": "callbacks/test_pairs.py",

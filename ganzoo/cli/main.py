@@ -35,6 +35,7 @@ COMMANDS = {
     "push": "upload a saved model to the hub",
     "pull": "download a model from the hub",
     "list": "show the configs, or the trained weights, that come with ganzoo",
+    "bench": "time training steps beside plain PyTorch and published code",
     "schema": "print the JSON schema of a config, for editors",
 }
 LIGHTNING = ("fit", "validate", "test", "predict")
@@ -59,6 +60,8 @@ usage: ganzoo <command> [options]
   ganzoo evaluate my_images real_images              two folders of PNG or JPEG
   ganzoo compare a.json b.json                           if they were measured in one way
   ganzoo classifier --data MNIST --out mnist.pt          then: ganzoo evaluate ... --extractor mnist.pt
+
+  ganzoo bench dcgan-64 --csv steps.csv                  what a training step takes, beside plain PyTorch
 
   ganzoo list --weights                                  the trained models that come with ganzoo
   ganzoo describe runs/gan_digits/version_0              a run, a checkpoint, a saved folder or a name

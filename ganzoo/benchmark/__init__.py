@@ -1,0 +1,1 @@
+"""Times training steps of ganzoo beside plain PyTorch and beside the published codes: ``ganzoo bench``."""

@@ -1,0 +1,151 @@
+"""Models, random data and loops of the systems that are timed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+from ganzoo.adversarial import AdversarialModule
+from ganzoo.benchmark import loops
+from ganzoo.data.batches import ImagePairs, Images, Unpaired
+from ganzoo.models import DCGAN, LAPGAN, WGANGP, CycleGAN, Pix2Pix
+
+KEPT = 64  # random samples in memory; batches are drawn from them
+ENDLESS = 10**6  # batches of an epoch
+
+
+class Setup(ABC):
+    """A model at one setting, data of its shape, and the loops that have its mathematics.
+
+    Attributes:
+        plain: the loop in plain PyTorch.
+        published: the published code's loop; None if there is none.
+        cycle: steps after which a step is like the first again.
+    """
+
+    cycle: ClassVar[int] = 1
+    plain: ClassVar[type[loops.Loop]]
+    published: ClassVar[type[loops.Loop] | None] = None
+
+    @abstractmethod
+    def model(self) -> AdversarialModule:
+        """Builds the model, with ganzoo's defaults."""
+
+    @abstractmethod
+    def sample(self, rng: torch.Generator) -> tuple[Tensor, ...]:
+        """Draws one training sample: a NamedTuple of uint8 images [C, H, W]."""
+
+    def loader(self, batch_size: int) -> DataLoader:
+        """Loads batches of random uint8 images, drawn from memory, without worker processes."""
+        rng = torch.Generator().manual_seed(0)
+        samples = Samples([self.sample(rng) for _ in range(KEPT)])
+        drawn = RandomSampler(samples, replacement=True, num_samples=ENDLESS * batch_size, generator=rng)
+        return DataLoader(samples, batch_size, sampler=drawn)
+
+
+class Samples(Dataset):
+    """Samples that are kept in memory."""
+
+    def __init__(self, samples: Sequence[Any]) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.samples[index]
+
+
+def random_image(rng: torch.Generator, *shape: int) -> Tensor:
+    """Draws a uint8 image of noise."""
+    return torch.randint(256, shape, generator=rng, dtype=torch.uint8)
+
+
+class Pix2PixSetup(Setup):
+    """pix2pix with a U-Net that halves its image ``depth`` times, down to one pixel.
+
+    Args:
+        depth: halvings; images have 2^depth pixels on each side.
+        options: further arguments of ``Pix2Pix``.
+    """
+
+    plain, published = loops.PlainPix2Pix, loops.PublishedPix2Pix
+
+    def __init__(self, depth: int, **options: Any) -> None:
+        self.depth, self.options = depth, options
+
+    def model(self) -> Pix2Pix:
+        return Pix2Pix(depth=self.depth, **self.options)
+
+    def sample(self, rng: torch.Generator) -> ImagePairs:
+        size = 2**self.depth
+        return ImagePairs(random_image(rng, 3, size, size), random_image(rng, 3, size, size))
+
+
+class CycleGANSetup(Setup):
+    """CycleGAN.
+
+    Args:
+        size: pixels of a side.
+        options: arguments of ``CycleGAN``.
+    """
+
+    plain, published = loops.PlainCycleGAN, loops.PublishedCycleGAN
+
+    def __init__(self, size: int, **options: Any) -> None:
+        self.size, self.options = size, options
+
+    def model(self) -> CycleGAN:
+        return CycleGAN(**self.options)
+
+    def sample(self, rng: torch.Generator) -> Unpaired:
+        return Unpaired(random_image(rng, 3, self.size, self.size), random_image(rng, 3, self.size, self.size))
+
+
+class GeneratorSetup(Setup):
+    """A model that generates square images in colour.
+
+    Args:
+        size: pixels of a side.
+        options: further arguments of the model.
+    """
+
+    kind: ClassVar[type[AdversarialModule]]
+
+    def __init__(self, size: int, **options: Any) -> None:
+        self.size, self.options = size, options
+
+    def model(self) -> AdversarialModule:
+        return self.kind(shape=(3, self.size, self.size), **self.options)
+
+    def sample(self, rng: torch.Generator) -> Images:
+        return Images(random_image(rng, 3, self.size, self.size))
+
+
+class DCGANSetup(GeneratorSetup):
+    """DCGAN; see ``GeneratorSetup``."""
+
+    kind, plain, published = DCGAN, loops.PlainDCGAN, loops.PublishedDCGAN
+
+
+class WGANGPSetup(GeneratorSetup):
+    """WGAN-GP; see ``GeneratorSetup``."""
+
+    kind, plain, cycle = WGANGP, loops.PlainWGANGP, 5
+
+
+class LAPGANSetup(GeneratorSetup):
+    """LAPGAN.
+
+    Args:
+        sizes: pixels of each level's side, coarsest first.
+        options: further arguments of ``LAPGAN``.
+    """
+
+    kind, plain = LAPGAN, loops.PlainLAPGAN
+
+    def __init__(self, sizes: tuple[int, ...], **options: Any) -> None:
+        super().__init__(sizes[-1], sizes=sizes, **options)

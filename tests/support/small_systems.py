@@ -1,0 +1,29 @@
+"""The systems of ``ganzoo bench`` made small, and orders without another process."""
+
+from ganzoo.benchmark.systems import System
+from ganzoo.benchmark.worker import Final, Order, Orders, Round
+
+SMALL_SYSTEMS = {
+    "pix2pix": System("small", 2, "Pix2PixSetup", {"depth": 4, "width": 4, "patch": 16}, "one/repository"),
+    "cyclegan": System(
+        "small", 2, "CycleGANSetup", {"size": 16, "blocks": 1, "width": 4, "patch": 16, "pool": 3}, "one/repository"
+    ),
+    "dcgan": System("small", 2, "DCGANSetup", {"size": 8, "width": 4, "latent": 4}, "one/repository"),
+    "wgan_gp": System("small", 2, "WGANGPSetup", {"size": 8, "latent": 4}),
+    "lapgan": System(
+        "small", 2, "LAPGANSetup", {"sizes": (4, 8, 16), "width": 2, "hidden_G": 8, "hidden_D": 8, "latent": 4}
+    ),
+}
+
+
+class ListedOrders(Orders):
+    """Orders of a list, and the answers."""
+
+    def __init__(self, *orders: Order) -> None:
+        self.waiting, self.answers = list(orders), []
+
+    def wait(self) -> Order | None:
+        return self.waiting.pop(0) if self.waiting else None
+
+    def answer(self, result: Round | Final) -> None:
+        self.answers.append(result)
