@@ -10,6 +10,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from ganzoo.cli.arguments import metric_names, parser
+from ganzoo.cli.early import refuse_missing_images
 from ganzoo.cli.options import (
     config_section,
     device,
@@ -26,7 +27,7 @@ from ganzoo.cli.parser import Parser
 from ganzoo.cli.tables import aligned
 from ganzoo.cli.trained import load
 from ganzoo.data.images import EXTENSIONS
-from ganzoo.errors import InputError, did_you_mean
+from ganzoo.errors import InputError
 from ganzoo.evaluation.api import finished
 from ganzoo.evaluation.batches import ImageFiles
 from ganzoo.evaluation.cache import cache_folder
@@ -38,9 +39,8 @@ from ganzoo.evaluation.request import Request
 from ganzoo.evaluation.sources import Model, stub_trainer
 from ganzoo.evaluation.worker import ResumableWorker
 from ganzoo.hub.folder import CONFIG, data_of, read_folder
-from ganzoo.hub.sources import find_model, is_model, run_config, weights_names
+from ganzoo.hub.sources import find_model, is_model, run_config
 from ganzoo.interfaces import Sampler
-from ganzoo.utils.configs import config_names
 from ganzoo.utils.log import log_info
 from ganzoo.utils.signals import Stopped, Stops
 from ganzoo.utils.trust import check_trusted
@@ -158,9 +158,7 @@ def _generated(given: Namespace, args: Sequence[str], checkpoint: Path | None) -
             raise InputError(f"{path} is one image: give the folder of many, or a checkpoint")
         given.fake = str(checkpoint)
         return load(checkpoint, given.model, given.raw, given.weights_only, peek_option(args, "--config", "-c"))
-    if not path.is_dir():
-        near = did_you_mean(given.fake, sorted({*weights_names(), *config_names()}))
-        raise InputError(f"{path}: there is no such checkpoint, and no such folder of images{near}")
+    refuse_missing_images(given.fake)
     for option in ("raw", "model", "per_class"):
         if given[option]:
             raise InputError(f"--{option} is of a checkpoint, and {path} is a folder")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from ganzoo import __version__
+from ganzoo.cli import early
 from ganzoo.cli.tables import aligned
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.utils.configs import config_entries
@@ -38,7 +39,6 @@ COMMANDS = {
     "bench": "time training steps beside plain PyTorch and published code",
     "schema": "print the JSON schema of a config, for editors",
 }
-LIGHTNING = ("fit", "validate", "test", "predict")
 HELP = """\
 usage: ganzoo <command> [options]
 
@@ -113,7 +113,9 @@ def _run(args: list[str]) -> int:
         if rest not in ([], ["--weights"]):
             raise InputError(f"`ganzoo list` takes no arguments but --weights, not {' '.join(rest)}")
         _list_weights() if rest else _list()
-    elif command in LIGHTNING:
+    elif command in COMMANDS and early.answer(command, rest):
+        pass
+    elif command in early.TRAINING:
         from ganzoo.cli.lightning import run
 
         return run(args)

@@ -64,7 +64,7 @@ def compose(args: Sequence[str], tree: Tree | None = None, only: str | None = No
         InputError: a config cannot be read.
     """
     made = Composed(tree=dict(tree or {}))
-    for name, value, tokens in _options(args):
+    for name, value, tokens in split_options(args):
         if only is None and name == "config" and value is not None:
             path = find_config(value)
             made.files.append(path)
@@ -173,7 +173,7 @@ def _takes_none(kind: Any) -> bool:
 # -- options --------------------------------------------------------------------------------------------------------------
 
 
-def _options(args: Sequence[str]) -> Iterator[tuple[str | None, str | None, list[str]]]:
+def split_options(args: Sequence[str]) -> Iterator[tuple[str | None, str | None, list[str]]]:
     """Yields each option's name, value and tokens; the name is None for what is no option."""
     waiting = list(args)
     while waiting:

@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,3 +106,5 @@ def _default(value: Any) -> Any:
 
 if __name__ == "__main__":
     FILE.write_text("\n".join(public_api()) + "\n", encoding="utf-8")
+    # the same change may be one of an option; in a process of its own, where nothing else is imported
+    subprocess.run([sys.executable, str(Path(__file__).with_name("known_names.py"))], check=True)
