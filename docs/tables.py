@@ -131,6 +131,8 @@ def benchmark(found: list[dict[str, str]]) -> list[str]:
     about = f"{first['machine']}; {where}; torch {first['torch']}; {first['date']}; {first['rounds']} rounds."
     busy = {row["system"]: _digits(row["other_cores"]) or "not known" for row in found}
     about += f" Other work on the machine, in cores: {', '.join(f'{name} {cores}' for name, cores in busy.items())}."
+    if any(float(row["other_cores"] or 0) > 0.2 for row in found):
+        about += " **The machine was busy**: times are too high, and only the ratios of CPU time say much."
     head = ["system, batch", "loop", "images/s", "ms a step", "time / published (rounds)", "CPU time / published", "peak MB"]
     lines = [about, "", *(_row(cells) for cells in (head, ["---"] * len(head)))]
     for row in found:
@@ -139,12 +141,14 @@ def benchmark(found: list[dict[str, str]]) -> list[str]:
         cells += [_digits(row["images_per_second"]), _digits(row["step_ms"]), ratio, f"{float(row['cpu_ratio']):.2f}"]
         lines.append(_row([*cells, _digits(row["peak_memory_mb"])]))
     parts = ("data", "forward", "backward", "optimizer", "framework")
-    head = ["a step of ganzoo", *parts, "ganzoo / plain", "floor / step"]
+    head = ["a step of ganzoo", *parts, "ganzoo / plain", "CPU time, ganzoo / plain", "floor / step"]
+    plain = {(row["system"], row["precision"]): row for row in found if row["loop"] == "plain PyTorch"}
     lines += ["", *(_row(cells) for cells in (head, ["---"] * len(head)))]
     for row in (row for row in found if row["framework_ms"]):
         whole = sum(float(row[f"{part}_ms"]) for part in parts)
         cells = [f"{row['system']}, {row['precision']}", *(f"{float(row[f'{part}_ms']) / whole:.1%}" for part in parts)]
-        ratios = float(row["over_plain"]), float(row["floor_ms"]) / float(row["step_ms"])
+        processor = float(row["cpu_ms"]) / float(plain[row["system"], row["precision"]]["cpu_ms"])
+        ratios = float(row["over_plain"]), processor, float(row["floor_ms"]) / float(row["step_ms"])
         lines.append(_row([*cells, *(f"{ratio:.2f}" for ratio in ratios)]))
     return lines
 

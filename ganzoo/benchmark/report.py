@@ -58,7 +58,10 @@ def _about_step(result: SystemResult, loop: LoopResult, split: "Split") -> Itera
     shares = ", ".join(f"{name} {seconds / whole:.1%}" for name, seconds in parts.items())
     yield f"a step of ganzoo, {precision}: {shares}"
     added, ceiling = loop.over(plain), result.ceilings[loop.precision]
-    yield f"ganzoo over the plain loop, {precision}: {added.median:.3f} ({added.least:.3f} to {added.greatest:.3f})"
+    yield (
+        f"ganzoo over the plain loop, {precision}: {added.median:.3f} ({added.least:.3f} to {added.greatest:.3f}), "
+        f"in CPU time {loop.cpu_over(plain):.3f}"
+    )
     floor = result.floor(loop.precision)
     yield (
         f"floor, {precision}: {(plain.operations or 0) / 1e9:.4g} GFLOP at {ceiling.best / 1e9:.4g} GFLOP/s take "

@@ -44,7 +44,7 @@ def test_the_ratio_is_of_rounds_and_not_of_medians():
 def test_the_notes_say_parts_overhead_floor_and_load():
     parts, added, floor, load = notes(result(), cores=2)
     assert parts == ("a step of ganzoo, float32: data 2.0%, forward 30.0%, backward 40.0%, optimizer 20.0%, framework 8.0%")
-    assert added == "ganzoo over the plain loop, float32: 1.000 (0.800 to 1.200)"
+    assert added == "ganzoo over the plain loop, float32: 1.000 (0.800 to 1.200), in CPU time 1.000"
     assert floor == "floor, float32: 5 GFLOP at 200 GFLOP/s take 25 ms, 0.25 of ganzoo's step"
     assert load == "other work on the machine: 0.10 of 2 cores (0.00 to 0.30)"
     assert "not known" in notes(result(other_work=()), 2)[-1]
