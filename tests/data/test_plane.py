@@ -8,7 +8,7 @@ import torch
 from ganzoo.data import Grid, Ring
 from ganzoo.data.batches import as_float
 from ganzoo.errors import InputError
-from ganzoo.metrics.modes import ModeData, mode_coverage
+from ganzoo.metrics.modes import ModeData, grid, mode_coverage, ring
 
 
 def of(data):
@@ -47,6 +47,9 @@ def test_points_are_in_minus_one_to_one():
     assert torch.allclose(twice.centres, Ring().modes().centres)
     assert twice.sigma == pytest.approx(Ring().modes().sigma)
     assert Grid().modes().centres[-1].tolist() == pytest.approx([4 / 4.25, 4 / 4.25])
+    # a side of 3 and a count of 5 are those of the centres: 7 + 5 x 0.2 and 1 + 5 x 0.01 become 1
+    assert torch.allclose(8 * Grid(3, 7.0, 0.2).modes().centres, grid(3, 7.0))
+    assert torch.allclose(1.05 * Ring(5).modes().centres, ring(5))
 
 
 def test_the_points_are_the_same_for_every_seed_and_held_out_ones_are_others():

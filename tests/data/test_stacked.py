@@ -80,6 +80,10 @@ def test_modes_are_counted_by_a_classifier_of_digits(root, tmp_path):
     SmallClassifier((3, 28, 28), 10, "Colours").save(colour)
     with pytest.raises(InputError, match="10 classes of images with 3 channels"):
         StackedMNIST(root, classifier=str(colour)).modes()
+    fives = tmp_path / "fives.pt"
+    SmallClassifier((1, 28, 28), 5, "Fives").save(fives)
+    with pytest.raises(InputError, match="5 classes of images with 1 channels"):
+        StackedMNIST(root, classifier=str(fives)).modes()
     digits = tmp_path / "mnist.pt"
     SmallClassifier((1, 28, 28), 10, "MNIST").save(digits)
     modes = StackedMNIST(root, classifier=str(digits)).modes()

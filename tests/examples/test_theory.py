@@ -43,7 +43,12 @@ def test_thirds_are_the_only_equilibrium_of_rock_paper_scissors_and_its_value_is
         assert games.exploitability(payoff, row, column) > 0
         # the minimax theorem: no strategy is sure to win more than the value, or to lose less
         assert (row @ payoff).min() <= 0 <= (payoff @ row).max()
-    assert games.exploitability(payoff, *np.eye(3)[:2]) == 2  # rock against paper: each could win with certainty
+    rock, paper, scissors = np.eye(3)
+    # rock against paper: each could win with certainty; scissors against themselves: rock wins twice
+    assert games.exploitability(payoff, rock, paper) == games.exploitability(payoff, scissors, scissors) == 2
+    # against thirds nothing is won, and the answer to rock is paper
+    assert games.exploitability(payoff, THIRDS, rock) == games.exploitability(payoff, rock, THIRDS) == 1
+    assert [paper @ payoff @ rock, scissors @ payoff @ paper, rock @ payoff @ scissors] == [1, 1, 1]  # each beats the next
 
 
 @pytest.mark.parametrize("eta", [0.02, 0.05, 0.2])

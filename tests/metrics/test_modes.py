@@ -74,6 +74,14 @@ def test_a_mode_without_a_good_sample_is_missing():
     assert [mode_coverage(modes, torch.cat([seven, each])).missing for each in edge] == [(), (0,)]
 
 
+def test_how_samples_spread_is_of_all_of_them_whatever_their_quality():
+    """Half of them exactly at mode 0, half a tenth of the way from mode 4: two modes of eight, as often."""
+    near = torch.cat([ring()[:1].expand(50, 2), 0.9 * ring()[4:5].expand(50, 2)])
+    found = mode_coverage(NormalModes(ring(), 0.01), near)
+    assert (found.modes, found.high_quality) == (1, 0.5)
+    assert found.kl == pytest.approx(log(4))
+
+
 def test_modes_that_overlap_are_refused():
     NormalModes(ring(8), 0.12)  # neighbours are 0.765 apart, and 6 sigma are 0.72
     with pytest.raises(InputError, match="two modes overlap"):

@@ -134,7 +134,9 @@ class Shift(nn.Module):
 
 
 def against_a_shift(model: type[L.LightningModule], by: list[float], noise=torch.randn, **options) -> L.LightningModule:
-    """A model of vectors whose discriminator trains against noise moved by ``by``; the generator never has its turn.
+    """A model of vectors whose discriminator trains against noise moved by ``by``.
+
+    The generator never has its turn, unless ``n_critic`` or ``k`` is given.
 
     Args:
         model: its class.
@@ -158,4 +160,4 @@ def against_a_shift(model: type[L.LightningModule], by: list[float], noise=torch
             pass  # vectors, of any size
 
     turns = {"n_critic": 10**6} if issubclass(model, WGAN) else {"k": 10**6}
-    return Shifted(shape=(len(by),), latent=len(by), **turns, **options)
+    return Shifted(shape=(len(by),), latent=len(by), **{**turns, **options})
