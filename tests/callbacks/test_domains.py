@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
+from support.torchrun import two_of_a_trainer
 from support.training import Rows, trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -368,9 +369,7 @@ def test_two_processes_measure_what_one_does(tmp_path):
     alone = trainer(tmp_path, callbacks=[DomainAdaptation(least_source_accuracy=0.2)])
     alone.validate(module, data, verbose=False)
     module.records.clear()
-    shared = trainer(
-        tmp_path, callbacks=[DomainAdaptation(least_source_accuracy=0.2)], strategy="ddp_spawn", devices=2
-    )  # fmt: skip
+    shared = trainer(tmp_path, callbacks=[DomainAdaptation(least_source_accuracy=0.2)], **two_of_a_trainer())
     shared.validate(module, data, verbose=False)
     ours, theirs = alone.callback_metrics, shared.callback_metrics
     for name in ("target_entropy", "target_information", "select_entropy", "select_information"):

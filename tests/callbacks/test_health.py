@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from support.games import Tug
+from support.torchrun import two_of_a_trainer
 from support.toy_distributions import VectorGAN, draw_ring, stream
 from support.training import Batch, fit, loader
 from support.training import trainer as quiet
@@ -536,12 +537,19 @@ class Ring(Dataset):
         return Batch(draw_ring(1, torch.Generator().manual_seed(index))[0])
 
 
-TWO = {"strategy": "ddp_spawn", "devices": 2, "max_epochs": 100, "log_every_n_steps": 10}
+LONG = {"max_epochs": 100, "log_every_n_steps": 10}
 
 
 @pytest.mark.slow
 def test_two_processes_stop_together(tmp_path):
-    fit(TwoDeaf(), DataLoader(Ring(), batch_size=32), tmp_path, callbacks=[Health(10, 100, stop=True)], **TWO)
+    fit(
+        TwoDeaf(),
+        DataLoader(Ring(), batch_size=32),
+        tmp_path,
+        callbacks=[Health(10, 100, stop=True)],
+        **LONG,
+        **two_of_a_trainer(),
+    )
     first, second = ((tmp_path / f"ended_{rank}").read_text() for rank in (0, 1))
     assert first == second
     assert 100 <= int(first) < 200
@@ -552,4 +560,4 @@ def test_two_processes_stop_together(tmp_path):
 def test_a_number_that_is_none_in_one_process_stops_both(rank, tmp_path):
     other = r"is nan|of another process is not finite"
     with pytest.raises(Exception, match=rf"the loss of generator ({other}) in step 2[23]"):
-        fit(TwoDeaf(rank), DataLoader(Ring(), batch_size=32), tmp_path, callbacks=[Health(10)], **TWO)
+        fit(TwoDeaf(rank), DataLoader(Ring(), batch_size=32), tmp_path, callbacks=[Health(10)], **LONG, **two_of_a_trainer())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from support.torchrun import two_of_a_trainer
 from support.training import Rows, trainer
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, SequentialSampler
@@ -284,11 +285,10 @@ def test_one_process_shows_all():
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path):
     """Seven images on two processes: Lightning shows the first one twice. Of one, the second process has no other."""
-    two = {"strategy": "ddp_spawn", "devices": 2}
-    found = validated(There(), tmp_path, data(1, 2), **two)
+    found = validated(There(), tmp_path, data(1, 2), **two_of_a_trainer())
     for name, score in expected(1).scores().items():
         assert found[f"val/{name}"] == pytest.approx(score.mean), name
-    played = trainer(tmp_path, callbacks=[PairedQuality()], **two)
+    played = trainer(tmp_path, callbacks=[PairedQuality()], **two_of_a_trainer())
     played.test(Translates(), data(7, 2), verbose=False)
     for name, score in expected(7).scores().items():
         assert float(played.callback_metrics[f"test/{name}"]) == pytest.approx(score.mean), name

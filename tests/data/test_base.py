@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import BatchSizeFinder, ModelCheckpoint
 from support.batches import epoch_order, same
+from support.torchrun import two_of_a_trainer
 
 from ganzoo.data import CIFAR10, Digits, ImageFolder
 from ganzoo.data.base import ImageDataModule
@@ -202,8 +203,8 @@ class Writes(Seen):
 
 @pytest.mark.slow
 def test_two_processes_share_the_work(tmp_path):
-    options = {"max_epochs": 1, "strategy": "ddp_spawn", "devices": 2, "num_sanity_val_steps": 0}
-    trainer(tmp_path, **options).fit(Writes(tmp_path), Numbered())
+    options = {"max_epochs": 1, "num_sanity_val_steps": 0}
+    trainer(tmp_path, **options, **two_of_a_trainer()).fit(Writes(tmp_path), Numbered())
     ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1)]
     trained = [list(chain.from_iterable(rank["train"])) for rank in ranks]
     assert len(trained[0]) == len(trained[1]) == 9

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from support.small_models import small
+from support.torchrun import spawn_two
 from support.training import fit, loader
 from torch import nn
 
@@ -243,7 +244,7 @@ def test_a_penalty_may_be_of_a_discriminator_with_virtual_batch_norm():
 
 
 def of_rank(rank: int, folder: str) -> None:
-    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    torch.distributed.init_process_group("gloo")
     torch.manual_seed(0)
     closeness, network = Closeness(4, kernels=3), filled_by(ReferenceBatch(normed(), 5, (2, 4, 4)), rank)
     torch.manual_seed(rank + 1)
@@ -259,7 +260,7 @@ def filled_by(network: ReferenceBatch, rank: int) -> ReferenceBatch:
 
 @pytest.mark.slow
 def test_processes_agree_on_the_scale_and_on_the_reference(tmp_path):
-    torch.multiprocessing.spawn(of_rank, (str(tmp_path),), nprocs=2)
+    spawn_two(of_rank, tmp_path)
     (scale, reference), other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert torch.equal(scale, other[0])
     assert torch.equal(reference, torch.zeros(5, 2, 4, 4))  # rank 0's
