@@ -168,8 +168,3 @@ def test_importing_the_package_imports_nothing_heavy():
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     assert ganzoo.GAN.__module__ == "ganzoo.models.gan"
-
-
-def test_wandb_is_imported_only_when_its_logger_is_asked_for():
-    code = "import ganzoo.models, ganzoo.data, ganzoo.callbacks, ganzoo.cli, sys; print('wandb' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"

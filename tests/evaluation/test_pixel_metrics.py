@@ -22,6 +22,7 @@ from ganzoo.data.sampling import Augmented
 from ganzoo.data.transforms import random_flip
 from ganzoo.errors import InputError
 from ganzoo.evaluation.protocol import Result
+from ganzoo.metrics.agreement import small_classifier
 from ganzoo.utils.image_grid import GAP
 from ganzoo.utils.images import to_float
 
@@ -112,8 +113,22 @@ def test_only_the_protocols_own_numbers_have_its_name(tmp_path, monkeypatch):
             assert list(evaluate(samples, *DATA, metrics="parzen").metrics) == ["parzen"]
 
 
-def test_agreement_tells_copies_from_one_image_and_from_any(tmp_path):
-    found = {}
+def test_agreement_tells_copies_from_one_image_and_from_any(tmp_path, monkeypatch):
+    found, trained = {}, {}
+
+    def trained_once(*args, **options):
+        """The classifiers themselves; one that is trained on the same images again is not trained again."""
+        train = small_classifier(*args, **options)
+
+        def kept(images, y, seed):
+            key = (args, images.numpy().tobytes(), y.numpy().tobytes(), seed)
+            if key not in trained:
+                trained[key] = train(images, y, seed)
+            return trained[key]
+
+        return kept
+
+    monkeypatch.setattr(pixel_metrics, "small_classifier", trained_once)
     for model in (Copies(), OneImagePerClass(), Deaf()):
         path = saved(model, f"{type(model).__name__}.ckpt")
         args = [
@@ -126,6 +141,7 @@ def test_agreement_tells_copies_from_one_image_and_from_any(tmp_path):
             "12",
         ]
         found[type(model)] = evaluate(path, *args, metrics="agreement").metrics
+    assert len(trained) == 4  # on the real images, the same for all, and on the samples of each
     full, one, deaf = (found[cls] for cls in (Copies, OneImagePerClass, Deaf))
     # four seeds natively, three each on AVX2 and SSE4.1: full from 0.98 on, one 0.9 and 0.59 to 0.65, deaf at most 0.16
     assert full["gan_base"].value == one["gan_base"].value > 0.93  # of the same real images

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.torchrun import spawn_two
 from support.training import LIMIT
 
 from ganzoo.data import ImageFolder, base
@@ -413,28 +414,38 @@ def test_other_shards_of_the_same_images_within_an_epoch_are_refused(root, tmp_p
         trainer.fit(Seen(tmp_path), data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
 
 
-TWO = {"strategy": "ddp_spawn", "devices": 2}
-
-
-def two_trained(root: Path, folder: Path, steps: int, resume: Path | None = None, workers: int = 0) -> list[list]:
-    folder.mkdir(exist_ok=True)
-    trainer = L.Trainer(default_root_dir=folder, callbacks=[Stops(steps)], max_epochs=9, **QUIET, **TWO)
+def two_trained(root: Path, folder: Path, steps: int, resume: Path | None = None, workers: int = 0) -> None:
+    trainer = L.Trainer(
+        default_root_dir=folder, callbacks=[Stops(steps)], max_epochs=9, strategy="ddp", devices=2, **QUIET
+    )  # fmt: skip
     data = Streaming(str(root), batch_size=4, mix=3, num_workers=workers)
     trainer.fit(Seen(folder), data, ckpt_path=resume, weights_only=True)
-    return [[(at, y.tolist()) for at, y in torch.load(folder / f"rank{rank}.pt")] for rank in (0, 1)]
+    trainer.strategy.barrier()
+
+
+def train_three(rank: int, folder: str) -> None:
+    """What each of two processes does: a whole run, and one that is stopped in the second epoch and resumed."""
+    home = Path(folder)
+    two_trained(home / "shards", home / "straight", 14)
+    two_trained(home / "shards", home / "first", 8, workers=1)
+    two_trained(home / "shards", home / "second", 14, home / "first" / "last.ckpt")
 
 
 @pytest.mark.slow
 def test_two_processes_share_an_epoch_and_are_resumed_within_it(root, tmp_path):
-    straight = two_trained(root, tmp_path / "straight", 14)
+    (tmp_path / "shards").symlink_to(root)
+    for name in ("straight", "first", "second"):
+        (tmp_path / name).mkdir()
+    spawn_two(train_three, tmp_path)
+    straight, first, second = (
+        [[(at, y.tolist()) for at, y in torch.load(tmp_path / name / f"rank{rank}.pt")] for rank in (0, 1)]
+        for name in ("straight", "first", "second")
+    )
     for epoch in (0, 1):
         one, two = ([y for at, y in rank if at == epoch] for rank in straight)
         assert len(one) == len(two) == 6  # of 26 images each; after 14 the run is in the third epoch
         seen = list(chain.from_iterable(one + two))
         assert len(set(seen)) == len(seen)
-    # two batches into the second epoch, and with workers, which a spawned process spawns slowly
-    first = two_trained(root, tmp_path / "first", 8, workers=1)
-    second = two_trained(root, tmp_path / "second", 14, tmp_path / "first" / "last.ckpt")
     assert [a + b for a, b in zip(first, second, strict=True)] == straight
 
 
@@ -589,13 +600,6 @@ def test_without_litdata_one_line_names_the_extra(root, monkeypatch, tmp_path):
         write_shards(data, tmp_path / "shards")
 
 
-def test_litdata_is_imported_only_for_shards():
-    code = "import ganzoo.data, ganzoo_streaming, sys; print([m for m in ('litdata', 'boto3') if m in sys.modules])"
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PLUGIN), PACKAGE_PARENT])}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 # -- the plug-in -----------------------------------------------------------------------------------------------------------
 
 
@@ -614,30 +618,50 @@ def installed(site: Path) -> Path:
     return site
 
 
+# one process after the other, each without what another has imported, but for what takes long and is no plug-in
+COMMANDS = """
+import json, os, sys
+import ganzoo.models, ganzoo.data, ganzoo.callbacks
+from ganzoo.cli import main
+for site, said, args in json.loads(sys.argv[1]):
+    if (child := os.fork()) == 0:
+        sys.path.insert(0, site)
+        os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), 2)
+        if not args:
+            import ganzoo_streaming
+            os._exit(len({"litdata", "boto3"} & set(sys.modules)))
+        os._exit(main(args))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 def test_the_command_finds_the_plug_in_by_its_entry_point(root, tmp_path):
-    """It trains from shards, and a checkpoint's config may name the class; without the plug-in nobody knows it."""
+    """It trains from shards, and a checkpoint's config may name the class; without the plug-in nobody knows it.
+
+    The plug-in imports neither litdata nor boto3 before there are shards to read.
+    """
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-
-    def ganzoo(site: Path, *args: str) -> subprocess.CompletedProcess:
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), PACKAGE_PARENT])}
-        command = [sys.executable, "-m", "ganzoo", *args]
-        return subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True, timeout=LIMIT)
-
     fit = ["fit", "--model", "GAN", "--model.shape", "[3,8,8]", "--model.hidden", "8", "--data", "Streaming"]
     fit += ["--data.root", str(root), "--data.batch_size", "4", "--trainer.max_steps", "2", "--trainer.accelerator", "cpu"]
     fit += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-    alone = ganzoo(tmp_path / "nothing", *fit)
-    assert alone.returncode == 2
-    assert "there is no class 'Streaming'" in alone.stderr
-    site = installed(tmp_path / "site")
-    done = ganzoo(site, *fit)
-    assert done.returncode == 0, done.stderr
     config = elsewhere / "runs" / "gan_streaming" / "version_0" / "config.yaml"
+    again = ["fit", "--config", str(config), "--ckpt_path", str(config.parent / "checkpoints" / "last.ckpt")]
+    site = str(installed(tmp_path / "site"))
+    commands = [
+        (str(tmp_path / "nothing"), str(tmp_path / "alone"), fit),
+        (site, str(tmp_path / "first"), fit),
+        (site, str(tmp_path / "again"), [*again, "--trainer.max_steps", "4"]),
+        (site, str(tmp_path / "imports"), []),
+    ]
+    env = {**os.environ, "PYTHONPATH": PACKAGE_PARENT}
+    command = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True, timeout=LIMIT)
+    said = {Path(file).name: Path(file).read_text() for _, file, _ in commands}
+    assert [line for line in done.stdout.splitlines() if line.isdigit()] == ["2", "0", "0", "0"], (said, done.stderr)
+    assert "there is no class 'Streaming'" in said["alone"]
     assert "class_path: ganzoo_streaming.Streaming" in config.read_text()
-    checkpoint = str(config.parent / "checkpoints" / "last.ckpt")
-    again = ganzoo(site, "fit", "--config", str(config), "--ckpt_path", checkpoint, "--trainer.max_steps", "4")
-    assert again.returncode == 0, again.stderr
+    assert (elsewhere / "runs" / "gan_streaming" / "version_1" / "checkpoints" / "last.ckpt").is_file()
 
 
 def test_png_is_without_loss():
