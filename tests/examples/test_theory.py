@@ -4,7 +4,7 @@ import importlib
 import subprocess
 import sys
 from cmath import phase
-from math import pi, sqrt
+from math import log, pi, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +58,19 @@ def test_the_average_of_multiplicative_weights_finds_the_equilibrium_and_the_wei
     average = [each.mean(0) for each in played]
     assert np.abs(np.array(average) - 1 / 3).max() < 0.02
     assert games.exploitability(payoff, *average) <= games.regret_bound(3, rounds, eta)
+    assert len(played.row) == len(played.column) == rounds
     # away from the equilibrium, in every round (Bailey and Piliouras 2018)
     away = sum(-(np.log(each) @ THIRDS) for each in played)
     assert (np.diff(away) >= -1e-12).all()
     assert away[-1] > away[0] + 0.05
+
+
+def test_the_bound_of_the_regret_is_least_at_the_best_learning_rate():
+    """Two players' ``log(n) / (eta T) + eta / 2``: at ``eta = sqrt(2 log(n) / T)`` each has eta."""
+    best = sqrt(2 * log(3) / 4000)
+    assert games.regret_bound(3, 4000, best) == pytest.approx(2 * best)
+    for other in (2 * best, best / 2):
+        assert games.regret_bound(3, 4000, other) == pytest.approx(2.5 * best)
 
 
 # -- the Dirac-GAN --------------------------------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from support.toy_distributions import against_a_shift, stream, trained
+from support.training import Batch
 
 from ganzoo.losses import LeastSquares, Minimax, PearsonLeastSquares
 from ganzoo.models import DCGAN, LSGAN
+from ganzoo.networks.families import MLPFamily
 
 
 def small(**options):
@@ -48,3 +51,10 @@ def test_the_generator_is_pulled_from_far_away():
         assert pull(small(loss=loss), loss.fake_target) > 100 * pull(small(loss=Minimax()), -10.0)
     swapped = LeastSquares(fake_target=1.0, real_target=0.0)  # broken: D gives a sample what G wants already
     assert pull(small(loss=swapped), swapped.fake_target) == 0
+
+
+def test_the_generator_moves_towards_the_data():
+    """Its samples are 2 too large at the start, and after 60 steps 1.40 to 1.53 with eight seeds."""
+    model = against_a_shift(LSGAN, [2.0], k=1, lr=1e-2, family=MLPFamily(8, 1))
+    trained(model, stream(lambda n, g: Batch(torch.randn(n, 1, generator=g)), 60, 64))
+    assert 1.2 < model.G.by.item() < 1.75
