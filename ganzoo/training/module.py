@@ -140,6 +140,8 @@ class ResumableModule(PlainHyperparameters):
                 "trainer.precision 16-true has no loss scale, and gradients vanish in it: use 16-mixed, bf16-mixed, "
                 "bf16-true or 32-true"
             )
+        if self.trainer.precision == "64-true":
+            self.double()  # Lightning does so after it has loaded a checkpoint, whose weights float32 would round
         if stage == "fit":
             refuse_strategy(self.trainer.strategy)
             self._seed, self._resumed = None, Resumed()

@@ -15,7 +15,7 @@ from ganzoo.errors import InputError
 from ganzoo.training.damaged_checkpoints import check_optimizers
 from ganzoo.training.history import pull_to_history, update_history
 from ganzoo.training.module import ResumableModule
-from ganzoo.training.optimizers import Settings, check_kinds, follow_changes, recorded, settings
+from ganzoo.training.optimizers import Settings, check_kinds, follow_changes, match_layout, recorded, settings
 from ganzoo.training.players import Player, Recipes, class_paths, trainable, without_step_order_warning
 from ganzoo.training.resume import report_length, report_zero_rates
 from ganzoo.training.steps import Step, total_steps
@@ -253,13 +253,15 @@ class PlayersModule(ResumableModule):
         """Applies numbers that the user changed to a resumed run, and restores an open window's gradients."""
         self._step = Step()  # a trial of Lightning's tuner had a first batch too
         super().on_train_start()
+        for optimizer in self.trainer.optimizers:
+            match_layout(optimizer)
         self._follow_changes()
         if self._resumed.total_steps is not None:
             report_length(self._resumed.total_steps, self._count_steps())
         self._report_zero_rates()
         for name, gradient in self._resumed.gradients.items():
             parameter = self.get_parameter(name)
-            parameter.grad = gradient.to(parameter)
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)
         self._resumed.gradients = {}
 
     def on_train_epoch_start(self) -> None:

@@ -86,6 +86,18 @@ def fuse(optimizer: Optimizer) -> None:
             group["fused"] = True
 
 
+def match_layout(optimizer: Optimizer) -> None:
+    """Stores the optimizer's tensors in the memory layout of their parameters; no value changes.
+
+    torch's fused kernels take both as they lie in memory, and compute wrong steps where one of them has channels last: of a
+    checkpoint that was written in another layout.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+
+
 def check_scheduler(where: str, part: Mapping[str, Any], optimizer: Optimizer) -> None:
     """Refuses a scheduler that fails, or leaves the range of a learning rate, in its first 100 steps.
 

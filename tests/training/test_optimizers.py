@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import torch
 from support.player_schedules import BATCHES, OURS, TORCHS, Game, by_hand, play, recipe, same
+from support.training import loader, trainer
 from torch.optim import SGD
 
 from ganzoo.cli import main
 from ganzoo.errors import InputError
-from ganzoo.models import DANN, GAN, CycleGAN
+from ganzoo.models import DANN, DCGAN, GAN, CycleGAN
 from ganzoo.training.optimizers import fuse
 from ganzoo.utils.ranges import HalfOpenUnitInterval, LearningRate
 
@@ -276,3 +277,24 @@ def test_a_player_has_the_fused_kernel_and_a_checkpoint_from_before_it_goes_on_w
     resumed_one = play(Rated(**with_it), tmp_path, ckpt_path=tmp_path / "old.ckpt")
     assert [optimizer.param_groups[0]["fused"] for optimizer in resumed_one.optimizers] == [None, None]
     assert "changed settings" not in capsys.readouterr().err
+
+
+def test_a_run_is_resumed_in_another_memory_layout(tmp_path):
+    """A fused kernel takes weights, gradients and moments as they lie in memory."""
+    images = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def train(layout: torch.memory_format, epochs: int, ckpt_path: str | None = None):
+        torch.manual_seed(0)
+        model = DCGAN(**DCGAN.small, accumulate=2).to(memory_format=layout)
+        played = trainer(tmp_path, max_epochs=epochs, precision="64-true")
+        played.fit(model, loader(images, batch_size=2), ckpt_path=ckpt_path)
+        return model, played
+
+    contiguous, channels_last = torch.contiguous_format, torch.channels_last
+    for before, after in ((contiguous, channels_last), (channels_last, contiguous)):
+        _, first = train(before, 1)
+        first.save_checkpoint(tmp_path / "first.ckpt")
+        same, changed = (train(layout, 3, tmp_path / "first.ckpt")[0] for layout in (before, after))
+        assert changed.D.state_dict().keys() == same.D.state_dict().keys()
+        for name, weight in same.state_dict().items():
+            assert torch.allclose(changed.state_dict()[name], weight, rtol=0, atol=1e-9), name

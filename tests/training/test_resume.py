@@ -55,6 +55,17 @@ def test_a_resumed_run_is_the_straight_run(name, options, tmp_path):
         assert same(straight, everything(run(model, Few(model), tmp_path, path))) == [], path.name
 
 
+def test_a_run_in_double_precision_is_the_straight_run(tmp_path):
+    """Lightning loads a checkpoint before it converts the module."""
+    model = build("DCGAN", ema_half_life=10.0)
+    options = {"precision": "64-true", "max_epochs": 2}
+    straight = everything(run(model, Few(model), tmp_path, callbacks=[EveryMoment(tmp_path / "kept")], **options))
+    assert model.G.layers[0].weight.dtype == torch.float64
+    (path,) = (tmp_path / "kept").glob("end-0.ckpt")
+    model = build("DCGAN", ema_half_life=10.0)
+    assert same(straight, everything(run(model, Few(model), tmp_path, path, **options))) == []
+
+
 class AtValidation(L.Callback):
     """Saves when a validation ends, and draws random numbers in it as a metric might."""
 
