@@ -250,10 +250,10 @@ class OneSidedLabelSmoothing(NonSaturating):
     """The non-saturating loss with a target below 1 for real samples (Salimans et al. 2016, section 3.4).
 
     The best discriminator is ``D = t p / (p + q)`` with the target t. The target of generated samples stays 0: with another
-    one the data would leave its mark on D where there is none.
+    one q would stand above the line too, and a wrong sample far from the data would have no reason to come nearer.
 
     Args:
-        real_target: t, 0.9 in the authors' released code; in (0, 1).
+        real_target: t, 0.9 in the paper's example and 0.75 in the authors' code for ImageNet; in (0, 1).
     """
 
     def __init__(self, real_target: OpenUnitInterval = 0.9) -> None:

@@ -69,7 +69,7 @@ class R1(Regularizer):
     Needs a discriminator without batch norm, which mixes the samples.
 
     Args:
-        gamma: its weight, 10 in the paper.
+        gamma: its weight, 10 in the paper; the weight 10 of the released code has no 1/2 beside it, so it is gamma 20.
     """
 
     name = "r1"

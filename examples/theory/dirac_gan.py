@@ -93,7 +93,7 @@ def play(game: DiracGAN, steps: int) -> Tensor:
 def eigenvalues(gamma: float) -> tuple[complex, complex]:
     """The eigenvalues of the gradient field at the equilibrium: ``-gamma / 2 +- sqrt(gamma^2 / 4 - f'(0)^2)``, f'(0) = 1/2.
 
-    Mescheder et al. 2018, section 4.1; gamma = 0 is the game without a penalty. Near the equilibrium a step of size h
+    Mescheder et al. 2018, section 3.3; gamma = 0 is the game without a penalty. Near the equilibrium a step of size h
     multiplies the distance from it by ``|1 + h lambda|``, lambda being the eigenvalue of the larger factor.
     """
     root = cmath.sqrt(gamma**2 / 4 - 0.25)

@@ -2,8 +2,8 @@
 
     python examples/theory/one_dimension.py          # writes one_dimension.png, in half a minute
 
-(a) early, (b) with G held, D is trained to its optimum ``p / (p + q)``, (c) G has moved a little by D's gradient, (d) at the
-end, where p and q are the same and D is 1/2 everywhere.
+(a) early (the paper's is near the end), (b) with G held, D is trained to its optimum ``p / (p + q)``, (c) G has moved a
+little by D's gradient, (d) at the end, where p and q are the same and D is 1/2 everywhere.
 """
 
 import argparse

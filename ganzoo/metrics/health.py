@@ -3,7 +3,7 @@
 **Vanishing gradient**: the discriminator wins, and leaves the generator nothing to learn from (Goodfellow et al. 2014,
 section 3; Arjovsky and Bottou 2017, section 2). **Oscillation**: the players go round each other and do not settle, as
 gradient steps do in ``min_x max_y xy`` (Goodfellow 2016, "NIPS 2016 Tutorial", section 7.2). **Mode collapse**: whatever the
-noise, the samples are alike (there, section 5.1.2; Salimans et al. 2016, section 3.2).
+noise, the samples are alike (there, section 5.1.1; Salimans et al. 2016, section 3.2).
 
 Each failure has a class with ``observe``, which takes the numbers of one step and returns a message once the failure has
 lasted. Their state is plain numbers and lists, which a checkpoint can hold.

@@ -134,7 +134,8 @@ class Coverage(NamedTuple):
         modes: number of modes with at least one sample of high quality.
         high_quality: share of the samples that have high quality, in [0, 1].
         kl: ``KL(samples || even)`` of how all samples spread over their nearest modes, in nats; log K for one mode.
-        js: the Jensen-Shannon divergence of the same two histograms, in [0, log 2] nats.
+        js: the Jensen-Shannon divergence of the same two histograms, in [0, log 2] nats; PacGAN's code has
+            it of the samples of high quality alone.
         missing: the modes without a sample of high quality, by number.
     """
 

@@ -1,6 +1,6 @@
 """BEGAN (Berthelot, Schumm and Metz 2017, "BEGAN: Boundary Equilibrium Generative Adversarial Networks", arXiv 1703.10717).
 
-D is an autoencoder, and ``L(v) = |v - D(v)|`` its error on an image (eq. 1). The players descend (section 3.3)
+D is an autoencoder, and ``L(v) = |v - D(v)|`` its error on an image. The players descend (section 3.4)
 ``L_D = L(x) - k_t L(G(z))`` and ``L_G = L(G(z))``, and ``k_{t+1} = k_t + lambda_k (gamma L(x) - L(G(z)))`` in [0, 1] keeps
 the balance ``E L(G(z)) = gamma E L(x)``. The convergence measure is ``M = L(x) + |gamma L(x) - L(G(z))|`` (section 3.4.1).
 """

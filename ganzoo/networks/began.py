@@ -1,4 +1,4 @@
-"""The networks of BEGAN (Berthelot et al. 2017, section 3.4 and figure 1): an autoencoder, and a generator like its decoder.
+"""The networks of BEGAN (Berthelot et al. 2017, section 3.5 and figure 1): an autoencoder, and a generator like its decoder.
 
 3 x 3 convolutions with ELU, in pairs; halved by a stride of 2, doubled by repeating pixels; no norm. A linear layer leads to
 the code and another from it, without an activation.
@@ -76,8 +76,8 @@ class Encoder(nn.Module):
 class AutoencoderDiscriminator(nn.Module):
     """Scores images by how well an autoencoder reconstructs them: ``-L(v)``. [N, channels, size, size] -> [N, 1].
 
-    ``L(v)`` is the mean absolute difference between v and its reconstruction (eq. 1 with eta = 1). Minus, so that a higher
-    score means "more like the data", as with every other discriminator.
+    ``L(v)`` is the mean absolute difference between v and its reconstruction (eta = 1, as in the port). Minus, so that a
+    higher score means "more like the data", as with every other discriminator.
 
     Args:
         latent: length of the code, the paper's N_h.

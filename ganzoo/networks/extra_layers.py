@@ -83,7 +83,8 @@ class Closeness(MixesSamples, nn.Module):
     """How close each sample's features are to those of the others in its batch. [N, inputs] -> [N, kernels].
 
     ``M_i = f(x_i) T`` and ``o(x_i)_b = sum over j != i of exp(-||M_ib - M_jb||_1)``: n - 1 where all are alike, 0 for a
-    sample alone. The sample itself, a constant 1 in the paper's sum, is left out, as in the released code.
+    sample alone. The sample itself, a constant 1 in the paper's sum, is left out, as in the released code. That code keeps
+    T's columns at a learned length in the training, and adds a number to each kernel; here T is free after its first scale.
 
     Args:
         inputs: number of features.

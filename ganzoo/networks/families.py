@@ -140,7 +140,7 @@ class SNGANFamily(NetworkFamily):
 
 
 class StandardCNNFamily(NetworkFamily):
-    """The "standard CNN" of Miyato et al. 2018 (table 3); no norm in the discriminator.
+    """The "standard CNN" of Miyato et al. 2018 (table 3); no norm in the discriminator. Its widths are as released.
 
     Args:
         width: maps of the layers nearest the image.

@@ -1,7 +1,7 @@
 """Interpolates between vectors: along a straight line (lerp) and along a great circle (slerp, Shoemake 1985).
 
 Spherical interpolation keeps the length of normal noise, which lies near a sphere in many dimensions; a straight line
-passes closer to the origin, where a generator has seen nothing (White 2016, "Sampling Generative Networks", section 2.1).
+passes closer to the origin, where a generator has seen nothing (White 2016, "Sampling Generative Networks").
 """
 
 import torch
