@@ -16,6 +16,7 @@ from ganzoo.errors import InputError
 from ganzoo.interfaces import Generated, Sampler
 from ganzoo.metrics.modes import NormalModes, StackedModes, ring
 from ganzoo.models import GAN
+from ganzoo.utils.scatter import scatter
 
 
 class Reaches(AdversarialModule, Sampler):
@@ -74,6 +75,15 @@ def test_the_animation_of_a_resumed_run_has_the_frames_before_and_none_that_came
         assert '"steps": [0, 1, 2, 4, 6]' in animation.info["comment"].decode()
 
 
+def test_the_noise_is_that_of_the_seed(tmp_path):
+    shares = []
+    for seed in (0, 0, 1):
+        callback = ModeCoverage(n=1000, seed=seed, folder=tmp_path / "images")
+        run(Reaches(missed=0.25), small(), tmp_path, callback, max_epochs=1)
+        shares.append(callback.metrics["val/high_quality"])
+    assert shares[0] == shares[1] != shares[2]
+
+
 def test_every_n_steps(tmp_path):
     run(Reaches(), small(), tmp_path, ModeCoverage(n=20, every_n_steps=1, every_n_epochs=0), max_epochs=2)
     steps = [int(path.stem[-6:]) for path in sorted((tmp_path / "images").glob("*.png"))]
@@ -120,7 +130,11 @@ def test_images_are_drawn_as_a_grid_and_other_vectors_not_at_all():
     drawn = draw_samples(torch.zeros(70, 3, 32, 32, dtype=torch.uint8), stacked)
     assert drawn.size == (8 * 34 + 2, 8 * 34 + 2)
     assert draw_samples(torch.zeros(5, 3), NormalModes(torch.eye(3), 0.1)) is None
-    assert draw_samples(torch.zeros(5, 2), NormalModes(ring(), 0.01)).mode == "RGB"
+    points = torch.zeros(5, 2)
+    drawn = draw_samples(points, NormalModes(ring(), 0.02), "a title")  # with the discs that count, of three sigma
+    assert drawn.tobytes() == scatter(points, ring(), 0.06, "a title").tobytes()
+    assert drawn.tobytes() != scatter(points, ring(), 0.02, "a title").tobytes()
+    assert drawn.mode == "RGB"
 
 
 def test_the_last_samples_are_drawn_also_where_nothing_is_validated(tmp_path):
