@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.batches import Images, LabelledImages, as_float
-from ganzoo.data.datasets import InMemory
+from ganzoo.data.datasets import Gathered, InMemory, collate_gathered
 from ganzoo.data.predicting import FromFiles, InputImage, Numbered, collate
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, identity
 from ganzoo.errors import InputError, printable
@@ -140,6 +140,9 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
                 f"{self.title}: {len(sampler)} training images{each} are fewer than one batch of {self.batch_size}: "
                 f"give a batch_size of at most {len(sampler)}"
             )
+        if Gathered.can_gather(dataset):
+            dataset = Gathered(dataset)
+            return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True, collate_fn=collate_gathered)
         return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:

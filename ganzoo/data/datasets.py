@@ -5,10 +5,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
+import torch
+from torch.utils.data import Dataset, default_collate
 
 from ganzoo.data.batches import Unpaired
-from ganzoo.data.sampling import Augmented, image_rng
+from ganzoo.data.sampling import Augmented, identity, image_rng
+from ganzoo.data.transforms import map_images, random_flip
 from ganzoo.errors import InputError
 
 
@@ -27,6 +29,42 @@ class InMemory(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return type(self.samples)(*(field[index] for field in self.samples))
+
+
+class Gathered(Augmented):
+    """A training set in memory whose batches are gathered with one index operation, not sample by sample.
+
+    Samples are those of the set that it is made of. So are batches, to the bit, in a DataLoader with
+    ``collate_fn=collate_gathered``.
+
+    Args:
+        dataset: training set that :meth:`can_gather` accepts.
+    """
+
+    def __init__(self, dataset: Augmented) -> None:
+        super().__init__(dataset.items, dataset.transform, dataset.seed)
+
+    @staticmethod
+    def can_gather(dataset: Dataset) -> bool:
+        """Whether a training set is in memory, and its augmentation nothing but a flip."""
+        plain = type(dataset) is Augmented and isinstance(dataset.items, InMemory)
+        return plain and dataset.transform in (identity, random_flip)  # type: ignore[attr-defined]
+
+    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> Any:
+        """The whole batch of these keys; a DataLoader calls this where it is defined."""
+        places = [key if isinstance(key, tuple) else (0, key) for key in keys]
+        indices = torch.tensor([index for _, index in places])
+        samples: Any = self.items.samples  # type: ignore[union-attr]
+        batch = type(samples)(*(field[indices].contiguous() for field in samples))
+        if self.transform is identity:
+            return batch
+        flipped = torch.tensor([image_rng(self.seed, *place).random() < 0.5 for place in places])
+        return map_images(lambda x: torch.where(flipped.view(-1, 1, 1, 1), x.flip(-1), x), batch)
+
+
+def collate_gathered(batch: Any) -> Any:
+    """Returns a batch that is gathered already; collates a list of samples."""
+    return default_collate(batch) if isinstance(batch, list) else batch
 
 
 class Mapped(Dataset):
