@@ -3,6 +3,7 @@
 They use a model only through ``ganzoo.interfaces``.
 """
 
+from ganzoo.callbacks.channels_last import ChannelsLast
 from ganzoo.callbacks.checkpoints import Checkpoints
 from ganzoo.callbacks.compile import Compile
 from ganzoo.callbacks.dashboard import Dashboard
@@ -22,6 +23,7 @@ from ganzoo.callbacks.summary import Summary
 __all__ = [
     "FID",
     "KID",
+    "ChannelsLast",
     "Checkpoints",
     "Compile",
     "Dashboard",
