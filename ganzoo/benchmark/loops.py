@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, l1_loss, mse_loss, softplus
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, l1_loss, mse_loss, relu, softplus
 from torch.optim import SGD, Adam, Optimizer
 
-from ganzoo.models import DCGAN, LAPGAN, WGANGP, CycleGAN, Pix2Pix
+from ganzoo.models import DCGAN, GAN, LAPGAN, SNGAN, WGANGP, CycleGAN, Pix2Pix
 from ganzoo.ops.image_pool import ImagePool
 from ganzoo.penalties import gradient_penalty
 
@@ -307,6 +307,58 @@ class PublishedDCGAN(Loop):
 
 
 # -- without a published loop -------------------------------------------------------------------------------------------
+
+
+class PlainGAN(Loop):
+    """The GAN of 2014 in plain PyTorch, with fresh noise for each player, at its first learning rate and momentum."""
+
+    def configure(self, model: GAN) -> None:
+        self.G, self.D, self.z = model.G, model.D, model.z
+        options: dict[str, Any] = {"lr": model.lr, "momentum": model.momentum, "fused": True}
+        self.of_G, self.of_D = SGD(self.G.parameters(), **options), SGD(self.D.parameters(), **options)
+
+    def step(self, batch: Any) -> Losses:
+        x = batch.x
+        freeze([self.G])
+        with self.autocast():
+            real, fake = self.D(x), self.D(self.G(self.z(len(x))))
+            of_D = 0.5 * (softplus(-real.float()).mean() + softplus(fake.float()).mean())
+        update(self.of_D, of_D)
+        freeze([self.G], False)
+        freeze([self.D])
+        with self.autocast():
+            of_G = softplus(-self.D(self.G(self.z(len(x)))).float()).mean()
+        update(self.of_G, of_G)
+        freeze([self.D], False)
+        return {"discriminator/gan": of_D.detach(), "generator/gan": of_G.detach()}
+
+
+class PlainSNGAN(Loop):
+    """SNGAN in plain PyTorch at its first learning rate: a generator step after every ``n_critic`` steps of D."""
+
+    def configure(self, model: SNGAN) -> None:
+        self.G, self.D, self.z, self.n_critic, self.steps = model.G, model.D, model.z, model.n_critic, 0
+        self.generator_batch = model.generator_batch
+        options: dict[str, Any] = {"lr": model.lr, "betas": (0.0, 0.9), "fused": True}
+        self.of_G, self.of_D = Adam(self.G.parameters(), **options), Adam(self.D.parameters(), **options)
+
+    def step(self, batch: Any) -> Losses:
+        x = batch.x
+        self.steps += 1
+        with self.autocast():
+            with torch.no_grad():
+                fake = self.G(self.z(len(x)))
+            of_D = relu(1 - self.D(x).float()).mean() + relu(1 + self.D(fake).float()).mean()
+        update(self.of_D, of_D)
+        losses = {"discriminator/gan": of_D.detach()}
+        if self.steps % self.n_critic == 0:
+            freeze([self.D])
+            with self.autocast():
+                of_G = -self.D(self.G(self.z(self.generator_batch * len(x)))).float().mean()
+            update(self.of_G, of_G)
+            freeze([self.D], False)
+            losses["generator/gan"] = of_G.detach()
+        return losses
 
 
 class PlainWGANGP(Loop):

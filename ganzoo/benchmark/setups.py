@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from ganzoo.adversarial import AdversarialModule
 from ganzoo.benchmark import loops
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
-from ganzoo.models import DCGAN, LAPGAN, WGANGP, CycleGAN, Pix2Pix
+from ganzoo.models import DCGAN, GAN, LAPGAN, SNGAN, WGANGP, CycleGAN, Pix2Pix
 
 KEPT = 64  # random samples in memory; batches are drawn from them
 ENDLESS = 10**6  # batches of an epoch
@@ -106,7 +106,7 @@ class CycleGANSetup(Setup):
 
 
 class GeneratorSetup(Setup):
-    """A model that generates square images in colour.
+    """A model that generates square images.
 
     Args:
         size: pixels of a side.
@@ -114,21 +114,40 @@ class GeneratorSetup(Setup):
     """
 
     kind: ClassVar[type[AdversarialModule]]
+    channels: ClassVar[int] = 3
 
     def __init__(self, size: int, **options: Any) -> None:
         self.size, self.options = size, options
 
     def model(self) -> AdversarialModule:
-        return self.kind(shape=(3, self.size, self.size), **self.options)
+        return self.kind(shape=(self.channels, self.size, self.size), **self.options)
 
     def sample(self, rng: torch.Generator) -> Images:
-        return Images(random_image(rng, 3, self.size, self.size))
+        return Images(random_image(rng, self.channels, self.size, self.size))
 
 
 class DCGANSetup(GeneratorSetup):
     """DCGAN; see ``GeneratorSetup``."""
 
     kind, plain, published = DCGAN, loops.PlainDCGAN, loops.PublishedDCGAN
+
+
+class GANSetup(GeneratorSetup):
+    """The GAN of 2014 on grey images, without its schedules; see ``GeneratorSetup``."""
+
+    kind, plain, channels = GAN, loops.PlainGAN, 1
+
+    def model(self) -> GAN:
+        return GAN(shape=(1, self.size, self.size), schedules={"discriminator": [], "generator": []}, **self.options)
+
+
+class SNGANSetup(GeneratorSetup):
+    """SNGAN without its schedule; see ``GeneratorSetup``."""
+
+    kind, plain, cycle = SNGAN, loops.PlainSNGAN, 5
+
+    def model(self) -> SNGAN:
+        return SNGAN(shape=(3, self.size, self.size), schedules={"discriminator": [], "generator": []}, **self.options)
 
 
 class WGANGPSetup(GeneratorSetup):

@@ -41,6 +41,8 @@ SYSTEMS = {
     "pix2pix-128": System("128 x 128 px", 4, "Pix2PixSetup", {"depth": 7}, TRANSLATION),
     "cyclegan-128": System("128 x 128 px, 6 blocks", 1, "CycleGANSetup", {"size": 128, "blocks": 6}, TRANSLATION),
     "dcgan-64": System("64 x 64 px", 64, "DCGANSetup", {"size": 64}, "pytorch/examples"),
+    "gan-28": System("1 x 28 x 28 px, maxout and ReLU", 100, "GANSetup", {"size": 28}),
+    "sngan-32": System("32 x 32 px, 5 critic steps to a generator step", 64, "SNGANSetup", {"size": 32}),
     "wgan_gp-64": System("64 x 64 px, 5 critic steps to a generator step", 64, "WGANGPSetup", {"size": 64}),
     "lapgan-28": System("levels of 7, 14 and 28 px", 64, "LAPGANSetup", {"sizes": (7, 14, 28)}),
 }

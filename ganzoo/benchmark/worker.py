@@ -271,9 +271,11 @@ class FloatImages(L.LightningDataModule):
         self.loader = loader
 
     def train_dataloader(self) -> DataLoader:
+        """Returns the loader."""
         return self.loader
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Converts uint8 images to floats."""
         return as_float(batch)
 
 
@@ -290,9 +292,11 @@ class Obey(L.Callback):
         self.orders, self.device, self.stopwatch = orders, device, stopwatch
 
     def on_train_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Waits for the first order."""
         self._next(trainer)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Counts the step; answers after the last of an order, and waits for the next."""
         assert self.timer is not None
         self.timer.left -= 1
         if self.timer.left == 0:
