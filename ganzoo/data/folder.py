@@ -1,5 +1,6 @@
 """Images below one folder, with or without classes: ``ImageFolder`` and ``DomainFolder``."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -129,21 +130,23 @@ class ImageFolder(FolderDataModule):
         self.classes = len(self.class_names)
 
     def _files(self, folder: Path) -> list[ImageFile]:
-        names = [(path, path.relative_to(folder)) for path in find_images(folder)]
+        start = len(os.path.join(folder, ""))
+        names = [(path, os.fspath(path)[start:].replace(os.sep, "/")) for path in find_images(folder)]
         labelled = self._has_labels([name for _, name in names])
-        return [ImageFile(path, name.as_posix(), self._label(folder, name) if labelled else None) for path, name in names]
+        return [ImageFile(path, name, self._label(folder, name) if labelled else None) for path, name in names]
 
-    def _has_labels(self, names: Sequence[Path]) -> bool:
+    def _has_labels(self, names: Sequence[str]) -> bool:
         """Whether the files of a split, of these names below its folder, have labels."""
         return self.labelled
 
-    def _label(self, folder: Path, name: Path) -> int:
+    def _label(self, folder: Path, name: str) -> int:
         classes = list(self.class_names or ())
-        if len(name.parts) < 2:
+        first, inside, _ = name.partition("/")
+        if not inside:
             raise InputError(f"{folder / name} is in no class folder: move it into one{self.or_else}")
-        if name.parts[0] not in classes:
-            raise InputError(f"{folder / name.parts[0]} is not one of the classes {', '.join(classes)}")
-        return classes.index(name.parts[0])
+        if first not in classes:
+            raise InputError(f"{folder / first} is not one of the classes {', '.join(classes)}")
+        return classes.index(first)
 
 
 class DomainFolder(ImageFolder):
@@ -191,5 +194,5 @@ class DomainFolder(ImageFolder):
         self.empty_classes = sorted(set(sub_folders(folder)) - set(names))
         self.classes = len(names) or None
 
-    def _has_labels(self, names: Sequence[Path]) -> bool:
-        return any(len(name.parts) > 1 for name in names)
+    def _has_labels(self, names: Sequence[str]) -> bool:
+        return any("/" in name for name in names)

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
+from ganzoo.data.file_index import FileIndex
 from ganzoo.errors import InputError, one_line, printable
 from ganzoo.utils.log import log_info
 from ganzoo.utils.progress import ProgressBar
@@ -280,6 +281,9 @@ def readable_images(
 ) -> dict[Path, tuple[int, int]]:
     """Finds the files that can be read, with their (height, width), so that a damaged one is known before training.
 
+    Of 2,000 files or more it remembers the result (:class:`~ganzoo.data.file_index.FileIndex`), and another time it checks
+    only those that are new or have changed.
+
     Args:
         paths: paths of the files; one that is there twice is checked once.
         damaged: "refuse" checks each file's header and its end, a fraction of a millisecond each; a file that is damaged in
@@ -290,17 +294,22 @@ def readable_images(
     Raises:
         InputError: with "refuse", some files are no images or are cut short; with "skip", none is left.
     """
-    files = sorted(set(paths))
+    files = sorted(set(paths), key=os.fspath)
     look = partial(_size_or_error, max_value=max_value, decode=damaged == "skip")
+    index = FileIndex(files, f"{damaged} {max_value}") if len(files) >= _MANY else None
+    known = {} if index is None else index.recall()
+    unknown = [file for file in files if file not in known]
     with ThreadPoolExecutor(1 if damaged == "refuse" else min(8, os.cpu_count() or 1)) as pool:
-        sizes = []
-        with ProgressBar(len(files), "checking images", shown=len(files) >= _MANY) as bar:
-            for size in pool.map(look, files):
-                sizes.append(size)
+        checked: dict[Path, tuple[int, int] | InputError] = {}
+        with ProgressBar(len(unknown), "checking images", shown=len(unknown) >= _MANY) as bar:
+            for file, size in zip(unknown, pool.map(look, unknown), strict=True):
+                checked[file] = size
                 bar.update()
-    found = dict(zip(files, sizes, strict=True))
+    found = {file: known[file] if file in known else checked[file] for file in files}
     errors = [str(error) for error in found.values() if isinstance(error, InputError)]
     whole = {path: size for path, size in found.items() if not isinstance(size, InputError)}
+    if index is not None and unknown:
+        index.remember(whole)
     if errors and (damaged == "refuse" or not whole):
         others = f" ({len(errors) - 1} more of {len(files)} cannot be read)" if len(errors) > 1 else ""
         skip = ", or give damaged: skip to do without" if damaged == "refuse" else ""
@@ -378,7 +387,8 @@ def find_images(folder: str | Path) -> list[Path]:
         raise InputError(f"there are no images in {printable(folder)} (looked for {' '.join(sorted(_readable()))}){there}")
     if counts:
         log_info(f"{folder}: {len(found)} images; files of other kinds are skipped: {counts}")
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    start = len(os.path.join(folder, ""))
+    return sorted(found, key=lambda path: os.fspath(path)[start:].replace(os.sep, "/"))
 
 
 def has_images(folder: Path) -> bool:

@@ -261,8 +261,10 @@ def split_files(
     if "val" in parts or "test" in parts:
         return parts.get("train", []), parts.get("val", parts.get("test", [])), parts.get("test", parts.get("val", []))
     (files,) = parts.values()
-    train = [file for file in files if not is_held_out(name_of(file), val_share)]
-    held_out = [file for file in files if is_held_out(name_of(file), val_share)]
+    train: list[File] = []
+    held_out: list[File] = []
+    for file in files:
+        (held_out if is_held_out(name_of(file), val_share) else train).append(file)
     return train, held_out, held_out
 
 
@@ -304,14 +306,15 @@ class _RealPaths:
     """Resolves paths; a folder's links are followed once for all its files."""
 
     def __init__(self) -> None:
-        self.folders: dict[Path, str] = {}
+        self.folders: dict[str, str] = {}
 
     def __call__(self, path: Path) -> str:
-        if path.is_symlink():
+        if os.path.islink(path):
             return os.path.realpath(path)
-        if path.parent not in self.folders:
-            self.folders[path.parent] = os.path.realpath(path.parent)
-        return f"{self.folders[path.parent]}/{path.name}"
+        folder, name = os.path.split(path)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        return f"{self.folders[folder]}/{name}"
 
 
 def _say_empty(folder: Path, names: list[str]) -> None:

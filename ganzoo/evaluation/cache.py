@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from ganzoo.errors import InputError
 from ganzoo.evaluation.table import FeatureTable
 from ganzoo.metrics.statistics import FeatureSpec
+from ganzoo.utils.files import cache_home
 from ganzoo.utils.log import log_info
 
 DEFAULT_CACHE = "default"
@@ -21,8 +21,7 @@ def cache_folder(cache: str | Path | None) -> Path | None:
     if cache is None:
         return None
     if cache == DEFAULT_CACHE:
-        home = os.environ.get("GANZOO_CACHE")
-        return (Path(home) if home else Path("~/.cache/ganzoo").expanduser()) / "features"
+        return cache_home() / "features"
     return Path(cache).expanduser()
 
 

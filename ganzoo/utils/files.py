@@ -9,6 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def cache_home() -> Path:
+    """The folder of ganzoo's caches: ``$GANZOO_CACHE``, or ``~/.cache/ganzoo`` where that is not set."""
+    home = os.environ.get("GANZOO_CACHE")
+    return Path(home) if home else Path("~/.cache/ganzoo").expanduser()
+
+
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``target``; renames it to ``target`` at the end, removes it after an error.
