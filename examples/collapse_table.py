@@ -97,6 +97,7 @@ SYSTEMS: dict[str, Build] = {
     "GAN + R1": system(GAN, regularizers=[R1(0.1)]),
     "LSGAN": system(LSGAN),
     "WGAN": system(WGAN, n_critic=5, optimizer="RMSprop"),
+    "WGAN, clip 0.1": system(WGAN, n_critic=5, optimizer="RMSprop", clip=0.1),
     "WGAN-GP": system(WGANGP, n_critic=5, regularizers=[GradientPenalty(0.1)]),  # the weight of the authors' toy script
     "BEGAN": system(PointBEGAN),
     "SNGAN": system(SNGAN, n_critic=5),

@@ -15,6 +15,7 @@ of the first seed into a PNG file for each system.
 import argparse
 import csv
 import json
+import shutil
 import time
 from pathlib import Path
 from statistics import mean
@@ -30,7 +31,7 @@ from ganzoo.utils.files import atomic_write
 
 COUNTED = 10  # steps: two generator steps where there are five of the critic to one
 OPERATIONS = 5e12  # of each training
-METRICS = "fd_classifier_clothes", "precision_classifier_clothes", "recall_classifier_clothes"
+METRICS = "fd_classifier_fashionmnist", "precision_classifier_fashionmnist", "recall_classifier_fashionmnist"
 DATA = ["--data", "FashionMNIST", "--data.size", "32"]
 FIELDS = ("system", "seed", "operations_of_a_step", "steps", "seconds", *METRICS)
 NO_NORM = ["--model.family", "NoNormDCGANFamily", "--model.family.width", "16"]
@@ -90,13 +91,16 @@ def operations(name: str, given: argparse.Namespace) -> float:
     ganzoo("fit", *options(name, given), "--trainer.max_steps", COUNTED, "--trainer.logger", "false",
            "--trainer.callbacks+=compare_systems.CountOperations",
            "--trainer.default_root_dir", given.out / "counted" / name)  # fmt: skip
-    return CountOperations.each
+    import compare_systems  # the command's own copy: this file runs as __main__
+
+    return compare_systems.CountOperations.each
 
 
 def run(name: str, seed: int, each: float, given: argparse.Namespace) -> dict[str, Any]:
     """Trains one system with one seed to the budget, and evaluates it."""
     steps, began = round(given.operations / each), time.process_time()
     folder = given.out / name / f"seed_{seed}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a training that was interrupted
     ganzoo("fit", *options(name, given), "--trainer.max_steps", steps, "--seed_everything", seed,
            "--trainer.default_root_dir", folder)  # fmt: skip
     seconds = time.process_time() - began
@@ -105,7 +109,7 @@ def run(name: str, seed: int, each: float, given: argparse.Namespace) -> dict[st
            "--metrics", "distance,manifold", "--n", 10_000, "--seed", seed, "--device", "cpu",
            "--out", folder / "metrics.json")  # fmt: skip
     if seed == min(given.seeds):
-        ganzoo("generate", checkpoint, "-n", 40, "--seed", 0, "--grid", given.out / f"{name}.png")
+        ganzoo("generate", checkpoint, "-n", 40, "--seed", 0, "--grid", given.out / f"{name}.png", "--overwrite")
     found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["metrics"]
     row = {"system": name, "seed": seed, "operations_of_a_step": f"{each:.4g}", "steps": steps, "seconds": round(seconds)}
     return row | {metric: round(found[metric]["value"], 4) for metric in METRICS}

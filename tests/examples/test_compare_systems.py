@@ -1,6 +1,7 @@
 """The comparison of systems at one budget: what it counts, that it goes on where it was, and what it says of known runs."""
 
 import importlib
+import runpy
 import sys
 from pathlib import Path
 
@@ -99,3 +100,28 @@ def test_a_system_is_trained_to_the_budget_and_evaluated(tmp_path, monkeypatch):
     assert evaluate[evaluate.index("--n") + 1] == "10000"
     assert found["steps"] == 4
     assert all(found[metric] == 1.2346 for metric in harness.METRICS)
+
+
+def test_the_script_finds_what_the_commands_counted(tmp_path, monkeypatch, capsys):
+    """The command imports the script again for its callback, so there are two copies of the class."""
+    budgets = []
+
+    def command(words):
+        if any("CountOperations" in word for word in words):
+            harness.CountOperations.each = 2.5e9
+        elif words[0] == "fit":
+            budgets.append(int(words[words.index("--trainer.max_steps") + 1]))
+            folder = Path(words[words.index("--trainer.default_root_dir") + 1])
+            folder.mkdir(parents=True)
+            (folder / "last.ckpt").touch()
+        elif words[0] == "evaluate":
+            values = ", ".join(f'"{metric}": {{"value": 2}}' for metric in harness.METRICS)
+            Path(words[words.index("--out") + 1]).write_text(f'{{"metrics": {{{values}}}}}')
+        return 0
+
+    monkeypatch.setattr("ganzoo.cli.main", command)
+    words = ["--systems", "WGAN", "--seeds", "0", "--operations", "1e10", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["compare_systems.py", *words])
+    runpy.run_path(harness.__file__, run_name="__main__")
+    assert budgets == [4]
+    assert "| WGAN | 2.50 | 4 | 2.00 | 2.00, 2.00 | 2.00 | 2.00 | 1 |" in capsys.readouterr().out
