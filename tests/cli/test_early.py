@@ -29,7 +29,7 @@ MISTAKES = [
     ["fit", "--confg", "x"],
     ["fit", "--config", "gan_mnst"],
     ["fit", "--model", "GANN", "--data", "Digits"],
-    ["fit", "--model", "Nope"],
+    ["fit", "--model", "Xqzvwk"],  # near no class, of the other tests either
     ["fit", "--config", "gan_digits", "--data", "Digitss"],
     ["fit", "--config", "gan_digits", "--data.class_path=Digitss"],
     ["fit", "--config", "gan_digits", "--model.zdimm", "3"],
