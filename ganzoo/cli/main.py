@@ -15,6 +15,7 @@ from ganzoo.cli.tables import aligned
 from ganzoo.errors import InputError, did_you_mean
 from ganzoo.utils.configs import config_entries
 from ganzoo.utils.processes import wait_for_the_first
+from ganzoo.utils.threads import wait_briefly
 
 COMMANDS = {
     "fit": "train a model",
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 when something given to the command cannot be used, which one line on stderr says; 130 when Ctrl-C, 143 when
         SIGTERM ended it.
     """
+    wait_briefly()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
