@@ -5,6 +5,7 @@ Lightning is ``ganzoo.cli.lightning``.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -85,9 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     wait_briefly()
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's flush at the end would fail too
+        return 128 + signal.SIGPIPE
     except SystemExit as leaving:
         if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning has shut down in good order, and left with 1
             return 130

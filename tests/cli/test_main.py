@@ -1,5 +1,9 @@
 """The command before any work: help, version, list, exit codes, tracebacks."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from support.command import (
     error,
@@ -59,3 +63,14 @@ def test_the_traceback_of_a_user_s_error_can_be_had(monkeypatch):
     monkeypatch.setenv("GANZOO_TRACEBACK", "1")
     with pytest.raises(ValueError, match="width is at least 1"):
         fit("--model.width", "0")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(words, unbuffered):
+    given = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-m", "ganzoo", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=given) as process:
+        process.stdout.close()  # as `head` does
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
