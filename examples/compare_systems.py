@@ -23,9 +23,8 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from ganzoo.benchmark.worker import Operations
 from ganzoo.cli import main as command
 from ganzoo.utils.files import atomic_write
 
@@ -45,18 +44,6 @@ SYSTEMS = {
     "BEGAN": ["began_fashion"],
     "SNGAN": ["sngan_fashion", *NO_NORM],
 }
-
-
-class Operations(TorchDispatchMode):
-    """Counts the operations of all that runs inside of it. A multiplication and an addition are two."""
-
-    total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if count := flop_registry.get(func.overloadpacket):
-            self.total += count(*args, **(kwargs or {}), out_val=out)
-        return out
 
 
 class CountOperations(L.Callback):

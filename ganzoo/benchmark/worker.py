@@ -233,24 +233,24 @@ def count_operations(loop: Loop, batches: list[Any]) -> float:
         loop: the loop, which trains on.
         batches: one for each step that is counted; the mean is returned.
     """
-    with _Counter() as counter:
+    with Operations() as counter:
         for batch in batches:
             loop.step(batch)
-    return counter.operations / len(batches)
+    return counter.total / len(batches)
 
 
-class _Counter(TorchDispatchMode):
-    """Adds up torch's own formulas (``torch.utils.flop_counter``).
+class Operations(TorchDispatchMode):
+    """Counts the operations of all that runs inside of it, by torch's own formulas (``torch.utils.flop_counter``).
 
     ``FlopCounterMode`` fails where gradients are differentiated again, as in a gradient penalty.
     """
 
-    operations = 0
+    total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if (formula := flop_registry.get(func._overloadpacket)) is not None:
-            self.operations += formula(*args, **(kwargs or {}), out_val=out)
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
         return out
 
 
