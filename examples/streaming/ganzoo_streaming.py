@@ -27,7 +27,8 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import ImagePairs, Images, LabelledImages
 from ganzoo.data.datasets import Mapped
 from ganzoo.data.folder import ImageFile
-from ganzoo.data.images import read_image, resize_shorter_side
+from ganzoo.data.images import read_image
+from ganzoo.data.resizing import resize_shorter_side
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, order_rng
 from ganzoo.data.transforms import CenterCrop, RandomCropFlip
 from ganzoo.errors import InputError, one_line

@@ -119,7 +119,7 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
     Raises:
         InputError: there is no such file or folder, or a folder has no images.
     """
-    from ganzoo.data.images import find_images
+    from ganzoo.data.image_files import find_images
 
     found: list[Path] = []
     for each in map(Path, inputs):

@@ -26,7 +26,7 @@ from ganzoo.cli.outputs import UnsavedError, output_paths, work_dir
 from ganzoo.cli.parser import Parser
 from ganzoo.cli.tables import aligned
 from ganzoo.cli.trained import load
-from ganzoo.data.images import EXTENSIONS
+from ganzoo.data.image_files import EXTENSIONS
 from ganzoo.errors import InputError
 from ganzoo.evaluation.api import finished
 from ganzoo.evaluation.batches import ImageFiles

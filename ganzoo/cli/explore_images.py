@@ -219,7 +219,8 @@ def opinion(explored: Open, inputs: Sequence[str], seeds: str = "0-7") -> None:
 
 def _read_strokes(opened: Explored, file: str) -> Any:
     """Strokes in the shape of the model's images; a line says if they were resized."""
-    from ganzoo.data.images import read_strokes, resize
+    from ganzoo.data.images import read_strokes
+    from ganzoo.data.resizing import resize
     from ganzoo.inference.inversion import Strokes
     from ganzoo.utils.log import log_info
 

@@ -215,7 +215,7 @@ def _training_images(opened: Explored, root: str | None, images: str | None, mos
     """The images to compare samples with, uint8 [M, C, H, W] of the samples' shape."""
     import torch
 
-    from ganzoo.data.images import find_images
+    from ganzoo.data.image_files import find_images
     from ganzoo.data.transforms import to_common_format
     from ganzoo.evaluation.sources import DataSource, stub_trainer
     from ganzoo.inference.classify import build_data

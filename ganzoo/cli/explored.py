@@ -80,7 +80,8 @@ class Explored(NamedTuple):
 
     def read(self, file: str) -> "Tensor":
         """An image file in the shape of the model's images; a line says if it was resized."""
-        from ganzoo.data.images import centre_crop, read_image, resize, resize_shorter_side
+        from ganzoo.data.images import read_image
+        from ganzoo.data.resizing import centre_crop, resize, resize_shorter_side
         from ganzoo.utils.log import log_info
 
         channels, height, width = self.image_shape()

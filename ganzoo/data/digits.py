@@ -7,7 +7,7 @@ import torch
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import LabelledImages
 from ganzoo.data.datasets import InMemory
-from ganzoo.data.images import resize
+from ganzoo.data.resizing import resize
 from ganzoo.utils.ranges import Pixels
 
 _NATIVE = 8

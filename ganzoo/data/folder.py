@@ -15,8 +15,10 @@ from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images, LabelledImages
 from ganzoo.data.datasets import Mapped
 from ganzoo.data.folder_base import FolderDataModule
-from ganzoo.data.images import find_images, fit_shorter_side, read_resized
+from ganzoo.data.image_files import find_images
+from ganzoo.data.images import read_resized
 from ganzoo.data.predicting import cropped, folder_to_predict, whole
+from ganzoo.data.resizing import fit_shorter_side
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import class_folders, described, split_files, split_folders, sub_folders
 from ganzoo.data.transforms import CenterCrop, RandomCropFlip

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule
-from ganzoo.data.images import Damaged, find_images, readable_images, warn_if_dark
+from ganzoo.data.image_files import Damaged, find_images, readable_images, warn_if_dark
 from ganzoo.data.predicting import InputImage, folder_to_predict, squared, whole
 from ganzoo.data.splits import Layout, one_side, refuse_shared, split_folders, two_sides
 from ganzoo.errors import InputError
@@ -67,7 +67,7 @@ class FolderDataModule(ImageDataModule):
         self.predict_squares = predict_squares
 
     def _sizes(self, files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
-        """(height, width) of the files that can be read; see :func:`~ganzoo.data.images.readable_images`."""
+        """(height, width) of the files that can be read; see :func:`~ganzoo.data.image_files.readable_images`."""
         return readable_images(files, self.damaged, self.max_value)
 
     def _readable(

@@ -5,7 +5,7 @@ from typing import Any
 
 from ganzoo.data.base import Splits
 from ganzoo.data.datasets import UnpairedDataset
-from ganzoo.data.images import find_images
+from ganzoo.data.image_files import find_images
 from ganzoo.data.paired import Paired
 from ganzoo.data.transforms import Independent
 from ganzoo.errors import InputError

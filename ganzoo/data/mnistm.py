@@ -18,7 +18,9 @@ from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import LabelledImages
 from ganzoo.data.datasets import InMemory
 from ganzoo.data.digits import DIGIT_NAMES, Digits
-from ganzoo.data.images import find_images, read_image, resize_shorter_side
+from ganzoo.data.image_files import find_images
+from ganzoo.data.images import read_image
+from ganzoo.data.resizing import resize_shorter_side
 from ganzoo.data.transforms import resize_in_chunks, to_common_format
 from ganzoo.data.vision import MNIST
 from ganzoo.errors import InputError

@@ -10,8 +10,10 @@ from ganzoo.data.base import Splits
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.datasets import Mapped
 from ganzoo.data.folder_base import Direction, TwoSidedFolders
-from ganzoo.data.images import find_images, fit_square, image_size, read_resized
+from ganzoo.data.image_files import find_images
+from ganzoo.data.images import image_size, read_resized
 from ganzoo.data.predicting import InputImage, half
+from ganzoo.data.resizing import fit_square
 from ganzoo.data.sampling import Augmented
 from ganzoo.data.splits import Layout, described, split_files, split_folders
 from ganzoo.data.transforms import RandomCropFlip

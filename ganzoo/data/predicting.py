@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganzoo.data.images import centre_crop, read_image, resize, resize_shorter_side
+from ganzoo.data.images import read_image
+from ganzoo.data.resizing import centre_crop, resize, resize_shorter_side
 from ganzoo.data.splits import Layout
 from ganzoo.errors import InputError
 from ganzoo.prediction import Inputs, number_name

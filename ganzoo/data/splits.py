@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ganzoo.data.images import EXTENSIONS, has_images, is_hidden
+from ganzoo.data.image_files import EXTENSIONS, has_images, is_hidden
 from ganzoo.errors import InputError, printable
 from ganzoo.utils.log import log_info
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.batches import Unpaired
-from ganzoo.data.images import centre_crop, resize
+from ganzoo.data.resizing import centre_crop, resize
 from ganzoo.utils.images import to_grey
 
 Sample = TypeVar("Sample", bound=tuple)

@@ -8,7 +8,9 @@ from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images
 from ganzoo.data.datasets import Mapped, UnpairedDataset, Zipped
 from ganzoo.data.folder_base import TwoSidedFolders
-from ganzoo.data.images import find_images, fit_square, read_resized
+from ganzoo.data.image_files import find_images
+from ganzoo.data.images import read_resized
+from ganzoo.data.resizing import fit_square
 from ganzoo.data.splits import Layout, described, split_files
 from ganzoo.data.transforms import Independent, RandomCropFlip
 from ganzoo.errors import InputError

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from ganzoo.data.images import find_images, read_image, readable_images
+from ganzoo.data.image_files import find_images, readable_images
+from ganzoo.data.images import read_image
 from ganzoo.data.splits import refuse_splits
 from ganzoo.errors import InputError
 from ganzoo.interfaces import doubt_range, field_of

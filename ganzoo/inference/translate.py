@@ -14,8 +14,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ganzoo.data.images import find_images, image_size, read_image, resize_shorter_side
+from ganzoo.data.image_files import find_images
+from ganzoo.data.images import image_size, read_image
 from ganzoo.data.predicting import output_names
+from ganzoo.data.resizing import resize_shorter_side
 from ganzoo.errors import InputError, printable
 from ganzoo.interfaces import Translator
 from ganzoo.prediction import Inputs, each, number_name, origin

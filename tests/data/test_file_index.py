@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ganzoo.data import images
+from ganzoo.data import image_files
 from ganzoo.data.file_index import FileIndex
-from ganzoo.data.images import readable_images
+from ganzoo.data.image_files import readable_images
 from ganzoo.errors import InputError
 
 
@@ -15,7 +15,7 @@ from ganzoo.errors import InputError
 def files(tmp_path, save, monkeypatch) -> list[Path]:
     """Six images in two folders, which count as many, and a cache of the test's own."""
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(images, "_MANY", 6)
+    monkeypatch.setattr(image_files, "_MANY", 6)
     names = ["a/1.png", "a/2.png", "b/1.jpg", "b/\u00e9.png", "b/in/3.png", os.fsdecode(b"b/\xff.png")]
     return sorted(save(tmp_path / "root" / name, 4 + i, 7) for i, name in enumerate(names))
 
@@ -23,14 +23,14 @@ def files(tmp_path, save, monkeypatch) -> list[Path]:
 def checked(files: list[Path], damaged="refuse", max_value=None) -> tuple[dict, list[Path]]:
     """The sizes, and which files were opened to find them."""
     opened: list[Path] = []
-    look = images._size_or_error
+    look = image_files._size_or_error
 
     def noted(path, **options):
         opened.append(path)
         return look(path, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images, "_size_or_error", noted)
+        patch.setattr(image_files, "_size_or_error", noted)
         return readable_images(files, damaged, max_value), opened
 
 

@@ -5,7 +5,8 @@ import torch
 
 from ganzoo.data import Paired
 from ganzoo.data.batches import ImagePairs
-from ganzoo.data.images import read_image, resize
+from ganzoo.data.images import read_image
+from ganzoo.data.resizing import resize
 from ganzoo.errors import InputError
 
 
