@@ -89,6 +89,8 @@ TOP = {
 # folders whose modules keep to one list of properties, tested in one file
 TOGETHER = {
     "metrics/extractors": "metrics/test_extractors.py",
+    # every loop has ganzoo's losses
+    "benchmark/loops": "benchmark/test_loops.py",
     # every paper keeps the contract, so that a new one needs no test file; most have more to test, in tests/models
     "models": "test_contract.py",
     "models/base": "models/test_base.py",

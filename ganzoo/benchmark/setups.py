@@ -9,7 +9,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from ganzoo.adversarial import AdversarialModule
-from ganzoo.benchmark import loops
+from ganzoo.benchmark.loops.base import Loop
+from ganzoo.benchmark.loops.cyclegan import PlainCycleGAN, PublishedCycleGAN
+from ganzoo.benchmark.loops.dcgan import PlainDCGAN, PublishedDCGAN
+from ganzoo.benchmark.loops.gan import PlainGAN
+from ganzoo.benchmark.loops.lapgan import PlainLAPGAN
+from ganzoo.benchmark.loops.pix2pix import PlainPix2Pix, PublishedPix2Pix
+from ganzoo.benchmark.loops.sngan import PlainSNGAN
+from ganzoo.benchmark.loops.wgan_gp import PlainWGANGP
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.models import DCGAN, GAN, LAPGAN, SNGAN, WGANGP, CycleGAN, Pix2Pix
 
@@ -27,8 +34,8 @@ class Setup(ABC):
     """
 
     cycle: ClassVar[int] = 1
-    plain: ClassVar[type[loops.Loop]]
-    published: ClassVar[type[loops.Loop] | None] = None
+    plain: ClassVar[type[Loop]]
+    published: ClassVar[type[Loop] | None] = None
 
     @abstractmethod
     def model(self) -> AdversarialModule:
@@ -72,7 +79,7 @@ class Pix2PixSetup(Setup):
         options: further arguments of ``Pix2Pix``.
     """
 
-    plain, published = loops.PlainPix2Pix, loops.PublishedPix2Pix
+    plain, published = PlainPix2Pix, PublishedPix2Pix
 
     def __init__(self, depth: int, **options: Any) -> None:
         self.depth, self.options = depth, options
@@ -93,7 +100,7 @@ class CycleGANSetup(Setup):
         options: arguments of ``CycleGAN``.
     """
 
-    plain, published = loops.PlainCycleGAN, loops.PublishedCycleGAN
+    plain, published = PlainCycleGAN, PublishedCycleGAN
 
     def __init__(self, size: int, **options: Any) -> None:
         self.size, self.options = size, options
@@ -129,13 +136,13 @@ class GeneratorSetup(Setup):
 class DCGANSetup(GeneratorSetup):
     """DCGAN; see ``GeneratorSetup``."""
 
-    kind, plain, published = DCGAN, loops.PlainDCGAN, loops.PublishedDCGAN
+    kind, plain, published = DCGAN, PlainDCGAN, PublishedDCGAN
 
 
 class GANSetup(GeneratorSetup):
     """The GAN of 2014 on grey images, without its schedules; see ``GeneratorSetup``."""
 
-    kind, plain, channels = GAN, loops.PlainGAN, 1
+    kind, plain, channels = GAN, PlainGAN, 1
 
     def model(self) -> GAN:
         return GAN(shape=(1, self.size, self.size), schedules={"discriminator": [], "generator": []}, **self.options)
@@ -144,7 +151,7 @@ class GANSetup(GeneratorSetup):
 class SNGANSetup(GeneratorSetup):
     """SNGAN without its schedule; see ``GeneratorSetup``."""
 
-    kind, plain, cycle = SNGAN, loops.PlainSNGAN, 5
+    kind, plain, cycle = SNGAN, PlainSNGAN, 5
 
     def model(self) -> SNGAN:
         return SNGAN(shape=(3, self.size, self.size), schedules={"discriminator": [], "generator": []}, **self.options)
@@ -153,7 +160,7 @@ class SNGANSetup(GeneratorSetup):
 class WGANGPSetup(GeneratorSetup):
     """WGAN-GP; see ``GeneratorSetup``."""
 
-    kind, plain, cycle = WGANGP, loops.PlainWGANGP, 5
+    kind, plain, cycle = WGANGP, PlainWGANGP, 5
 
 
 class LAPGANSetup(GeneratorSetup):
@@ -164,7 +171,7 @@ class LAPGANSetup(GeneratorSetup):
         options: further arguments of ``LAPGAN``.
     """
 
-    kind, plain = LAPGAN, loops.PlainLAPGAN
+    kind, plain = LAPGAN, PlainLAPGAN
 
     def __init__(self, sizes: tuple[int, ...], **options: Any) -> None:
         super().__init__(sizes[-1], sizes=sizes, **options)

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import flop_registry
 
-from ganzoo.benchmark.loops import Loop
+from ganzoo.benchmark.loops.base import Loop
 from ganzoo.benchmark.machine import Ceiling, measure_ceiling, peak_memory, wait_for_device
 from ganzoo.benchmark.setups import Setup
 from ganzoo.benchmark.stopwatch import Split, Stopwatch

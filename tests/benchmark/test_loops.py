@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganzoo.benchmark.loops import Loop
+from ganzoo.benchmark.loops.base import Loop
 from ganzoo.benchmark.setups import Setup
 from ganzoo.benchmark.systems import SYSTEMS
 from ganzoo.benchmark.worker import FloatImages, count_operations

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 from torch.optim import SGD, Adam
 
-from ganzoo.benchmark.loops import freeze, update
+from ganzoo.benchmark.loops.base import freeze, update
 from ganzoo.models import DANN, GAN, DomainNormDANN
 from ganzoo.networks.dann import NormedFamily
 from ganzoo.networks.norms import SOURCE, TARGET, of_domain
