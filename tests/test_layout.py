@@ -46,6 +46,7 @@ ELSEWHERE = {
     "callbacks/summary.py": "cli/test_messages.py",
     # what some data modules share
     "data/cache.py": "data/test_emoji.py",
+    "data/file_reader.py": "data/test_paired.py",
     "data/folder_base.py": "data/test_paired.py",
     "data/world.py": "data/test_world_maps.py",
     # two results are comparable or not: the command that asks

@@ -21,7 +21,7 @@ from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, Seed, Workers
 
 # a folder may have moved, and workers make no difference, nor what is for predicting alone
-_ANY = ("root", "root_b", "photographs", "fonts", "classifier", "num_workers", "predict_squares", "predict_halves")
+_ANY = ("root", "root_b", "photographs", "fonts", "classifier", "num_workers", "packed", "predict_squares", "predict_halves")
 Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
 
@@ -118,6 +118,9 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
             self.train_set, self.val_set, self.test_set = self.splits()
             self._is_set_up = True
 
+    def prepare_training(self) -> None:
+        """Called before a training loader is made; does nothing, unless overridden."""
+
     def train_dataloader(self) -> DataLoader:
         """uint8 batches in the order of (seed, epoch), all of `batch_size`.
 
@@ -125,6 +128,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
             InputError: no training images, or fewer than one batch for each process.
         """
         dataset = self._checked(self.train_set, "train")
+        self.prepare_training()
         if not isinstance(dataset, Augmented):
             dataset = Augmented(dataset, identity, self.seed)
         ranks, rank, epoch, done = 1, 0, 0, 0

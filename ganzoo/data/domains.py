@@ -231,6 +231,11 @@ class Domains(ImageDataModule):
         test = self._held_out(self.source.test_set, self.target.test_set)
         return train, val, test
 
+    def prepare_training(self) -> None:
+        """Prepares the training images of both domains."""
+        self.source.prepare_training()
+        self.target.prepare_training()
+
     def val_dataloader(self) -> list[DataLoader]:
         """The source's loader and the target's, uint8 batches in a fixed order."""
         return self._loaders(self.val_set, "validation")

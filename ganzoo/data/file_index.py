@@ -31,13 +31,12 @@ class FileIndex:
     def __init__(self, files: Sequence[Path], check: str) -> None:
         self.files = files
         self.names = [os.fspath(file) for file in files]
-        # of sorted paths, the first and the last have the least in common
-        folder = os.path.commonpath([os.path.dirname(name) for name in (self.names[0], self.names[-1])])
+        folder = folder_of(self.names)
         self.skipped = len(os.path.join(folder, ""))
         what = "\0".join((os.path.realpath(folder), check, pillow))
         key = hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()[:16]
         self.path = cache_home() / "images" / f"{key}.npz"
-        self.stamps = np.array([_stamp(name) for name in self.names], np.int64)
+        self.stamps = np.array([stamp(name) for name in self.names], np.int64)
 
     def recall(self) -> dict[Path, Size]:
         """The files that are known, and have not changed since."""
@@ -65,7 +64,13 @@ class FileIndex:
                 np.savez(file, names=np.frombuffer(names, np.uint8), stamps=self.stamps[kept], sizes=values)
 
 
-def _stamp(name: str) -> tuple[int, int]:
+def folder_of(names: Sequence[str]) -> str:
+    """The folder that files have in common; their paths are sorted."""
+    # of sorted paths, the first and the last have the least in common
+    return os.path.commonpath([os.path.dirname(name) for name in (names[0], names[-1])])
+
+
+def stamp(name: str) -> tuple[int, int]:
     """Length and time of the last change, of the file that a link leads to; -1 where there is none."""
     try:
         found = os.stat(name)

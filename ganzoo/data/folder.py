@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,9 +13,9 @@ from torch.utils.data import Dataset
 from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images, LabelledImages
 from ganzoo.data.datasets import Mapped
+from ganzoo.data.file_reader import FileReader
 from ganzoo.data.folder_base import FolderDataModule
 from ganzoo.data.image_files import find_images
-from ganzoo.data.images import read_resized
 from ganzoo.data.predicting import cropped, folder_to_predict, whole
 from ganzoo.data.resizing import fit_shorter_side
 from ganzoo.data.sampling import Augmented
@@ -38,7 +37,7 @@ class ImageFile(NamedTuple):
         return Images(x) if self.label is None else LabelledImages(x, torch.tensor(self.label))
 
 
-class ReadFile:
+class ReadFile(FileReader):
     """Reads an :class:`ImageFile` as a sample whose shorter side has `size` pixels.
 
     Args:
@@ -49,13 +48,14 @@ class ReadFile:
     """
 
     def __init__(self, size: int, channels: int, max_value: float | None = None, draft: bool = False) -> None:
-        self.fit = partial(fit_shorter_side, size=size)
+        super().__init__(fit_shorter_side, size, max_value, draft)
         self.channels = channels
-        self.max_value = max_value
-        self.draft = draft
 
-    def __call__(self, file: ImageFile) -> Images | LabelledImages:
-        (x,) = read_resized(file.path, [self.channels], self.fit, self.max_value, self.draft)
+    def parts(self, file: ImageFile) -> list[tuple[Path, Sequence[int]]]:
+        return [(file.path, [self.channels])]
+
+    def sample(self, file: ImageFile, images: Sequence[Tensor]) -> Images | LabelledImages:
+        (x,) = images
         return file.sample(x)
 
 
@@ -76,8 +76,8 @@ class ImageFolder(FolderDataModule):
         labelled: take the first folder below `root` (or below ``train``, ``val``, ``test``) as the class. Classes are
             numbered in the order of their names. Folders without images are no classes.
         options: ``mirror`` (True), ``val_share`` (0.1), ``splits`` (True), ``damaged`` ("refuse"), ``max_value`` (None),
-            ``jpeg_draft`` (True), ``predict_squares`` (False) and ``batch_size`` (16) of ``FolderDataModule``, and
-            ``num_workers``, ``seed``.
+            ``jpeg_draft`` (True), ``packed`` (False), ``predict_squares`` (False) and ``batch_size`` (16) of
+            ``FolderDataModule``, and ``num_workers``, ``seed``.
     """
 
     or_else = ", or give labelled=False"  # what an error advises where an image is in no class folder
@@ -110,7 +110,8 @@ class ImageFolder(FolderDataModule):
         val_set, test_set = (
             Mapped(files, CenterCrop(read, self.size)) if files else None for files in self._held_out(train, val, test)
         )
-        return Augmented(train, RandomCropFlip(read_train, self.size, self.mirror), self.seed), val_set, test_set
+        load = self._packed(read_train, train, sizes)
+        return Augmented(train, RandomCropFlip(load, self.size, self.mirror), self.seed), val_set, test_set
 
     def inputs(self) -> Dataset:
         folder = folder_to_predict(split_folders(self.root, self.has_splits, self.labelled))

@@ -1,13 +1,15 @@
 """Base classes of the DataModules that read image files from folders: one folder, or the two sides A and B."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from torch.utils.data import Dataset
 
 from ganzoo.data.base import ImageDataModule
+from ganzoo.data.file_reader import FileReader
 from ganzoo.data.image_files import Damaged, find_images, readable_images, warn_if_dark
+from ganzoo.data.packed import PackedReader
 from ganzoo.data.predicting import InputImage, folder_to_predict, squared, whole
 from ganzoo.data.splits import Layout, one_side, refuse_shared, split_folders, two_sides
 from ganzoo.errors import InputError
@@ -31,6 +33,9 @@ class FolderDataModule(ImageDataModule):
         max_value: value of white in grey files of more than 8 bits, such as 4095 for 12 bits; None for 65535.
         jpeg_draft: decode the JPEGs that train at a fraction of their size, at least twice the wanted one. It saves time,
             and changes pixels a little. Validation, test and prediction decode whole images.
+        packed: decode and resize each training image once, into a file of the cache folder (``$GANZOO_CACHE``, or
+            ``~/.cache/ganzoo``), and read it from there afterwards. Batches are the same. The file takes
+            channels x height x width bytes for each image.
         predict_squares: predict from squares, as in training; otherwise a translator keeps each image's own size.
         batch_size: images in a batch of each process (and of each domain, where there are two), at least 1.
         loading: ``num_workers`` (0) and ``seed`` (0) of ``ImageDataModule``.
@@ -51,6 +56,7 @@ class FolderDataModule(ImageDataModule):
         damaged: Damaged = "refuse",
         max_value: PositiveFloat | None = None,
         jpeg_draft: bool = True,
+        packed: bool = False,
         predict_squares: bool = False,
         batch_size: PositiveInt = 16,
         **loading: Any,
@@ -64,7 +70,23 @@ class FolderDataModule(ImageDataModule):
         self.damaged: Damaged = damaged
         self.max_value = max_value
         self.jpeg_draft = jpeg_draft
+        self.packed = packed
+        self._packs: list[PackedReader] = []
         self.predict_squares = predict_squares
+
+    def prepare_training(self) -> None:
+        """Packs the training images, if that is wanted and not done."""
+        for pack in self._packs:
+            pack.open()
+
+    def _packed(
+        self, reader: FileReader, files: Sequence[Any], sizes: Mapping[Path, tuple[int, int]]
+    ) -> FileReader | PackedReader:
+        """What reads the training images: `reader`, or with ``packed`` one that reads them from a file of all."""
+        if not self.packed or not files:
+            return reader
+        self._packs.append(PackedReader(reader, files, sizes))
+        return self._packs[-1]
 
     def _sizes(self, files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
         """(height, width) of the files that can be read; see :func:`~ganzoo.data.image_files.readable_images`."""
@@ -98,8 +120,8 @@ class TwoSidedFolders(FolderDataModule):
         channels_y: channels of y, 1 or 3.
         batch_size: images of each side in a batch of each process, at least 1.
         options: ``mirror`` (True), ``val_share`` (0.1), ``splits`` (True), ``damaged`` ("refuse"), ``max_value`` (None),
-            ``jpeg_draft`` (True) and ``predict_squares`` (False) of :class:`FolderDataModule`, and ``num_workers``,
-            ``seed``.
+            ``jpeg_draft`` (True), ``packed`` (False) and ``predict_squares`` (False) of :class:`FolderDataModule`, and
+            ``num_workers``, ``seed``.
 
     Attributes:
         shape_x: shape (C, H, W) of x.

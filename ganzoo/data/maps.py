@@ -30,8 +30,8 @@ class Maps(Paired):
         root: folder of ``maps``, and of ``maps.tar.gz`` where it is downloaded.
         unpaired: train on x and y of different places.
         options: ``direction`` ("AtoB"), ``size`` (256), ``load_size`` (286), ``mirror`` (True), ``damaged`` ("refuse"),
-            ``jpeg_draft`` (True), ``predict_squares`` (False) and ``batch_size`` (1) of ``Paired``, and ``num_workers``,
-            ``seed``.
+            ``jpeg_draft`` (True), ``packed`` (False), ``predict_squares`` (False) and ``batch_size`` (1) of ``Paired``, and
+            ``num_workers``, ``seed``.
 
     Raises:
         InputError: a number is out of range; the archive is unreachable, damaged or not the known one; there is no room on

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from ganzoo.data.base import Splits
 from ganzoo.data.batches import ImagePairs
 from ganzoo.data.datasets import Mapped
+from ganzoo.data.file_reader import FileReader
 from ganzoo.data.folder_base import Direction, TwoSidedFolders
 from ganzoo.data.image_files import find_images
-from ganzoo.data.images import image_size, read_resized
+from ganzoo.data.images import image_size
 from ganzoo.data.predicting import InputImage, half
 from ganzoo.data.resizing import fit_square
 from ganzoo.data.sampling import Augmented
@@ -40,7 +42,7 @@ class PairFile(NamedTuple):
         return (self.a,) if self.b is None else (self.a, self.b)
 
 
-class PairReader:
+class PairReader(FileReader):
     """Reads a pair as (x, y), both resized to a square.
 
     Args:
@@ -61,20 +63,16 @@ class PairReader:
         max_value: float | None = None,
         draft: bool = False,
     ) -> None:
-        self.fit = partial(fit_square, size=size)
-        self.max_value = max_value
-        self.draft = draft
+        super().__init__(fit_square, size, max_value, draft)
         self.reversed = direction == "BtoA"
         self.channels = (channels_y, channels_x) if self.reversed else (channels_x, channels_y)
 
-    def __call__(self, file: PairFile) -> ImagePairs:
+    def parts(self, file: PairFile) -> list[tuple[Path, Sequence[int]]]:
         # a file for each channel count, or one file for both
-        groups = [self.channels] if file.b is None else [(channels,) for channels in self.channels]
-        a, b = (
-            image
-            for path, channels in zip(file.paths, groups, strict=True)
-            for image in read_resized(path, channels, self.fit, self.max_value, self.draft)
-        )
+        return [(file.a, self.channels)] if file.b is None else [(file.a, self.channels[:1]), (file.b, self.channels[1:])]
+
+    def sample(self, file: PairFile, images: Sequence[Tensor]) -> ImagePairs:
+        a, b = images
         return ImagePairs(b, a) if self.reversed else ImagePairs(a, b)
 
 
@@ -209,7 +207,8 @@ class Paired(TwoSidedFolders):
             for size, draft in ((self.size, False), (self.load_size, self.jpeg_draft))
         )
         val_set, test_set = (Mapped(files, read) if files else None for files in (val, test))
-        return Augmented(train, RandomCropFlip(larger, self.size, self.mirror), self.seed), val_set, test_set
+        load = self._packed(larger, train, sizes)
+        return Augmented(train, RandomCropFlip(load, self.size, self.mirror), self.seed), val_set, test_set
 
     def _inputs_without_sides(self, items: list[InputImage], files: Sequence[Path], have_splits: bool) -> list[InputImage]:
         if not self._are_pairs(files, have_splits):

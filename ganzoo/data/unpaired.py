@@ -1,15 +1,18 @@
 """Images of two domains without pairs."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from ganzoo.data.base import Splits
 from ganzoo.data.batches import Images
 from ganzoo.data.datasets import Mapped, UnpairedDataset, Zipped
+from ganzoo.data.file_reader import FileReader
 from ganzoo.data.folder_base import TwoSidedFolders
 from ganzoo.data.image_files import find_images
-from ganzoo.data.images import read_resized
 from ganzoo.data.resizing import fit_square
 from ganzoo.data.splits import Layout, described, split_files
 from ganzoo.data.transforms import Independent, RandomCropFlip
@@ -33,7 +36,7 @@ Archive = Literal[
 COUNTS = {"horse2zebra": {"trainA": 1067, "trainB": 1334, "testA": 120, "testB": 140}}
 
 
-class SquareReader:
+class SquareReader(FileReader):
     """Reads a file as ``Images``, resized to a square.
 
     Args:
@@ -44,13 +47,14 @@ class SquareReader:
     """
 
     def __init__(self, channels: int, size: int, max_value: float | None = None, draft: bool = False) -> None:
+        super().__init__(fit_square, size, max_value, draft)
         self.channels = channels
-        self.fit = partial(fit_square, size=size)
-        self.max_value = max_value
-        self.draft = draft
 
-    def __call__(self, file: Path) -> Images:
-        return Images(*read_resized(file, [self.channels], self.fit, self.max_value, self.draft))
+    def parts(self, file: Path) -> list[tuple[Path, Sequence[int]]]:
+        return [(file, [self.channels])]
+
+    def sample(self, file: Path, images: Sequence[Tensor]) -> Images:
+        return Images(*images)
 
 
 class UnpairedFolders(TwoSidedFolders):
@@ -121,7 +125,8 @@ class UnpairedFolders(TwoSidedFolders):
         channels = self.shape_x[0], self.shape_y[0]
         read = [SquareReader(c, self.size, self.max_value) for c in channels]
         larger = [SquareReader(c, self.load_size, self.max_value, self.jpeg_draft) for c in channels]
-        jitter = Independent(*(RandomCropFlip(each, self.size, self.mirror) for each in larger))
+        loads = (self._packed(reader, files[0], sizes) for reader, files in zip(larger, (x, y), strict=True))
+        jitter = Independent(*(RandomCropFlip(load, self.size, self.mirror) for load in loads))
         train_set = UnpairedDataset(x[0], y[0], jitter, self.seed) if x[0] or y[0] else None
         val_set, test_set = (Zipped(Mapped(x[i], read[0]), Mapped(y[i], read[1])) if x[i] and y[i] else None for i in (1, 2))
         return train_set, val_set, test_set

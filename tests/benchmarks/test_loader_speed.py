@@ -19,6 +19,7 @@ from torchvision import datasets
 from torchvision.transforms import v2
 
 from ganzoo.data import ImageFolder, Paired
+from ganzoo.data.base import ImageDataModule
 
 IMAGES, ROUNDS, BATCH = 64, 5, 16
 
@@ -79,30 +80,42 @@ def compare(loaders: dict[str, Callable[[], Iterable[Any]]]) -> None:
         print(f"\n{name:32} {IMAGES / median(each):7.0f} images/s   time {spread}", end="")
 
 
+def batches_of(data: ImageDataModule) -> Callable[[], Iterable[Any]]:
+    """An epoch's batches, as floats."""
+    data.setup()
+    loader = data.train_dataloader()
+    return lambda: (data.on_after_batch_transfer(batch, 0) for batch in loader)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> None:
+    """Packed images go into a folder of the test's own."""
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path))
+
+
 def test_a_folder_of_images(folder):
     """The shorter side to 64, a random crop, a flip, [-1, 1]: ganzoo's work in training."""
     crop = [v2.RandomCrop(64), v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
     transform = v2.Compose([v2.Resize(64, antialias=True), *crop, v2.Normalize([0.5] * 3, [0.5] * 3)])
     theirs = DataLoader(datasets.ImageFolder(str(folder / "photos"), transform), BATCH, shuffle=True, drop_last=True)
 
-    def ours(draft: bool) -> Callable[[], Iterable[Any]]:
-        data = ImageFolder(str(folder / "photos"), size=64, val_share=0, batch_size=BATCH, jpeg_draft=draft)
-        data.setup()
-        loader = data.train_dataloader()
-        return lambda: (data.on_after_batch_transfer(batch, 0) for batch in loader)
+    def ours(**options: bool) -> Callable[[], Iterable[Any]]:
+        return batches_of(ImageFolder(str(folder / "photos"), size=64, val_share=0, batch_size=BATCH, **options))
 
-    compare({"torchvision's ImageFolder": lambda: theirs, "ganzoo, whole images": ours(False), "ganzoo, drafts": ours(True)})
+    compare(
+        {
+            "torchvision's ImageFolder": lambda: theirs,
+            "ganzoo, whole images": ours(jpeg_draft=False),
+            "ganzoo, drafts": ours(),
+            "ganzoo, packed": ours(packed=True),
+        }
+    )
 
 
 def test_pairs(folder):
     """Halves of 600 pixels to 286, a crop of 256, a flip, [-1, 1]."""
     theirs = DataLoader(PublishedPairs(folder / "pairs/train"), BATCH, shuffle=True, drop_last=True)
-    data = Paired(str(folder / "pairs"), batch_size=BATCH, val_share=0)
-    data.setup()
-    loader = data.train_dataloader()
-    compare(
-        {
-            "the published loader of pairs": lambda: theirs,
-            "ganzoo": lambda: (data.on_after_batch_transfer(batch, 0) for batch in loader),
-        }
-    )
+    ours = {
+        each: batches_of(Paired(str(folder / "pairs"), batch_size=BATCH, val_share=0, packed=each)) for each in (False, True)
+    }
+    compare({"the published loader of pairs": lambda: theirs, "ganzoo": ours[False], "ganzoo, packed": ours[True]})
