@@ -11,7 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.batches import Images, LabelledImages, as_float
-from ganzoo.data.datasets import Gathered, InMemory, collate_gathered
+from ganzoo.data.datasets import InMemory
+from ganzoo.data.gathered import Gathered, collate_gathered
 from ganzoo.data.predicting import FromFiles, InputImage, Numbered, collate
 from ganzoo.data.sampling import Augmented, EpochSampler, ResumableLoader, identity
 from ganzoo.errors import InputError, printable
@@ -20,8 +21,12 @@ from ganzoo.training.resume import DAMAGED, report_changes, resume_position, wit
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import Checked, PositiveInt, Seed, Workers
 
-# a folder may have moved, and workers make no difference, nor what is for predicting alone
-_ANY = ("root", "root_b", "photographs", "fonts", "classifier", "num_workers", "packed", "predict_squares", "predict_halves")
+# a folder may have moved, and some make no difference to what is trained on
+_ANY = {
+    *("root", "root_b", "photographs", "fonts", "classifier", "predict_squares", "predict_halves"),
+    *("num_workers", "on_device", "packed"),
+}
+_DEVICE_SHARE = 1 / 8  # of a device's free memory, for the training set
 Splits = tuple[Dataset | None, Dataset | None, Dataset | None]
 
 
@@ -39,6 +44,9 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         batch_size: images in a batch of each process (and of each domain, where there are two), at least 1.
         num_workers: number of worker processes that load images; 0 loads them in the main process.
         seed: seed of the training order and of the augmentation, at least 0.
+        on_device: keep the training set on the model's device as uint8; its batches are gathered, cropped and flipped there,
+            without worker processes. None does so on an accelerator if the set takes at most an eighth of the memory that is
+            free. It has to be in memory, or packed in one size. Batches are the same.
 
     Attributes:
         shape: shape (C, H, W) of an image.
@@ -67,6 +75,7 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         batch_size: PositiveInt = 64,
         num_workers: Workers = 0,
         seed: Seed = 0,
+        on_device: bool | None = None,
     ) -> None:
         super().__init__()
         self.shape = shape
@@ -74,12 +83,14 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.on_device = on_device
         self.train_set: Dataset | None = None
         self.val_set: Dataset | None = None
         self.test_set: Dataset | None = None
         self.predict_set: Dataset | None = None
         self.origin = ""
         self._is_set_up = False
+        self._gathered: tuple[Dataset, Gathered] | None = None
 
     @property
     def batch_size(self) -> int:
@@ -144,10 +155,41 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
                 f"{self.title}: {len(sampler)} training images{each} are fewer than one batch of {self.batch_size}: "
                 f"give a batch_size of at most {len(sampler)}"
             )
-        if Gathered.can_gather(dataset):
-            dataset = Gathered(dataset)
-            return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True, collate_fn=collate_gathered)
-        return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
+        options: dict[str, Any] = {"sampler": sampler, "drop_last": True}
+        gathered = self._gather(dataset)
+        if gathered is None:
+            return self._loader(dataset, ResumableLoader, **options)
+        if gathered.device is not None:
+            options.update(num_workers=0, persistent_workers=False, pin_memory=False)
+        return self._loader(gathered, ResumableLoader, collate_fn=collate_gathered, **options)
+
+    def _gather(self, dataset: Augmented) -> Gathered | None:
+        """The training set to gather whole batches from, on the device where it goes there; None for sample by sample."""
+        if self._gathered is None or self._gathered[0] is not self.train_set:
+            found = Gathered.of(dataset)
+            self._gathered = None if found is None or self.train_set is None else (self.train_set, found)
+        gathered = None if self._gathered is None else self._gathered[1]
+        device = None if self.trainer is None or self.on_device is False else self.trainer.strategy.root_device
+        if device is not None and gathered is None and self.on_device:
+            raise InputError(
+                f"on_device is true, and the training images of {self.title} are neither in memory nor packed in one size: "
+                "give on_device: false, or packed: true if they are files"
+            )
+        if gathered is None:
+            return None
+        if device is not None and gathered.device != device and (self.on_device or _has_room(device, gathered.bytes)):
+            gathered.move(device)
+            log_info(f"the training images are on {device}: {gathered.bytes / 2**20:.1f} MiB")
+        return gathered if gathered.in_memory or gathered.device is not None else None
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Gives the device's memory back."""
+        if self._gathered is not None:
+            self._gathered[1].release()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Gives the device's memory back."""
+        self.teardown()
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """uint8 batches in a fixed order; an empty list, which a trainer passes over, where nothing is held out."""
@@ -239,13 +281,17 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
         return dataset
 
     def _loader(self, dataset: Dataset, kind: type[DataLoader] = DataLoader, **options: Any) -> DataLoader:
-        return kind(
-            dataset,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            # a loader draws its workers' seed as it starts: from here, or validating would change the training's noise
-            generator=torch.Generator().manual_seed(self.seed),
-            **options,
-        )
+        workers = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
+        memory = {"pin_memory": torch.cuda.is_available()}
+        # a loader draws its workers' seed as it starts: from here, or validating would change the training's noise
+        generator = torch.Generator().manual_seed(self.seed)
+        return kind(dataset, batch_size=self.batch_size, generator=generator, **{**workers, **memory, **options})
+
+
+def _has_room(device: torch.device, size: int) -> bool:
+    """Whether a device is an accelerator, of whose free memory so many bytes are a small share."""
+    try:
+        free, _ = torch.accelerator.get_memory_info(device)
+    except (RuntimeError, ValueError):  # a processor, or a kind of device whose memory is not known
+        return False
+    return size <= _DEVICE_SHARE * free

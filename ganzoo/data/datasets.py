@@ -5,12 +5,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from ganzoo.data.batches import Unpaired
-from ganzoo.data.sampling import Augmented, identity, image_rng
-from ganzoo.data.transforms import map_images, random_flip
+from ganzoo.data.sampling import Augmented, image_rng
 from ganzoo.errors import InputError
 
 
@@ -29,42 +27,6 @@ class InMemory(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return type(self.samples)(*(field[index] for field in self.samples))
-
-
-class Gathered(Augmented):
-    """A training set in memory whose batches are gathered with one index operation, not sample by sample.
-
-    Samples are those of the set that it is made of. So are batches, to the bit, in a DataLoader with
-    ``collate_fn=collate_gathered``.
-
-    Args:
-        dataset: training set that :meth:`can_gather` accepts.
-    """
-
-    def __init__(self, dataset: Augmented) -> None:
-        super().__init__(dataset.items, dataset.transform, dataset.seed)
-
-    @staticmethod
-    def can_gather(dataset: Dataset) -> bool:
-        """Whether a training set is in memory, and its augmentation nothing but a flip."""
-        plain = type(dataset) is Augmented and isinstance(dataset.items, InMemory)
-        return plain and dataset.transform in (identity, random_flip)  # type: ignore[attr-defined]
-
-    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> Any:
-        """The whole batch of these keys; a DataLoader calls this where it is defined."""
-        places = [key if isinstance(key, tuple) else (0, key) for key in keys]
-        indices = torch.tensor([index for _, index in places])
-        samples: Any = self.items.samples  # type: ignore[union-attr]
-        batch = type(samples)(*(field[indices].contiguous() for field in samples))
-        if self.transform is identity:
-            return batch
-        flipped = torch.tensor([image_rng(self.seed, *place).random() < 0.5 for place in places])
-        return map_images(lambda x: torch.where(flipped.view(-1, 1, 1, 1), x.flip(-1), x), batch)
-
-
-def collate_gathered(batch: Any) -> Any:
-    """Returns a batch that is gathered already; collates a list of samples."""
-    return default_collate(batch) if isinstance(batch, list) else batch
 
 
 class Mapped(Dataset):
@@ -152,7 +114,11 @@ class UnpairedDataset(Augmented):
 
     def __getitem__(self, key: int | tuple[int, int]) -> Any:
         epoch, index = key if isinstance(key, tuple) else (0, key)
+        x, y = self.indices(epoch, index)
+        return self.transform((self.x[x], self.y[y]), image_rng(self.seed, epoch, index))
+
+    def indices(self, epoch: int, index: int) -> tuple[int, int]:
+        """The indices of x and of y that a sample is drawn from."""
         shorter = min(len(self.x), len(self.y))
         other = int(second_order(self.seed, epoch, shorter)[index % shorter])
-        pair = (self.x[index], self.y[other]) if len(self.x) >= len(self.y) else (self.x[other], self.y[index])
-        return self.transform(pair, image_rng(self.seed, epoch, index))
+        return (index, other) if len(self.x) >= len(self.y) else (other, index)

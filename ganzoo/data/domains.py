@@ -12,6 +12,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from ganzoo.data.base import ImageDataModule, Splits
 from ganzoo.data.batches import Images, LabelledImages, TwoDomains
 from ganzoo.data.datasets import InMemory, Mapped
+from ganzoo.data.gathered import KINDS, Drawn
 from ganzoo.data.sampling import Augmented, identity, image_rng
 from ganzoo.data.transforms import to_common_format
 from ganzoo.errors import InputError
@@ -107,9 +108,30 @@ class DomainsDataset(Augmented):
         target = x if self.target is None else self._draw(self.target, 1, epoch, place, rng).x
         return TwoDomains(x, y, target)
 
+    def indices(self, epoch: int, place: int) -> tuple[int, ...]:
+        """The indices of the source's image and of the target's, if that is another one."""
+        return tuple(self._index(domain, i, epoch, place) for i, domain in enumerate(self.domains))
+
+    @property
+    def domains(self) -> list[Augmented]:
+        """The source, and the target if its images are others."""
+        return [self.source] if self.target is None else [self.source, self.target]
+
     def _draw(self, domain: Augmented, number: int, epoch: int, place: int, rng: np.random.Generator) -> Any:
-        index = domain_order(self.seed, epoch, number, len(domain), len(self))[place]
-        return domain.transform(domain.items[int(index)], rng)
+        return domain.transform(domain.items[self._index(domain, number, epoch, place)], rng)
+
+    def _index(self, domain: Augmented, number: int, epoch: int, place: int) -> int:
+        return int(domain_order(self.seed, epoch, number, len(domain), len(self))[place])
+
+
+def _drawn(dataset: DomainsDataset) -> Drawn:
+    def join(source: LabelledImages, target: Any = None) -> TwoDomains:
+        return TwoDomains(*source, source.x if target is None else target.x)
+
+    return Drawn([(domain.items, domain.transform) for domain in dataset.domains], dataset.indices, join)
+
+
+KINDS[DomainsDataset] = _drawn
 
 
 class Domains(ImageDataModule):

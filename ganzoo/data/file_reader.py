@@ -35,6 +35,10 @@ class FileReader(ABC):
     def sample(self, file: Any, images: Sequence[Tensor]) -> Any:
         """The sample of a file whose images, in the order of :meth:`parts`, are these."""
 
+    def table(self, files: Sequence[Any], images: Sequence[Tensor]) -> Any:
+        """The samples of N files as one NamedTuple; `images` are uint8 [N, C, H, W], in the order of :meth:`parts`."""
+        return self.sample(files, images)
+
     def read(self, file: Any) -> list[Tensor]:
         """Decodes and resizes the images of a file, each uint8 [C, H, W].
 

@@ -58,6 +58,11 @@ class ReadFile(FileReader):
         (x,) = images
         return file.sample(x)
 
+    def table(self, files: Sequence[ImageFile], images: Sequence[Tensor]) -> Images | LabelledImages:
+        (x,) = images
+        labels = [file.label for file in files if file.label is not None]
+        return LabelledImages(x, torch.tensor(labels)) if labels else Images(x)
+
 
 class ImageFolder(FolderDataModule):
     """The images below a folder, of any size, cropped to squares. Batches are ``Images`` or ``LabelledImages``.

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,12 +78,31 @@ class PackedReader:
         """The images of a file, each uint8 [C, H, W] and a copy of its own."""
         if self.bytes is None:
             return self.reader.read(file)
-        row = self.rows[self._name(file)]
+        row = self.row(file)
         found = []
         for shape, end in zip(self.shapes[row].tolist(), self.ends[row].tolist(), strict=True):
             start = end - shape[0] * shape[1] * shape[2]
             found.append(torch.from_numpy(self.bytes[start:end].reshape(shape).copy()))
         return found
+
+    def row(self, file: Any) -> int:
+        """The row of a file in :meth:`table`."""
+        return self.rows[self._name(file)]
+
+    def table(self) -> Any:
+        """The samples of all files as one NamedTuple of N rows, over the mapped file; None if images differ in size.
+
+        Images are not to be written to. None as well before :meth:`open`, or where nothing could be packed.
+        """
+        if self.bytes is None or not (self.shapes[..., 1:] == self.shapes[0, 0, 1:]).all():
+            return None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            rows = torch.from_numpy(self.bytes).view(len(self.files), -1)
+        shapes = self.shapes[0].tolist()
+        parts = rows.split([channels * height * width for channels, height, width in shapes], 1)
+        images = [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        return self.reader.table(self.files, images)
 
     def open(self) -> None:
         """Maps the file; packs the images first if it is not there, or damaged.

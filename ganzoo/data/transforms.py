@@ -39,14 +39,19 @@ class RandomCropFlip:
 
     def __call__(self, item: Any, rng: np.random.Generator) -> Any:
         sample = self.load(item)
-        top, left = (int(rng.integers(side - self.size + 1)) for side in sample.x.shape[-2:])
-        flipped = self.flip and rng.random() < 0.5
+        height, width = sample.x.shape[-2:]
+        top, left, flipped = self.place(height, width, rng)
 
         def crop(image: Tensor) -> Tensor:
             image = image[:, top : top + self.size, left : left + self.size]
             return image.flip(-1) if flipped else image
 
         return map_images(crop, sample)
+
+    def place(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, bool]:
+        """Draws the crop of an image of this height and width: its top and left, and whether it is flipped."""
+        top, left = (int(rng.integers(side - self.size + 1)) for side in (height, width))
+        return top, left, self.flip and rng.random() < 0.5
 
 
 class CenterCrop:

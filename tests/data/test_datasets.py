@@ -5,12 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Subset, default_collate
 
 from ganzoo.data.batches import Images, LabelledImages
-from ganzoo.data.datasets import Gathered, InMemory, Mapped, UnpairedDataset, Zipped, collate_gathered
-from ganzoo.data.sampling import Augmented, identity
-from ganzoo.data.transforms import random_flip
+from ganzoo.data.datasets import InMemory, Mapped, UnpairedDataset, Zipped
 from ganzoo.errors import InputError
 
 
@@ -84,39 +81,3 @@ def test_the_shorter_of_two_sets_begins_again():
     assert [(int(s.x), int(s.y)) for s in both] == [(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)]
     with pytest.raises(IndexError):
         both[5]
-
-
-# -- whole batches -----------------------------------------------------------------------------------------------------
-
-IMAGES = torch.randint(0, 256, (40, 1, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.mark.parametrize("transform", [identity, random_flip])
-@pytest.mark.parametrize("samples", [LabelledImages(IMAGES, torch.arange(40)), Images(IMAGES.expand(-1, 3, -1, -1))])
-def test_a_gathered_batch_is_the_samples_one_by_one(transform, samples, monkeypatch):
-    plain = Augmented(InMemory(samples), transform, seed=3)
-    assert Gathered.can_gather(plain)
-    gathered = Gathered(plain)
-    keys = [(epoch, index) for epoch in (0, 2) for index in (3, 39, 0, 17, 17, 5, 8, 21)]
-    wanted = default_collate([plain[key] for key in keys])
-    alone = [plain[index] for index in (4, 9)]
-    assert all(torch.equal(a, b) for a, b in zip(gathered[keys[1]], plain[keys[1]], strict=True))
-    monkeypatch.setattr(InMemory, "__getitem__", lambda *_: pytest.fail("one by one"))
-    loader = DataLoader(gathered, batch_size=len(keys), sampler=keys, collate_fn=collate_gathered)
-    (found,) = loader
-    assert type(found) is type(samples)
-    for a, b in zip(found, wanted, strict=True):
-        assert torch.equal(a, b)
-        assert a.dtype == b.dtype
-        assert a.is_contiguous()
-    (of_part,) = DataLoader(Subset(gathered, [4, 9]), batch_size=2, collate_fn=collate_gathered)
-    assert torch.equal(of_part.x, default_collate(alone).x)
-    assert torch.equal(collate_gathered(alone).x, of_part.x)
-
-
-def test_what_is_augmented_otherwise_is_not_gathered():
-    items = InMemory(Images(IMAGES))
-    assert not Gathered.can_gather(Augmented(items, lambda sample, rng: sample, 0))
-    assert not Gathered.can_gather(Augmented([1, 2], identity, 0))
-    assert not Gathered.can_gather(items)
-    assert not Gathered.can_gather(UnpairedDataset(items, items, random_flip, 0))

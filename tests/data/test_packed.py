@@ -12,7 +12,7 @@ import lightning.pytorch as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from support.batches import same
+from support.batches import same, seen_batches
 from support.two_domains import two_folders
 
 from ganzoo.data import ImageFolder, Paired, UnpairedFolders, file_reader, packed
@@ -100,33 +100,10 @@ def test_a_reader_that_is_sent_to_another_process_maps_the_file_there(root, monk
     assert again.read(file)[0].any()
 
 
-class Seen(L.LightningModule):
-    """Writes down the batches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list = []
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-
-    def training_step(self, batch, batch_idx):
-        self.seen.append(batch)
-        return self.weight * 0
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), 0.1)
-
-
 def test_a_run_may_be_resumed_within_an_epoch_with_packed_images(root):
-    def fit(data, steps, path=None):
-        module = Seen()
-        keep = ModelCheckpoint(root / "run", save_last=True, every_n_train_steps=1)
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-        trainer = L.Trainer(default_root_dir=root, max_steps=steps, callbacks=[keep], limit_val_batches=0, **quiet)
-        trainer.fit(module, data, ckpt_path=path, weights_only=True)
-        return module.seen
-
-    fit(KINDS["ImageFolder"](root), 2)
-    seen = fit(KINDS["ImageFolder"](root, packed=True), 6, root / "run/last.ckpt")
+    keep = ModelCheckpoint(root / "run", save_last=True, every_n_train_steps=1)
+    seen_batches(KINDS["ImageFolder"](root), root, max_steps=2, callbacks=[keep])
+    seen = seen_batches(KINDS["ImageFolder"](root, packed=True), root, root / "run/last.ckpt", max_steps=6)
     wanted = epochs(KINDS["ImageFolder"](root))[2:]
     assert all(same(a, as_float(b)) for a, b in zip(seen, wanted, strict=True))
 
