@@ -16,6 +16,8 @@ from torch.optim import Adam, Optimizer
 from ganzoo.losses import AdversarialLoss, NonSaturating
 from ganzoo.models.base import TranslatorModel
 from ganzoo.networks.pix2pix import STRIDED, PatchGAN, UNet, largest_patch
+from ganzoo.networks.upsampling import TransposedConvolution, Upsampling
+from ganzoo.training.recipes import instantiate
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Halvings, LearningRate, NonNegativeFloat, Size
 
 
@@ -30,12 +32,14 @@ class Pix2Pix(TranslatorModel):
         patch: pixels that one logit of the discriminator sees: 1, 16, 34, 70, 142 or 286.
         skips: False for the encoder-decoder of section 4.3, a U-Net without skips.
         lambda_L1: the weight of the L1 term.
+        upsampling: how the U-Net doubles its maps; ``TransposedConvolution``. ``NearestConvolution`` makes no checkerboard.
         lr: Adam's learning rate for both players.
         beta1: Adam's first beta.
         training: ``loss`` (the adversarial term) of ``TranslatorModel``, and the arguments of ``AdversarialModule``.
     """
 
     default_loss: ClassVar[AdversarialLoss] = NonSaturating()
+    default_upsampling: ClassVar[Upsampling] = TransposedConvolution()
     small = {"inputs": 3, "outputs": 1, "depth": 4, "width": 4, "patch": 16}
 
     def __init__(
@@ -47,10 +51,12 @@ class Pix2Pix(TranslatorModel):
         patch: Literal[1, 16, 34, 70, 142, 286] = 70,
         skips: bool = True,
         lambda_L1: NonNegativeFloat = 100.0,
+        upsampling: Upsampling | None = None,
         lr: LearningRate = 2e-4,
         beta1: HalfOpenUnitInterval = 0.5,
         **training: Any,
     ) -> None:
+        self.upsampling = instantiate(upsampling or self.default_upsampling, Upsampling)  # type: ignore[type-abstract]
         super().__init__(inputs, outputs, **training)
         self.depth, self.width, self.patch, self.skips = depth, width, patch, skips
         self.lambda_L1, self.lr, self.beta1 = lambda_L1, lr, beta1
@@ -66,7 +72,7 @@ class Pix2Pix(TranslatorModel):
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G: [N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; D: both stacked -> [N, 1, h, w] logits."""
-        G = UNet(self.inputs, self.outputs, self.depth, self.width, self.skips)
+        G = UNet(self.inputs, self.outputs, self.depth, self.width, self.skips, double=self.upsampling.layer)
         D = PatchGAN(self.inputs + self.outputs, STRIDED[self.patch], self.width)
         return G, D
 

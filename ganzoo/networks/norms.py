@@ -40,6 +40,16 @@ class BatchStatistics(Norm):
         return nn.BatchNorm2d(maps, track_running_stats=False)
 
 
+class _InstanceNorm2d(nn.InstanceNorm2d):
+    """Instance norm that keeps a single image's channels last in memory, where torch's sorts them first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > 1 or x.is_contiguous():
+            return super().forward(x)
+        # of one image the instance's statistics are the batch's
+        return functional.batch_norm(x, None, None, self.weight, self.bias, True, eps=self.eps)
+
+
 class InstanceNorm(Norm):
     """Instance norm: each map of each image gets mean 0 and variance 1, in training and in evaluation.
 
@@ -51,7 +61,7 @@ class InstanceNorm(Norm):
         self.affine = affine
 
     def layer(self, maps: int) -> nn.Module:
-        return nn.InstanceNorm2d(maps, affine=self.affine)
+        return _InstanceNorm2d(maps, affine=self.affine)
 
 
 class LayerNorm(Norm):

@@ -1,5 +1,7 @@
 """The U-Net and the patch discriminators of pix2pix (Isola et al. 2017, section 6.1, "Network architectures")."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +9,7 @@ from ganzoo.errors import InputError
 from ganzoo.networks.dropout import NoiseDropout
 from ganzoo.networks.init import normal_002
 from ganzoo.networks.norms import BatchStatistics, NormLayer
+from ganzoo.networks.upsampling import TransposedConvolution
 
 STRIDED = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # patch in pixels -> PatchGAN's layers at stride 2
 
@@ -48,6 +51,8 @@ class UNet(nn.Module):
         skips: False for the paper's plain encoder-decoder (figure 3).
         dropout: in the first three layers of the decoder, as the paper writes it.
         norm: from a number of maps to a norm layer.
+        double: from numbers of maps, of input and output, and whether there is a bias, to a layer that doubles height and
+            width; the paper's is a transposed convolution.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class UNet(nn.Module):
         skips: bool = True,
         dropout: float = 0.5,
         norm: NormLayer = BatchStatistics().layer,
+        double: Callable[[int, int, bool], nn.Module] = TransposedConvolution().layer,
     ) -> None:
         super().__init__()
         if depth < 2:
@@ -78,9 +84,9 @@ class UNet(nn.Module):
                 down += [norm(maps[level])]
             up: list[nn.Module] = [nn.ReLU()]
             if first:
-                up += [nn.ConvTranspose2d(inner, outputs, 4, 2, 1), nn.Tanh()]
+                up += [double(inner, outputs, True), nn.Tanh()]
             else:
-                up += [nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=bias), norm(outer)]
+                up += [double(inner, outer, bias), norm(outer)]
                 if level >= depth - 3 and dropout:  # the decoder's first three layers, counted from the bottleneck
                     up += [NoiseDropout(dropout)]  # the only noise (sections 3.1 and 3.3)
             block = Level(nn.Sequential(*down), block, nn.Sequential(*up), skip=skips and not first)

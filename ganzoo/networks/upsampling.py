@@ -11,15 +11,21 @@ class Upsampling(Checked, ABC):
     """A way to double height and width, as an argument of a model. A config can name a subclass by its class path."""
 
     @abstractmethod
-    def layer(self, inputs: int, outputs: int) -> nn.Module:
-        """Builds the layer: [N, inputs, H, W] -> [N, outputs, 2 H, 2 W], without a bias."""
+    def layer(self, inputs: int, outputs: int, bias: bool = False) -> nn.Module:
+        """Builds the layer: [N, inputs, H, W] -> [N, outputs, 2 H, 2 W].
+
+        Args:
+            inputs: number of maps that go in.
+            outputs: number of maps that come out.
+            bias: whether a learned constant is added to each map.
+        """
 
 
 class TransposedConvolution(Upsampling):
     """A transposed convolution of 4 x 4 at stride 2, as in DCGAN (Radford et al. 2016): "fractionally strided"."""
 
-    def layer(self, inputs: int, outputs: int) -> nn.Module:
-        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
+    def layer(self, inputs: int, outputs: int, bias: bool = False) -> nn.Module:
+        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
 
 
 class PixelShuffleConvolution(Upsampling):
@@ -29,12 +35,12 @@ class PixelShuffleConvolution(Upsampling):
     called depth to space.
     """
 
-    def layer(self, inputs: int, outputs: int) -> nn.Module:
-        return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1, bias=False), nn.PixelShuffle(2))
+    def layer(self, inputs: int, outputs: int, bias: bool = False) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1, bias=bias), nn.PixelShuffle(2))
 
 
 class NearestConvolution(Upsampling):
     """Each value four times, then a convolution of 3 x 3: no checkerboard (Odena et al. 2016, "Deconvolution and ...")."""
 
-    def layer(self, inputs: int, outputs: int) -> nn.Module:
-        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1, bias=False))
+    def layer(self, inputs: int, outputs: int, bias: bool = False) -> nn.Module:
+        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias))

@@ -14,6 +14,7 @@ from ganzoo.ops.regions import (
     NotTileableError,
     Padding,
     Pixelwise,
+    Repetition,
     Source,
     Step,
     TransposedConvolution,
@@ -67,6 +68,21 @@ def _cat(tensors: Sequence[Any], dim: int = 0) -> Step:
     return Pixelwise(torch.cat, (list(tensors), 1), {})
 
 
+def _interpolate(
+    input: Step,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Step:
+    times = scale_factor if isinstance(scale_factor, int | float) else 0.0  # an output of a given size is not repeated
+    if mode != "nearest" or times < 1 or times != int(times):
+        raise NotTileableError(f"interpolate with scale_factor={scale_factor} and mode={mode!r}")
+    return Repetition(input, int(times))
+
+
 _KNOWN: dict[Any, Callable[..., Step]] = {
     F.conv2d: Convolution,
     F.conv_transpose2d: TransposedConvolution,
@@ -75,6 +91,7 @@ _KNOWN: dict[Any, Callable[..., Step]] = {
     F.batch_norm: _batch_norm,
     F.group_norm: _group_norm,
     F.dropout: _dropout,
+    F.interpolate: _interpolate,
     torch.cat: _cat,
     torch.concat: _cat,
 }

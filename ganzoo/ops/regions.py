@@ -258,6 +258,26 @@ class Padding(Step):
         return piece
 
 
+class Repetition(Step):
+    """``interpolate`` by the nearest pixel: each pixel ``times`` times along both axes."""
+
+    def __init__(self, input: Step, times: int) -> None:
+        super().__init__(input)
+        self.times = times
+
+    def length(self, n: int, axis: int) -> int:
+        return n * self.times
+
+    def span(self, start: int, stop: int, n: int, axis: int) -> tuple[int, int]:
+        return start // self.times, (stop - 1) // self.times + 1
+
+    def compute(self, box: Box, pieces: Sequence[Tensor], size: Size) -> Tensor:
+        made = pieces[0].repeat_interleave(self.times, 2).repeat_interleave(self.times, 3)
+        needed = self.needs(box, size)
+        top, left = needed.top * self.times, needed.left * self.times
+        return box.of(made, Box(top, top + made.shape[2], left, left + made.shape[3]))
+
+
 class WholeNorm(Step):
     """A norm by the mean and variance of the whole image, which are collected before :meth:`compute` is called.
 

@@ -76,6 +76,16 @@ def test_fifty_steps_have_the_same_losses_and_a_run_goes_on_to_the_bit(tmp_path)
     assert all(torch.equal(value, weights_of(changed)[name]) for name, value in weights_of(resumed).items())
 
 
+@pytest.mark.parametrize(("capability", "changes"), [("AVX512", True), ("AVX2", False)])
+def test_only_avx512_leaves_other_machines_as_they_are(capability, changes, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    model = build("DCGAN")
+    run(model, data(model), tmp_path, ChannelsLast(only_avx512=True))
+    weights = [p for p in model.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    assert weights
+    assert all(weight.is_contiguous() is not changes for weight in weights)
+
+
 def test_a_module_without_players_is_refused(tmp_path):
     with pytest.raises(InputError, match="ChannelsLast is for the networks of a module's players"):
         trainer(tmp_path, callbacks=[ChannelsLast()], max_steps=1).fit(BoringModel())

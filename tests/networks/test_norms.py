@@ -1,9 +1,10 @@
-"""Batch norm with averages for each domain, against one plain batch norm per domain; batch norm of classes."""
+"""Instance norm against torch's; batch norm of each domain against one plain batch norm per domain; of classes."""
 
+import pytest
 import torch
 from torch import nn
 
-from ganzoo.networks.norms import SOURCE, TARGET, ConditionalBatchNorm, DomainNorm, of_domain, per_domain
+from ganzoo.networks.norms import SOURCE, TARGET, ConditionalBatchNorm, DomainNorm, InstanceNorm, of_domain, per_domain
 
 
 def test_each_domain_has_its_own_averages_and_both_have_one_scale():
@@ -55,3 +56,24 @@ def test_conditional_batch_norm_scales_and_shifts_by_the_class():
     half = norm(x, 0.5 * (torch.eye(3)[[0] * 6] + torch.eye(3)[[1] * 6]))
     assert torch.allclose(half, 0.5 * (norm(x, torch.eye(3)[[0] * 6]) + norm(x, torch.eye(3)[[1] * 6])), atol=1e-5)
     assert torch.allclose(norm.norm.running_mean, plain.running_mean)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("images", [1, 2])
+def test_instance_norm_of_channels_last_is_torchs_and_keeps_the_layout_of_one_image(affine, images):
+    torch.manual_seed(0)
+    layer, torchs = InstanceNorm(affine).layer(3), nn.InstanceNorm2d(3, affine=affine)
+    for parameter in torchs.parameters():
+        nn.init.normal_(parameter)
+    layer.load_state_dict(torchs.state_dict())
+    x = (torch.randn(images, 3, 4, 5) * 3 + 7).requires_grad_()
+    expected = torchs(x)
+    (wanted,) = torch.autograd.grad(expected.pow(3).sum(), x)
+    last = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    for norm in (layer, layer.eval()):
+        found = norm(last)
+        assert torch.allclose(found, expected, atol=1e-5)
+        (gradient,) = torch.autograd.grad(found.pow(3).sum(), last)
+        assert torch.allclose(gradient, wanted, atol=1e-4)
+        assert found.is_contiguous(memory_format=torch.channels_last) is (images == 1)
+    assert torch.equal(layer(x), expected)  # channels first: the same function

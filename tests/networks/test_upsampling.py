@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.models import DCGAN
+from ganzoo.models import DCGAN, Pix2Pix
 from ganzoo.networks.dcgan import DCGANGenerator
+from ganzoo.networks.pix2pix import UNet
 from ganzoo.networks.upsampling import NearestConvolution, PixelShuffleConvolution, TransposedConvolution
 
 ALL = [TransposedConvolution(), PixelShuffleConvolution(), NearestConvolution()]
@@ -16,6 +17,11 @@ def test_height_and_width_are_doubled(upsampling):
     layer = upsampling.layer(6, 3)
     assert layer(torch.zeros(2, 6, 5, 4)).shape == (2, 3, 10, 8)
     assert not [name for name, _ in layer.named_parameters() if name.endswith("bias")]
+    shifted, x = upsampling.layer(6, 3, bias=True), torch.randn(2, 6, 5, 4)
+    shifted.load_state_dict(layer.state_dict(), strict=False)
+    (bias,) = (value for name, value in shifted.named_parameters() if name.endswith("bias"))
+    nn.init.constant_(bias, 0.5)
+    assert torch.allclose(shifted(x), layer(x) + 0.5, atol=1e-6)
 
 
 def test_pixel_shuffle_puts_four_maps_side_by_side():
@@ -56,5 +62,17 @@ def test_dcgan_takes_each(upsampling):
     assert model.hparams["upsampling"]["class_path"] == f"ganzoo.networks.upsampling.{type(upsampling).__name__}"
 
 
+@pytest.mark.parametrize(("upsampling", "weights"), list(zip(ALL, (16, 36, 9), strict=True)), ids=lambda p: type(p).__name__)
+def test_pix2pix_takes_each(upsampling, weights):
+    torch.manual_seed(0)
+    model = Pix2Pix(depth=2, width=4, upsampling=upsampling)
+    # down 3-4-8, where no norm is; up 8-4 with a norm, and from 4 + 4 maps to an image with a bias
+    biases = 4 + 8 if isinstance(upsampling, PixelShuffleConvolution) else 3
+    assert sum(p.numel() for p in model.G.parameters()) == 16 * (12 + 32) + weights * (32 + 24) + biases + 2 * 4
+    assert model.translate(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+    assert model.hparams["upsampling"]["class_path"] == f"ganzoo.networks.upsampling.{type(upsampling).__name__}"
+
+
 def test_the_default_is_the_papers():
+    assert [type(part).__name__ for part in UNet(depth=2, width=4).block.up] == ["ReLU", "ConvTranspose2d", "Tanh"]
     assert [type(part).__name__ for part in DCGANGenerator(size=8).layers][3:] == ["ConvTranspose2d", "Tanh"]

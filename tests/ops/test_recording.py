@@ -40,6 +40,9 @@ def test_a_network_in_use_has_its_own_steps():
         (lambda x: torch.zeros(1, 3, 8, 8), "output"),
         (lambda x: F.pad(x, (1, 1, 1, 1), mode="circular")[..., 1:-1, 1:-1], "circular"),
         (lambda x: F.conv2d(x, torch.ones(3, 3, 3, 3), padding="same"), "padding='same'"),
+        (lambda x: F.interpolate(x, scale_factor=2.0, mode="bilinear")[:, :, ::2, ::2], "mode='bilinear'"),
+        (lambda x: F.interpolate(x, (16, 16))[:, :, ::2, ::2], "interpolate with scale_factor=None"),
+        (lambda x: F.interpolate(x, scale_factor=1.5)[:, :, :8, :8], "interpolate with scale_factor=1.5"),
         (lambda x: F.conv2d(x.detach().clone().sort(1).values, torch.ones(3, 3, 1, 1)), "sort"),
     ],
 )

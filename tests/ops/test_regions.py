@@ -46,8 +46,10 @@ PADDINGS = [
     nn.ConstantPad2d((1, -2, -1, 3), 0.5),
 ]
 
+DOUBLINGS = [nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=3.0)]
 
-@pytest.mark.parametrize("layer", [*CONVOLUTIONS, *PADDINGS], ids=str)
+
+@pytest.mark.parametrize("layer", [*CONVOLUTIONS, *PADDINGS, *DOUBLINGS], ids=str)
 def test_every_region_is_that_of_the_whole(layer):
     x = torch.randn(1, 2, 9, 12, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -69,6 +71,7 @@ def test_a_region_needs_no_more_than_it_must():
         (nn.Conv2d(2, 1, 4, 2, 1), Box(5, 6, 0, 2), Box(9, 13, 0, 5)),
         (nn.ConvTranspose2d(2, 1, 4, 2, 1), Box(10, 12, 11, 12), Box(4, 7, 5, 7)),
         (nn.ReflectionPad2d(3), Box(0, 2, 10, 12), Box(2, 4, 7, 9)),
+        (nn.Upsample(scale_factor=2), Box(10, 12, 11, 12), Box(5, 6, 5, 6)),
         (nn.ReLU(), Box(1, 2, 3, 4), Box(1, 2, 3, 4)),
     ):
         _, last = record_any(layer, x)

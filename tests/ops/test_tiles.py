@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ganzoo.networks.norms import BatchNorm, BatchStatistics, InstanceNorm, LayerNorm, NoNorm
 from ganzoo.networks.pix2pix import UNet
 from ganzoo.networks.resnet import ResNet
+from ganzoo.networks.upsampling import NearestConvolution
 from ganzoo.ops.recording import record
 from ganzoo.ops.regions import Box
 from ganzoo.ops.tiles import Tiling
@@ -24,6 +25,7 @@ def networks():
         yield f"unet-{type(norm).__name__}", lambda norm=norm: UNet(depth=4, width=3, norm=norm.layer)
         yield f"resnet-{type(norm).__name__}", lambda norm=norm: ResNet(blocks=2, width=3, norm=norm.layer)
     yield "plain encoder-decoder", lambda: UNet(depth=3, width=3, skips=False)
+    yield "nearest", lambda: UNet(depth=3, width=3, double=NearestConvolution().layer)
 
 
 def trained(make) -> nn.Module:
