@@ -16,6 +16,7 @@ from ganzoo.interfaces import NAMES, ImageData, LabelledData, TwoSidedData, doub
 from ganzoo.ops.image_pool import ImagePool
 from ganzoo.training.damaged_checkpoints import check_inside
 from ganzoo.training.ema import EMA
+from ganzoo.training.exchange import average_in_turn
 from ganzoo.training.hyperparameters import PlainHyperparameters, check_class, class_name
 from ganzoo.training.resume import (
     Resumed,
@@ -163,7 +164,8 @@ class ResumableModule(PlainHyperparameters):
         self._batch_seeded = -1  # the last batch whose random numbers were started
 
     def on_train_start(self) -> None:
-        """Broadcasts the seed from rank 0, and initializes the EMA."""
+        """Broadcasts the seed from rank 0, initializes the EMA, and has DDP average the players in turn only."""
+        average_in_turn(self.trainer.strategy)
         self._checked = False
         if self._seed is None:
             self._seed = self.trainer.strategy.broadcast(torch.initial_seed() % 2**63)
