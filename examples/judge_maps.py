@@ -4,7 +4,8 @@ python examples/judge_maps.py runs/pix2pix_maps/version_0/checkpoints/last.ckpt 
 
 For each checkpoint: the intersection over union of the land on generated and true maps, the energy of high frequencies on
 generated maps over that on true ones, and the mean absolute error in [-1, 1] units, beside that of the mean colour of the
-training maps. With several checkpoints it also writes judged.png: photograph, one map for each checkpoint, true map.
+training maps. It also writes judged.png: of eight tiles the photograph, one map for each checkpoint, and the true map;
+`--across 2` puts two tiles side by side.
 """
 
 import argparse
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--root", default="data")
     parser.add_argument("--image", default="judged.png")
+    parser.add_argument("--across", type=int, default=1, help="tiles in a row of the image")
     args = parser.parse_args()
 
     data = WorldMaps(root=args.root, size=args.size, batch_size=4)
@@ -61,7 +63,8 @@ def main() -> None:
         energy = high_frequencies(made) / high_frequencies(y)
         print(f"{path}: land IoU {overlap:.4f}, high frequencies {energy:.3f}, L1 {(made - y).abs().mean():.4f}")
     columns.append(y)
-    Image.fromarray(grid(torch.stack(columns, 1)[:8].flatten(0, 1), len(columns)).permute(1, 2, 0).numpy()).save(args.image)
+    shown = grid(torch.stack(columns, 1)[:8].flatten(0, 1), len(columns) * args.across)
+    Image.fromarray(shown.permute(1, 2, 0).numpy()).save(args.image)
 
 
 if __name__ == "__main__":
