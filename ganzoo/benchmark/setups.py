@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import lightning.pytorch as L
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
@@ -17,6 +18,7 @@ from ganzoo.benchmark.loops.lapgan import PlainLAPGAN
 from ganzoo.benchmark.loops.pix2pix import PlainPix2Pix, PublishedPix2Pix
 from ganzoo.benchmark.loops.sngan import PlainSNGAN
 from ganzoo.benchmark.loops.wgan_gp import PlainWGANGP
+from ganzoo.callbacks import ChannelsLast
 from ganzoo.data.batches import ImagePairs, Images, Unpaired
 from ganzoo.models import DCGAN, GAN, LAPGAN, SNGAN, WGANGP, CycleGAN, Pix2Pix
 
@@ -44,6 +46,10 @@ class Setup(ABC):
     @abstractmethod
     def sample(self, rng: torch.Generator) -> tuple[Tensor, ...]:
         """Draws one training sample: a NamedTuple of uint8 images [C, H, W]."""
+
+    def callbacks(self) -> list[L.Callback]:
+        """Builds the callbacks that the system's configs have for speed."""
+        return []
 
     def loader(self, batch_size: int) -> DataLoader:
         """Loads batches of random uint8 images, drawn from memory, without worker processes."""
@@ -108,6 +114,9 @@ class CycleGANSetup(Setup):
     def model(self) -> CycleGAN:
         return CycleGAN(**self.options)
 
+    def callbacks(self) -> list[L.Callback]:
+        return [ChannelsLast(only_avx512=True)]
+
     def sample(self, rng: torch.Generator) -> Unpaired:
         return Unpaired(random_image(rng, 3, self.size, self.size), random_image(rng, 3, self.size, self.size))
 
@@ -137,6 +146,9 @@ class DCGANSetup(GeneratorSetup):
     """DCGAN; see ``GeneratorSetup``."""
 
     kind, plain, published = DCGAN, PlainDCGAN, PublishedDCGAN
+
+    def callbacks(self) -> list[L.Callback]:
+        return [ChannelsLast(only_avx512=True)]
 
 
 class GANSetup(GeneratorSetup):

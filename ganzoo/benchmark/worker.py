@@ -178,7 +178,7 @@ class GanzooJob(Job):
                 enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
-                callbacks=[Obey(orders, self.device, stopwatch), stopwatch.callback],
+                callbacks=[Obey(orders, self.device, stopwatch), stopwatch.callback, *setup.callbacks()],
                 profiler=stopwatch,
             )
             trainer.fit(setup.model(), datamodule=FloatImages(loader))
