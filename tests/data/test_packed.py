@@ -86,10 +86,11 @@ def test_workers_read_the_same_file(root, monkeypatch):
 def test_a_reader_that_is_sent_to_another_process_maps_the_file_there(root, monkeypatch):
     data = KINDS["ImageFolder"](root, packed=True)
     data.setup()
-    closed = pickle.loads(pickle.dumps(data._packs[0]))
-    assert closed.bytes is None
+    before = pickle.dumps(data._packs[0])
+    assert pickle.loads(before).bytes is None
     data.train_dataloader()
     sent = pickle.dumps(data._packs[0])
+    assert len(sent) < len(before) + 100 < len(before) + data._packs[0].length  # without the images
     monkeypatch.setattr(file_reader, "read_resized", never)
     again = pickle.loads(sent)
     assert not again.bytes.flags.writeable
