@@ -8,7 +8,7 @@ import lightning.pytorch as L
 import torch
 from torch import nn
 
-from ganzoo.errors import InputError
+from ganzoo.errors import InputError, one_line
 from ganzoo.utils.log import log_info
 
 OF_ONE = 8  # variants of a network: training or not, with a gradient or without, of its input or not, the last batch's size
@@ -24,6 +24,8 @@ class Compile(L.Callback):
     a last batch of another size. Networks of one class share compiled code if it fits. torch stops compiling a function
     after 8 variants; the limit is raised to 8 per network for this process.
 
+    A network that the backend cannot compile (no C++ compiler, for example) runs as it is, and a line says why.
+
     A discriminator whose gradient is penalised (``GradientPenalty``, ``R1``, ``R2``) is not compiled, because torch compiles
     no second derivative.
 
@@ -32,10 +34,11 @@ class Compile(L.Callback):
         backend: backend of torch.compile: ``inductor``, which needs a C++ compiler on the CPU, or ``aot_eager`` for
             debugging.
         dynamic: whether sizes may vary. Default: torch decides.
-        fullgraph: raise an error if a network cannot be compiled as one graph.
+        fullgraph: raise an error if a network cannot be compiled, or not as one graph.
 
     Raises:
-        InputError: the module has no players, or torch has no such backend or mode.
+        InputError: the module has no players, or torch has no such backend or mode; while training with `fullgraph`, the
+            backend cannot compile a network.
     """
 
     def __init__(
@@ -68,14 +71,16 @@ class Compile(L.Callback):
         limits: Any = torch.compiler.config
         version: Any = torch.__version__  # compares with tuples
         limits.recompile_limit = max(limits.recompile_limit, OF_ONE * len(networks))
+        names = {network: name for name, network in pl_module.named_modules()}
         for network in networks - set(self._compiled):
             try:
                 # torch 2.11 compiles no frame of its own files, so nothing of an nn.Sequential; 2.14 does
                 of_torch = type(network).forward.__module__.startswith("torch.") and version < (2, 14)
                 compiled = _caller(network) if of_torch else network._call_impl
-                network._compiled_call_impl = torch.compile(
+                compiled = torch.compile(
                     compiled, mode=self.mode, backend=self.backend, dynamic=self.dynamic, fullgraph=self.fullgraph
                 )
+                network._compiled_call_impl = _or_as_it_is(network, names[network], compiled, self.fullgraph)
             except RuntimeError as error:
                 first, *_ = str(error).splitlines()
                 raise InputError(f"torch.compile refuses mode {self.mode} of backend {self.backend}: {first}") from None
@@ -90,6 +95,24 @@ def _caller(network: nn.Module) -> Callable[..., Any]:
         return call(*inputs, **options)
 
     return forward
+
+
+def _or_as_it_is(network: nn.Module, name: str, compiled: Callable[..., Any], strict: bool) -> Callable[..., Any]:
+    """A function that calls the compiled network; where its backend fails, and from then on, the network itself."""
+    from torch._dynamo.exc import BackendCompilerFailed  # torch.compile has imported it
+
+    def call(*inputs: Any, **options: Any) -> Any:
+        try:
+            return compiled(*inputs, **options)
+        except BackendCompilerFailed as failure:  # while compiling, so nothing has been computed
+            why = one_line(failure.inner_exception)
+            if strict:
+                raise InputError(f"torch.compile cannot compile {name}: {why}") from failure
+            log_info(f"{name} runs as it is, because torch.compile cannot compile it: {why}")
+            network._compiled_call_impl = None
+            return network._call_impl(*inputs, **options)
+
+    return call
 
 
 def _callable(networks: Iterable[nn.Module]) -> Iterator[nn.Module]:

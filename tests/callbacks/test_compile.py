@@ -246,6 +246,41 @@ def test_what_torch_does_not_know_is_one_clear_line(options, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def fails_for_the_generator(graph, inputs):
+    """A backend that compiles nothing: networks of images run as they are, and one of noise is an error."""
+    if any(value.dim() == 2 for value in inputs if not isinstance(value, (nn.Parameter, int))):
+        raise RuntimeError("no working C++ compiler\nfound")
+    return graph.forward
+
+
+@pytest.fixture
+def backend():
+    torch._dynamo.register_backend(fails_for_the_generator, name="fails_for_the_generator")
+    yield "fails_for_the_generator"
+    del torch._dynamo.backends.registry._COMPILER_FNS["fails_for_the_generator"]
+
+
+def test_a_network_that_cannot_be_compiled_runs_as_it_is(backend, tmp_path, capsys):
+    torch.manual_seed(0)
+    model = build("DCGAN")
+    plain = copy.deepcopy(model)
+    _, expected = run(plain, tmp_path, epochs=1)
+    _, seen = run(model, tmp_path, Compile(backend=backend), epochs=1)
+    assert model.G._compiled_call_impl is None
+    assert model.D._compiled_call_impl is not None
+    assert graphs() > 0
+    assert seen.losses == expected.losses
+    alike(plain, model, 0.0)
+    said = capsys.readouterr().err
+    assert said.count("G runs as it is, because torch.compile cannot compile it: no working C++ compiler found") == 1
+
+
+def test_with_fullgraph_it_is_one_clear_line(backend, tmp_path):
+    with pytest.raises(InputError, match=r"torch\.compile cannot compile G: no working C") as caught:
+        run(build("DCGAN"), tmp_path, Compile(backend=backend, fullgraph=True), epochs=1)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_module_without_players_is_one_clear_line(tmp_path):
     with pytest.raises(InputError, match=r"players\(\), and BoringModel has none"):
         Compile().setup(trainer(tmp_path), BoringModel(), "fit")
