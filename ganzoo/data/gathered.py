@@ -120,10 +120,14 @@ class Gathered(Dataset):
         dataset: the training set.
         drawn: how it draws its samples.
         sides: the tables that they come from.
+
+    Attributes:
+        sizes: number of samples of each side of a set without pairs, by "x" and "y"; empty otherwise.
     """
 
     def __init__(self, dataset: Augmented, drawn: Drawn, sides: Sequence[_Side]) -> None:
         self.dataset = dataset
+        self.sizes: dict[str, int] = dataset.sizes if isinstance(dataset, UnpairedDataset) else {}
         self.drawn = drawn
         self.sides = sides
         self.device: torch.device | None = None
@@ -138,6 +142,11 @@ class Gathered(Dataset):
         sides = [] if drawn is None else [_side(*each, tables) for each in drawn.sides]
         known = [side for side in sides if side is not None]
         return cls(dataset, drawn, known) if drawn is not None and len(known) == len(sides) else None
+
+    @property
+    def transform(self) -> Any:
+        """The augmentation of the set that it is made of."""
+        return self.dataset.transform
 
     @property
     def in_memory(self) -> bool:

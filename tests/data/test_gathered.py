@@ -96,6 +96,8 @@ def test_a_gathered_batch_is_the_samples_one_by_one(dataset, monkeypatch):
     keys = [(epoch, index % len(dataset)) for epoch in (0, 2) for index in (3, 39, 0, 17, 17, 5, 8, 21)]
     wanted, alone = default_collate([dataset[key] for key in keys]), [dataset[index] for index in (1, 0)]
     assert len(gathered) == len(dataset)
+    assert gathered.sizes == (dataset.sizes if isinstance(dataset, UnpairedDataset) else {})
+    assert gathered.transform is dataset.transform  # an evaluation says that training images are augmented
     assert same(gathered[keys[1]], dataset[keys[1]])
     monkeypatch.setattr(type(dataset), "__getitem__", lambda *_: pytest.fail("one by one"))
     for device in (None, CPU):

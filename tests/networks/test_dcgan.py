@@ -51,7 +51,7 @@ def test_dcgan_has_no_batch_norm_at_its_ends():
 )
 def test_the_discriminators_norm(norm, layer, parameters):
     D = DCGANDiscriminator(channels=1, size=32, width=4, norm=norm.layer)
-    assert sum(type(part) is layer for part in D.modules()) == 2
+    assert sum(isinstance(part, layer) for part in D.modules()) == 2
     kernels = 16 * (4 + 4 * 8 + 8 * 16 + 16)
     assert sum(p.numel() for p in D.parameters()) == kernels + parameters
 
