@@ -41,10 +41,10 @@ class BatchStatistics(Norm):
 
 
 class _InstanceNorm2d(nn.InstanceNorm2d):
-    """Instance norm that keeps a single image's channels last in memory, where torch's sorts them first."""
+    """Instance norm that in training keeps a single image's channels last in memory, where torch's sorts them first."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if len(x) > 1 or x.is_contiguous():
+        if not self.training or len(x) > 1 or x.is_contiguous():  # an exported network takes any number of images
             return super().forward(x)
         # of one image the instance's statistics are the batch's
         return functional.batch_norm(x, None, None, self.weight, self.bias, True, eps=self.eps)
