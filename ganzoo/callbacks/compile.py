@@ -24,7 +24,8 @@ class Compile(L.Callback):
     a last batch of another size. Networks of one class share compiled code if it fits. torch stops compiling a function
     after 8 variants; the limit is raised to 8 per network for this process.
 
-    A network that the backend cannot compile (no C++ compiler, for example) runs as it is, and a line says why.
+    A network whose forward pass the backend cannot compile (no C++ compiler, for example) runs as it is, and a line says
+    why. torch compiles a backward pass when it is first needed; a backend that fails only there ends the run.
 
     A discriminator whose gradient is penalised (``GradientPenalty``, ``R1``, ``R2``) is not compiled, because torch compiles
     no second derivative.
@@ -104,7 +105,7 @@ def _or_as_it_is(network: nn.Module, name: str, compiled: Callable[..., Any], st
     def call(*inputs: Any, **options: Any) -> Any:
         try:
             return compiled(*inputs, **options)
-        except BackendCompilerFailed as failure:  # while compiling, so nothing has been computed
+        except BackendCompilerFailed as failure:  # while compiling: of a whole graph nothing has been computed yet
             why = one_line(failure.inner_exception)
             if strict:
                 raise InputError(f"torch.compile cannot compile {name}: {why}") from failure
