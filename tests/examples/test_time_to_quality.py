@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning.pytorch as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from support.training import fit, loader
 
 from ganzoo.models import GAN
@@ -18,13 +19,20 @@ harness = importlib.import_module("time_to_quality")
 
 
 def test_a_checkpoint_is_named_after_the_seconds_of_training(tmp_path, monkeypatch):
-    clock = iter(range(0, 1000, 10))  # each look at the clock is ten seconds after the one before
-    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
-    monkeypatch.setattr(L.Trainer, "save_checkpoint", lambda self, path: Path(path).touch())
+    clock = [5.0]  # a batch takes five seconds, and a checkpoint a hundred
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def save(trainer: L.Trainer, path: Path) -> None:
+        path.touch()
+        clock[0] += 100
+
+    def begin(*_: object) -> None:
+        clock[0] += 5
+
+    monkeypatch.setattr(L.Trainer, "save_checkpoint", save)
     images = torch.rand(12, 1, 8, 8) * 2 - 1
-    keep = harness.KeepTimed(str(tmp_path), every=2)
-    fit(GAN(**GAN.small), loader(images, batch_size=2), tmp_path, max_epochs=1, callbacks=[keep])
-    # begun at 0; saved from 10 to 20, from 30 to 40, from 50 to 60
+    callbacks = [LambdaCallback(on_train_batch_start=begin), harness.KeepTimed(str(tmp_path), every=2)]
+    fit(GAN(**GAN.small), loader(images, batch_size=2), tmp_path, max_epochs=1, callbacks=callbacks)
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == [
         "000002_10.0.ckpt",
         "000004_20.0.ckpt",
