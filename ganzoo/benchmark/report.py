@@ -93,6 +93,7 @@ def rows(results: Sequence[SystemResult], about: Mapping[str, Any]) -> list[dict
             step, ratio, plain = loop.step, loop.over(result.reference), result.plain(loop.precision)
             row: dict[str, Any] = {
                 "system": result.name,
+                "size": result.size,
                 "batch_size": result.batch_size,
                 "loop": loop.label,
                 "precision": loop.precision,
@@ -192,5 +193,5 @@ def _draw(axis: Any, result: SystemResult) -> None:
     axis.invert_yaxis()
     axis.margins(x=0.08)
     other = f"number: time / {result.reference.label}"
-    axis.set_title(f"{result.name}, batch {result.batch_size}   ({other})", fontsize=9, loc="left")
+    axis.set_title(f"{result.name}, {result.size} px, batch {result.batch_size}   ({other})", fontsize=9, loc="left")
     axis.spines[["top", "right"]].set_visible(False)

@@ -75,6 +75,7 @@ class SystemResult:
         name: the system's.
         summary: what it is.
         published: the repository whose loop is among the loops; None if there is none.
+        size: pixels of an image's side.
         batch_size: samples in a batch.
         loops: first ganzoo and plain PyTorch in each precision, then the published code.
         ceilings: the machine's arithmetic by precision.
@@ -84,6 +85,7 @@ class SystemResult:
     name: str
     summary: str
     published: str | None
+    size: int
     batch_size: int
     loops: Sequence[LoopResult]
     ceilings: "Mapping[str, Ceiling]"

@@ -7,6 +7,8 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, Self
 
+import torch
+
 from ganzoo.benchmark.machine import Ceiling, Load
 from ganzoo.benchmark.results import LoopResult, SystemResult
 from ganzoo.benchmark.systems import System
@@ -23,6 +25,7 @@ from ganzoo.benchmark.worker import (
     serve_ceiling,
 )
 from ganzoo.errors import InputError
+from ganzoo.interfaces import Translator
 
 WARM_UP = 2  # steps of each loop before its rounds
 
@@ -106,12 +109,10 @@ def ceiling(device: str, precision: str) -> Ceiling:
         return process.receive()  # type: ignore[no-any-return]
 
 
-def jobs(system: System, device: str, precisions: Sequence[str], batch_size: int) -> list[Job]:
+def jobs(system: System, device: str, precisions: Sequence[str]) -> list[Job]:
     """Returns the loops of a system: ganzoo and plain PyTorch in each precision, and the published code in float32."""
-    found: list[Job] = [
-        kind(system, device, precision, batch_size) for precision in precisions for kind in (GanzooJob, PlainJob)
-    ]
-    return [*found, PublishedJob(system, device, "32-true", batch_size)] if system.published else found
+    found: list[Job] = [kind(system, device, precision) for precision in precisions for kind in (GanzooJob, PlainJob)]
+    return [*found, PublishedJob(system, device, "32-true")] if system.published else found
 
 
 def measure(
@@ -120,7 +121,6 @@ def measure(
     device: str = "cpu",
     precisions: Sequence[str] = ("32-true",),
     ceilings: dict[str, Ceiling] | None = None,
-    batch_size: int | None = None,
     rounds: int = 5,
     steps: int = 5,
     done: Callable[[int], None] = lambda steps: None,
@@ -133,7 +133,6 @@ def measure(
         device: "cpu" or "cuda".
         precisions: Lightning's names, for ganzoo and the plain loop; published code runs in float32.
         ceilings: the machine's arithmetic by precision; measured if left out.
-        batch_size: samples in a batch; the system's own if left out.
         rounds: how many.
         steps: training steps of each loop in a round; made a multiple of the system's cycle.
         done: called with the number of steps after each part of the work.
@@ -141,13 +140,13 @@ def measure(
     Raises:
         InputError: a process failed.
     """
-    cycle, batch_size = system.build().cycle, batch_size or system.batch_size
+    cycle = system.build().cycle
     steps = -(-steps // cycle) * cycle
     if ceilings is None:
         ceilings = {precision: ceiling(device, precision) for precision in precisions}
     other_work: list[float] = []
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(job)) for job in jobs(system, device, precisions, batch_size)]
+        workers = [stack.enter_context(Worker(job)) for job in jobs(system, device, precisions)]
         for worker in workers:
             worker.run(Order(max(WARM_UP, cycle)))
             done(max(WARM_UP, cycle))
@@ -170,12 +169,35 @@ def measure(
             processor = [each.processor / steps for each in worker.rounds]
             label, precision = worker.job.label, worker.job.precision
             results.append(LoopResult(label, precision, seconds, processor, final.memory, final.operations, split))
-    return SystemResult(name, system.summary, system.published, batch_size, results, ceilings, other_work)
+    return SystemResult(
+        name, system.summary, system.published, system.size, system.batch_size, results, ceilings, other_work
+    )
+
+
+def refuse_size(name: str, system: System) -> None:
+    """Refuses a size that the system's networks cannot have.
+
+    Args:
+        name: the system's name, for the error.
+        system: the system.
+
+    Raises:
+        InputError: they cannot be built for it, or do not take images of it.
+    """
+    try:
+        with torch.device("meta"):  # no weights
+            model = system.build().model()
+    except InputError as error:
+        raise InputError(f"--size {system.size}, {name}: {error}") from error
+    if isinstance(model, Translator):
+        least = -(-max(model.least_size, 1) // model.size_multiple) * model.size_multiple
+        if system.size % model.size_multiple or system.size < least:
+            raise InputError(f"--size {system.size}, {name}: give a multiple of {model.size_multiple}, at least {least}")
 
 
 def planned_steps(system: System, precisions: Sequence[str], rounds: int, steps: int) -> int:
     """Counts the steps that :func:`measure` reports to ``done``."""
     cycle = system.build().cycle
     steps = -(-steps // cycle) * cycle
-    loops = len(jobs(system, "cpu", precisions, 1))
+    loops = len(jobs(system, "cpu", precisions))
     return loops * (max(WARM_UP, cycle) + rounds * steps) + len(precisions) * steps

@@ -78,24 +78,23 @@ def random_image(rng: torch.Generator, *shape: int) -> Tensor:
 
 
 class Pix2PixSetup(Setup):
-    """pix2pix with a U-Net that halves its image ``depth`` times, down to one pixel.
+    """pix2pix.
 
     Args:
-        depth: halvings; images have 2^depth pixels on each side.
-        options: further arguments of ``Pix2Pix``.
+        size: pixels of a side.
+        options: arguments of ``Pix2Pix``.
     """
 
     plain, published = PlainPix2Pix, PublishedPix2Pix
 
-    def __init__(self, depth: int, **options: Any) -> None:
-        self.depth, self.options = depth, options
+    def __init__(self, size: int, **options: Any) -> None:
+        self.size, self.options = size, options
 
     def model(self) -> Pix2Pix:
-        return Pix2Pix(depth=self.depth, **self.options)
+        return Pix2Pix(**self.options)
 
     def sample(self, rng: torch.Generator) -> ImagePairs:
-        size = 2**self.depth
-        return ImagePairs(random_image(rng, 3, size, size), random_image(rng, 3, size, size))
+        return ImagePairs(random_image(rng, 3, self.size, self.size), random_image(rng, 3, self.size, self.size))
 
 
 class CycleGANSetup(Setup):
@@ -176,14 +175,10 @@ class WGANGPSetup(GeneratorSetup):
 
 
 class LAPGANSetup(GeneratorSetup):
-    """LAPGAN.
-
-    Args:
-        sizes: pixels of each level's side, coarsest first.
-        options: further arguments of ``LAPGAN``.
-    """
+    """LAPGAN with three levels, each twice as large as the one before; see ``GeneratorSetup``."""
 
     kind, plain = LAPGAN, PlainLAPGAN
 
-    def __init__(self, sizes: tuple[int, ...], **options: Any) -> None:
-        super().__init__(sizes[-1], sizes=sizes, **options)
+    def model(self) -> LAPGAN:
+        sizes = (self.size // 4, self.size // 2, self.size)
+        return LAPGAN(shape=(3, self.size, self.size), sizes=sizes, **self.options)

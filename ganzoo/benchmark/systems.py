@@ -1,4 +1,4 @@
-"""The systems that ``ganzoo bench`` knows: names, batch sizes, published codes. Imports no torch."""
+"""The systems that ``ganzoo bench`` knows: names, sizes, batch sizes, published codes. Imports no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,13 +17,15 @@ class System:
 
     Attributes:
         summary: what it is, in a few words.
+        size: pixels of an image's side, if the user says nothing else.
         batch_size: samples in a batch, if the user says nothing else.
         setup: name of a class of ``ganzoo.benchmark.setups``.
-        arguments: of that class.
+        arguments: of that class, beside the size.
         published: the repository whose training loop is timed beside it; None if there is none.
     """
 
     summary: str
+    size: int
     batch_size: int
     setup: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -32,19 +34,19 @@ class System:
     def build(self) -> "Setup":
         """Builds the setup, which imports torch."""
         setups = import_module("ganzoo.benchmark.setups")
-        return getattr(setups, self.setup)(**self.arguments)  # type: ignore[no-any-return]
+        return getattr(setups, self.setup)(self.size, **self.arguments)  # type: ignore[no-any-return]
 
 
 TRANSLATION = "junyanz/pytorch-CycleGAN-and-pix2pix"
 SYSTEMS = {
-    "pix2pix-256": System("256 x 256 px, the paper's setting", 1, "Pix2PixSetup", {"depth": 8}, TRANSLATION),
-    "pix2pix-128": System("128 x 128 px", 4, "Pix2PixSetup", {"depth": 7}, TRANSLATION),
-    "cyclegan-128": System("128 x 128 px, 6 blocks", 1, "CycleGANSetup", {"size": 128, "blocks": 6}, TRANSLATION),
-    "dcgan-64": System("64 x 64 px", 64, "DCGANSetup", {"size": 64}, "pytorch/examples"),
-    "gan-28": System("1 x 28 x 28 px, maxout and ReLU", 100, "GANSetup", {"size": 28}),
-    "sngan-32": System("32 x 32 px, 5 critic steps to a generator step", 64, "SNGANSetup", {"size": 32}),
-    "wgan_gp-64": System("64 x 64 px, 5 critic steps to a generator step", 64, "WGANGPSetup", {"size": 64}),
-    "lapgan-28": System("levels of 7, 14 and 28 px", 64, "LAPGANSetup", {"sizes": (7, 14, 28)}),
+    "pix2pix-256": System("the paper's setting", 256, 1, "Pix2PixSetup", {"depth": 8}, TRANSLATION),
+    "pix2pix-128": System("a U-Net of 7 layers each way", 128, 4, "Pix2PixSetup", {"depth": 7}, TRANSLATION),
+    "cyclegan-128": System("6 blocks", 128, 1, "CycleGANSetup", {"blocks": 6}, TRANSLATION),
+    "dcgan-64": System("the paper's networks", 64, 64, "DCGANSetup", published="pytorch/examples"),
+    "gan-28": System("grey images, maxout and ReLU", 28, 100, "GANSetup"),
+    "sngan-32": System("5 critic steps to a generator step", 32, 64, "SNGANSetup"),
+    "wgan_gp-64": System("5 critic steps to a generator step", 64, 64, "WGANGPSetup"),
+    "lapgan-28": System("three levels", 28, 64, "LAPGANSetup"),
 }
 MAIN = ("pix2pix-256", "pix2pix-128", "cyclegan-128", "dcgan-64")
 

@@ -138,20 +138,18 @@ class Job(ABC):
         system: the system.
         device: "cpu" or "cuda".
         precision: Lightning's name, "32-true" or "bf16-mixed".
-        batch_size: samples in a batch.
     """
 
     system: System
     device: str
     precision: str
-    batch_size: int
     label: ClassVar[str]
 
     def work(self, orders: Orders) -> None:
         """Builds model and data, and carries out orders until there are no more."""
         torch.manual_seed(0)
         setup = self.system.build()
-        self.train(setup, setup.loader(self.batch_size), orders)
+        self.train(setup, setup.loader(self.system.batch_size), orders)
 
     @abstractmethod
     def train(self, setup: Setup, loader: DataLoader, orders: Orders) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,8 @@ PRECISIONS = ("32-true", "bf16-mixed")
 def options(
     device: Literal["cpu", "cuda"] = "cpu",
     precision: str = "32-true",
-    batch_size: PositiveInt | None = None,
+    batch_size: str | None = None,
+    size: str | None = None,
     rounds: PositiveInt = 5,
     steps: PositiveInt = 5,
     csv: str | None = None,
@@ -32,17 +34,18 @@ def options(
         device: Where the networks are.
         precision: 32-true, bf16-mixed, or both with a comma between them; for ganzoo and the plain loop. Published code runs
             in float32.
-        batch_size: Images in a batch. By default each system has its own.
+        batch_size: Images in a batch, or several numbers with commas between them. By default each system has its own.
+        size: Pixels of an image's side, or several numbers. Networks that depend on it are built for it.
         rounds: Rounds; in each, every loop runs once.
         steps: Training steps of a loop in a round.
         csv: A CSV file to write.
-        picture: A PNG, SVG or PDF file to draw.
+        picture: A PNG, SVG or PDF file to draw. Of three different batches or sizes or more, it shows how a step grows.
     """
 
 
 def parser() -> ArgumentParser:
     """The parser of the command."""
-    systems = "; ".join(f"{name} (batch {system.batch_size})" for name, system in SYSTEMS.items())
+    systems = "; ".join(f"{name} (batch {system.batch_size}, {system.summary})" for name, system in SYSTEMS.items())
     made = ArgumentParser(
         prog="ganzoo bench",
         description="Times a training step of ganzoo beside the same networks in plain PyTorch and in the published code's "
@@ -72,31 +75,42 @@ def run(args: Sequence[str]) -> int:
     given = parse(parser(), args)
     systems = {name: find_system(name) for name in given.systems or MAIN}
     precisions = _precisions(given.precision)
+    batch_sizes = _numbers("--batch_size", given.batch_size)
+    sizes = _numbers("--size", given.size)
     files = {name: Path(getattr(given, name)) for name in ("csv", "picture") if getattr(given, name) is not None}
     if "picture" in files and files["picture"].suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"--picture {files['picture']} is none of PNG, SVG, PDF: give a name that ends in .png")
+    from ganzoo.benchmark.growth import growths, lines, write_growth_picture
     from ganzoo.benchmark.report import expect_matplotlib, notes, rows, table, write_csv, write_picture
-    from ganzoo.benchmark.runner import ceiling, measure, planned_steps
+    from ganzoo.benchmark.runner import ceiling, measure, planned_steps, refuse_size
     from ganzoo.cli.options import refuse_unwritable
     from ganzoo.utils.progress import ProgressBar
 
+    work = [
+        (name, replace(system, size=size or system.size, batch_size=batch_size or system.batch_size))
+        for name, system in systems.items()
+        for size in sizes
+        for batch_size in batch_sizes
+    ]
     about = _about(given.device)
     for name, path in files.items():
         refuse_unwritable(path, f"--{name}")
     if "picture" in files:
         expect_matplotlib()
+    for name, system in work:
+        refuse_size(name, system)
     print(_title(about), flush=True)
     ceilings = {precision: ceiling(given.device, precision) for precision in precisions}
     for precision, found in ceilings.items():
         product, convolution = found.product / 1e9, found.convolution / 1e9
         print(f"ceiling, {precision}: matrix products {product:.4g}, convolutions {convolution:.4g} GFLOP/s", flush=True)
     results = []
-    for name, system in systems.items():
+    for name, system in work:
+        title = f"{name}, {system.size} px, batch {system.batch_size}"
         planned = planned_steps(system, precisions, given.rounds, given.steps)
-        with ProgressBar(planned, name, unit="steps") as bar:
-            how = (given.device, precisions, ceilings, given.batch_size, given.rounds, given.steps, bar.update)
-            result = measure(name, system, *how)
-        print(f"\n{name}, batch {result.batch_size}: {result.summary}")
+        with ProgressBar(planned, title, unit="steps") as bar:
+            result = measure(name, system, given.device, precisions, ceilings, given.rounds, given.steps, bar.update)
+        print(f"\n{title}: {result.summary}")
         if result.published:
             print(f"  published code: {result.published}; its order of work in ganzoo's own lines, with ganzoo's networks")
         for line in [*aligned(table(result), right=(1, 2, 4, 6, 7, 8)), *notes(result, os.cpu_count() or 1)]:
@@ -104,9 +118,24 @@ def run(args: Sequence[str]) -> int:
         results.append(result)
         if "csv" in files:  # after each system, so that an interrupted run has written those before
             write_csv(files["csv"], rows(results, about))
-    if "picture" in files:
+    grown = growths(results)
+    for line in lines(grown):
+        print(line, flush=True)
+    if "picture" in files and grown:
+        write_growth_picture(files["picture"], grown, _title(about))
+    elif "picture" in files:
         write_picture(files["picture"], results, _title(about))
     return 0
+
+
+def _numbers(option: str, given: str | None) -> list[int] | list[None]:
+    """The whole numbers of an option, which may have several; [None] if it is not given."""
+    if given is None:
+        return [None]
+    names = [name.strip() for name in given.split(",")]
+    if not all(name.isdecimal() and int(name) > 0 for name in names):
+        raise InputError(f"{option} {given}: give a whole number of at least 1, or several with commas between them: 1,2,4")
+    return list(dict.fromkeys(map(int, names)))
 
 
 def _precisions(given: str) -> list[str]:

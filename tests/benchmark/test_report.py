@@ -19,7 +19,7 @@ CEILINGS = {"32-true": Ceiling(product=1e11, convolution=2e11)}
 
 def result(published: str | None = "some/code", other_work: tuple[float, ...] = (0.1, 0.0, 0.3)) -> SystemResult:
     loops = [GANZOO, PLAIN, PUBLISHED] if published else [GANZOO, PLAIN]
-    return SystemResult("dcgan-64", "64 x 64 px", published, 4, loops, CEILINGS, other_work)
+    return SystemResult("dcgan-64", "the paper's", published, 64, 4, loops, CEILINGS, other_work)
 
 
 def test_the_table_has_medians_ratios_of_rounds_and_spread():
@@ -61,7 +61,8 @@ def test_a_file_has_a_row_for_each_loop(tmp_path):
     assert [row["loop"] for row in found] == ["ganzoo", "plain PyTorch", "published code", "ganzoo", "plain PyTorch"]
     ganzoo, plain, *_ = found
     expected = {
-        "system": "dcgan-64", "batch_size": "4", "precision": "32-true", "images_per_second": "40", "step_ms": "100",
+        "system": "dcgan-64", "size": "64", "batch_size": "4", "precision": "32-true", "images_per_second": "40",
+        "step_ms": "100",
         "step_ms_least": "80", "step_ms_greatest": "120", "rounds": "3", "compared_with": "published code", "ratio": "0.6",
         "over_plain": "1", "cpu_ms": "200", "cpu_ratio": "1", "peak_memory_mb": "1000", "gflop_per_step": "",
         "floor_ms": "25", "backward_ms": "40", "framework_ms": "8", "other_cores": "0.1", "device": "cpu", "cores": "2",

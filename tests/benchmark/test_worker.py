@@ -34,7 +34,7 @@ def test_a_job_takes_the_steps_that_it_is_told_to(kind, precision, monkeypatch):
 
     monkeypatch.setattr(DCGAN, "networks", watched)
     orders = ListedOrders(Order(2), Order(3))
-    kind(SYSTEM, "cpu", precision, 6).work(orders)
+    kind(replace(SYSTEM, batch_size=6), "cpu", precision).work(orders)
     first, second, final = orders.answers
     counted = 0 if final.operations is None else 1
     assert passes == [6] * (2 + 3 + counted)
@@ -59,7 +59,7 @@ def test_batches_are_random_images_without_end():
 def test_another_process_is_told_of_an_error():
     ours, theirs = Pipe()
     ours.send(Order(1))
-    serve(theirs, PlainJob(replace(SYSTEM, arguments={"size": 9}), "cpu", "32-true", 2))
+    serve(theirs, PlainJob(replace(SYSTEM, size=9), "cpu", "32-true"))
     failure = ours.recv()
     assert isinstance(failure, Failure)
     assert failure.line.startswith("InputError: ")
@@ -69,7 +69,7 @@ def test_another_process_is_told_of_an_error():
 def test_another_process_that_has_ended_leaves_this_one_quiet(capfd):
     ours, theirs = Pipe()
     ours.close()
-    serve(theirs, PlainJob(SYSTEM, "cpu", "32-true", 2))
+    serve(theirs, PlainJob(SYSTEM, "cpu", "32-true"))
     assert capfd.readouterr() == ("", "")
 
 
@@ -77,7 +77,7 @@ def test_orders_come_through_a_pipe():
     ours, theirs = Pipe()
     ours.send(Order(1))
     ours.send(None)
-    serve(theirs, PlainJob(SYSTEM, "cpu", "32-true", 2))
+    serve(theirs, PlainJob(SYSTEM, "cpu", "32-true"))
     assert isinstance(ours.recv(), Round)
     assert ours.recv().operations > 0
 

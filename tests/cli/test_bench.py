@@ -32,6 +32,14 @@ def test_help_names_the_systems_and_imports_no_torch():
         (["nothing"], "there is no system 'nothing': they are pix2pix-256, "),
         (["--precision", "32-true,bf16"], "--precision bf16: there is no such precision: give 32-true or bf16-mixed"),
         (["--rounds", "0"], "rounds"),
+        (
+            ["--batch_size", "1,0"],
+            "--batch_size 1,0: give a whole number of at least 1, or several with commas between them: 1,2,4",
+        ),
+        (["--size", "64,big"], "--size 64,big: give a whole number of at least 1"),
+        (["pix2pix-128", "--size", "128,192"], "--size 192, pix2pix-128: give a multiple of 128, at least 128"),
+        (["cyclegan-128", "--size", "4"], "--size 4, cyclegan-128: give a multiple of 4, at least 8"),
+        (["dcgan-64", "--size", "48"], "--size 48, dcgan-64: these networks make images of 8, 16, 32, 64 ... pixels"),
         (["--device", "tpu"], "device"),
         (["--picture", "steps.jpg"], "--picture steps.jpg is none of PNG, SVG, PDF: give a name that ends in .png"),
         (["--csv", "no/such/folder.csv"], "--csv no/such/folder.csv cannot be written"),
@@ -53,7 +61,7 @@ def test_a_device_that_is_not_there_is_refused(capsys):
 
 
 def test_loops_of_a_system():
-    kinds = [(type(job), job.precision) for job in jobs(SYSTEMS["dcgan-64"], "cpu", ["32-true", "bf16-mixed"], 64)]
+    kinds = [(type(job), job.precision) for job in jobs(SYSTEMS["dcgan-64"], "cpu", ["32-true", "bf16-mixed"])]
     assert kinds == [
         (GanzooJob, "32-true"),
         (PlainJob, "32-true"),
@@ -61,7 +69,7 @@ def test_loops_of_a_system():
         (PlainJob, "bf16-mixed"),
         (PublishedJob, "32-true"),
     ]
-    assert len(jobs(SYSTEMS["lapgan-28"], "cpu", ["32-true"], 64)) == 2
+    assert len(jobs(SYSTEMS["lapgan-28"], "cpu", ["32-true"])) == 2
     # two steps to warm up, three rounds of two, and ganzoo's parts
     assert planned_steps(find_system("dcgan-64"), ["32-true"], rounds=3, steps=2) == 3 * (2 + 6) + 2
     # a generator step comes with every fifth
@@ -102,6 +110,31 @@ def test_rounds_are_interleaved_and_begin_with_another_loop_each(monkeypatch):
     assert result.reference.label == c
 
 
+def test_each_size_is_timed_with_each_batch(monkeypatch, capsys, tmp_path):
+    """A machine whose steps take 10 ms and 2 ms for a thousand pixels."""
+
+    class Exact(Told):
+        def run(self, order):
+            system = self.job.system
+            return runner.Round(0.010 + 0.002 * system.size**2 * system.batch_size / 1e3, 1.0)
+
+    monkeypatch.setattr(bench, "find_system", SMALL_SYSTEMS.__getitem__)
+    monkeypatch.setattr(runner, "Worker", Exact)
+    monkeypatch.setattr(runner, "ceiling", lambda device, precision: Ceiling(1e9, 2e9))
+    files = ["--csv", str(tmp_path / "steps.csv"), "--picture", str(tmp_path / "steps.png")]
+    assert main(["bench", "gan", "--size", "8,16", "--batch_size", "1,2,2,4", "--rounds", "1", *files]) == 0
+    shown = capsys.readouterr().out
+    titles = [f"gan, {size} px, batch {batch}: small" for size in (8, 16) for batch in (1, 2, 4)]
+    assert [line for line in shown.splitlines() if line.startswith("gan, ")] == titles
+    law = "10 ms + 2000 ms a megapixel; the line is off by "
+    assert f"a step of gan, ganzoo, 32-true: {law}" in shown
+    assert f"a step of gan, plain PyTorch, 32-true: {law}" in shown
+    with (tmp_path / "steps.csv").open() as file:
+        found = [(row["size"], row["batch_size"]) for row in csv.DictReader(file) if row["loop"] == "ganzoo"]
+    assert found == [(str(size), str(batch)) for size in (8, 16) for batch in (1, 2, 4)]
+    assert Image.open(tmp_path / "steps.png").width > 500
+
+
 @pytest.mark.slow
 def test_loops_are_timed_in_processes_of_their_own(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "find_system", SMALL_SYSTEMS.__getitem__)
@@ -120,7 +153,7 @@ def test_loops_are_timed_in_processes_of_their_own(tmp_path, capsys, monkeypatch
     assert Image.open(tmp_path / "steps.png").width > 500
 
     # a process that fails, and one that is killed
-    wrong = systems.System("too small", 2, "DCGANSetup", {"size": 9})
+    wrong = systems.System("too small", 9, 2, "DCGANSetup")
     with pytest.raises(InputError, match="a process of the benchmark failed: InputError: "):
         measure("wrong", wrong, ceilings={})
     with Process(_leave) as process, pytest.raises(InputError, match=r"was ended \(exit code 3\)"):

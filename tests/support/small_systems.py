@@ -5,17 +5,13 @@ from ganzoo.benchmark.worker import Final, Order, Orders, Round
 from ganzoo.models import SNGAN
 
 SMALL_SYSTEMS = {
-    "pix2pix": System("small", 2, "Pix2PixSetup", {"depth": 4, "width": 4, "patch": 16}, "one/repository"),
-    "cyclegan": System(
-        "small", 2, "CycleGANSetup", {"size": 16, "blocks": 1, "width": 4, "patch": 16, "pool": 3}, "one/repository"
-    ),
-    "dcgan": System("small", 2, "DCGANSetup", {"size": 8, "width": 4, "latent": 4}, "one/repository"),
-    "gan": System("small", 2, "GANSetup", {"size": 8, "hidden": 16, "latent": 4}),
-    "sngan": System("small", 2, "SNGANSetup", {"size": 8, **{k: v for k, v in SNGAN.small.items() if k != "shape"}}),
-    "wgan_gp": System("small", 2, "WGANGPSetup", {"size": 8, "latent": 4}),
-    "lapgan": System(
-        "small", 2, "LAPGANSetup", {"sizes": (4, 8, 16), "width": 2, "hidden_G": 8, "hidden_D": 8, "latent": 4}
-    ),
+    "pix2pix": System("small", 16, 2, "Pix2PixSetup", {"depth": 4, "width": 4, "patch": 16}, "one/repository"),
+    "cyclegan": System("small", 16, 2, "CycleGANSetup", {"blocks": 1, "width": 4, "patch": 16, "pool": 3}, "one/repository"),
+    "dcgan": System("small", 8, 2, "DCGANSetup", {"width": 4, "latent": 4}, "one/repository"),
+    "gan": System("small", 8, 2, "GANSetup", {"hidden": 16, "latent": 4}),
+    "sngan": System("small", 8, 2, "SNGANSetup", {k: v for k, v in SNGAN.small.items() if k != "shape"}),
+    "wgan_gp": System("small", 8, 2, "WGANGPSetup", {"latent": 4}),
+    "lapgan": System("small", 16, 2, "LAPGANSetup", {"width": 2, "hidden_G": 8, "hidden_D": 8, "latent": 4}),
 }
 
 
