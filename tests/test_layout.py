@@ -67,6 +67,9 @@ ELSEWHERE = {
     "interfaces.py": "test_contract.py",
     # the rows of the table of features
     "metrics/reservoir.py": "evaluation/test_features.py",
+    # networks region by region
+    "ops/region_convolutions.py": "ops/test_recording.py",
+    "ops/region_norms.py": "ops/test_regions.py",
     # what the grammar stands on: the grammar's own tests, and exact resume
     "training/module.py": "training/test_resume.py",
     "training/optimization.py": "test_adversarial.py",

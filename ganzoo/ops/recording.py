@@ -8,20 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ganzoo.ops.regions import (
-    Convolution,
-    Noise,
-    NotTileableError,
-    Padding,
-    Pixelwise,
-    Repetition,
-    Source,
-    Step,
-    TransposedConvolution,
-    Unknown,
-    WholeNorm,
-    leaves,
-)
+from ganzoo.ops.region_convolutions import Convolution, Padding, Repetition, TransposedConvolution
+from ganzoo.ops.region_norms import Noise, WholeNorm
+from ganzoo.ops.regions import NotTileableError, Pixelwise, Source, Step, Unknown, leaves
 
 
 def _instance_norm(

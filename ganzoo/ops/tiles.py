@@ -19,7 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganzoo.ops.regions import Box, Noise, Pixelwise, Size, Source, Step, WholeNorm
+from ganzoo.ops.region_norms import Noise, WholeNorm
+from ganzoo.ops.regions import Box, Pixelwise, Size, Source, Step
 
 SMALLEST = 8  # pixels of a tile's side, in any map
 DISK_COST = 100  # multiplications that take as long as writing a byte and reading it back

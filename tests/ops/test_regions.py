@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from ganzoo.ops.recording import _Recorder
-from ganzoo.ops.regions import Box, WholeNorm
+from ganzoo.ops.region_norms import WholeNorm
+from ganzoo.ops.regions import Box
 
 
 def region_of_step(step: nn.Module, x: torch.Tensor, box: Box) -> torch.Tensor:
