@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 from ganzoo.errors import InputError
 from ganzoo.noises import Noise
+from ganzoo.utils.image_range import IN_UNIT_RANGE, expect_range
 from ganzoo.utils.images import to_float
-from ganzoo.utils.log import log_info
 from ganzoo.utils.rng import seed_torch
-
-SLACK = 0.1  # floats may leave [-1, 1] by so much: an augmentation may
 
 
 class Sampler(ABC):
@@ -314,28 +312,6 @@ def as_input(images: Any, dtype: Any) -> Tensor:
     if images.numel() and images.min() >= 0:
         warnings.warn(f"the images: {IN_UNIT_RANGE.format(len(images))}", stacklevel=3)
     return images.to(dtype)
-
-
-def expect_range(images: Tensor, whose: str) -> None:
-    """Raises InputError for images outside of [-1, 1] (by more than ``SLACK``) and for NaN; ``whose`` names them."""
-    if not images.numel():
-        return
-    low, high = float(images.min()), float(images.max())
-    if low >= -1 - SLACK and high <= 1 + SLACK:
-        return
-    advice = "give images / 127.5 - 1, if they are in [0, 255]" if low >= 0 else "rescale them"
-    raise InputError(f"{whose} go from {low:.3g} to {high:.3g}, and a model needs [-1, 1]: {advice}")
-
-
-IN_UNIT_RANGE = "no pixel of the first {} images is below 0; are they in [0, 1] and not in [-1, 1]? Then give images * 2 - 1"
-
-
-def doubt_range(images: Any, whose: str) -> None:
-    """Logs a line where no pixel of a batch is below 0: the images are probably in [0, 1] instead of [-1, 1]."""
-    if not isinstance(images, Tensor) or images.ndim == 2:  # vectors have no pixels
-        return
-    if images.is_floating_point() and images.numel() and images.min() >= 0:
-        log_info(f"{whose}: {IN_UNIT_RANGE.format(len(images))}")
 
 
 def expect_shape(argument: str, shape: Sequence[int], images: Any) -> None:

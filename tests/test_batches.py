@@ -64,11 +64,11 @@ def rows_of(model: Any) -> list[tuple[Tensor, ...]]:
     return list(zip(*fields, strict=True))
 
 
-def batches(rows: list[Any], kind: Any) -> DataLoader:
+def batches(rows: list[Any], kind: Any, size: int = 2) -> DataLoader:
     def collate(samples: list[Any]) -> Any:
         return kind(*(torch.stack(each) for each in zip(*samples, strict=True)))
 
-    return DataLoader(Rows(rows), batch_size=2, collate_fn=collate)
+    return DataLoader(Rows(rows), batch_size=size, collate_fn=collate)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -188,6 +188,17 @@ def test_images_from_0_to_1_are_doubted_once(tmp_path, capsys):
     assert err.count("are they in [0, 1] and not in [-1, 1]? Then give images * 2 - 1") == 1
     fit(build("GAN"), batches(rows_of(build("GAN")), Plain), tmp_path, max_epochs=1)
     assert "are they in" not in capsys.readouterr().err
+
+
+def test_one_bright_image_is_not_doubted(tmp_path, capsys):
+    """At batch size 1 the first image of a true training set may have no dark pixel, as a map has none."""
+    rows = rows_of(build("GAN"))
+    rows[0] = (rows[0][0].abs(), rows[0][1])
+    fit(build("GAN"), batches(rows, Plain, size=1), tmp_path, max_epochs=1)
+    assert "are they in" not in capsys.readouterr().err
+    bright = [(x.abs(), y) for x, y in rows]
+    fit(build("GAN"), batches(bright, Plain, size=1), tmp_path, max_epochs=-(-8 // len(bright)))
+    assert capsys.readouterr().err.count("no pixel of the first 8 images is below 0") == 1
 
 
 @pytest.mark.parametrize("name", ["Pix2Pix", "CycleGAN", "DANN"])

@@ -70,6 +70,7 @@ ELSEWHERE = {
     # networks region by region
     "ops/region_convolutions.py": "ops/test_recording.py",
     "ops/region_norms.py": "ops/test_regions.py",
+    "utils/image_range.py": "test_batches.py",
     # what the grammar stands on: the grammar's own tests, and exact resume
     "training/module.py": "training/test_resume.py",
     "training/optimization.py": "test_adversarial.py",

@@ -18,7 +18,8 @@ from ganzoo.data.image_files import find_images, readable_images
 from ganzoo.data.images import read_image
 from ganzoo.data.splits import refuse_splits
 from ganzoo.errors import InputError
-from ganzoo.interfaces import doubt_range, field_of
+from ganzoo.interfaces import field_of
+from ganzoo.utils.image_range import RangeDoubt
 from ganzoo.utils.images import to_uint8
 from ganzoo.utils.log import log_info
 from ganzoo.utils.progress import tracked
@@ -118,14 +119,14 @@ class EvalSplit:
 
     def real_batches(self, field: str, batch_size: int, shard: Shard = ALONE, name: str = "") -> Iterator[ImageBatch]:
         """Yields the images of a field of the split's batches."""
-        count = self.count(field)
+        count, doubt = self.count(field), RangeDoubt(f"the {self.name} data")
         for indices, batch in self.batches(batch_size, shard, count):
             labels = field_of(batch, "y") if field == "x" else None
             whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
             y = labels.cpu() if whole else None  # type: ignore[union-attr]
             images = field_of(batch, field)
-            if indices[0] == 0:
-                doubt_range(images, f"the {self.name} data")
+            if shard.rank == 0:
+                doubt.look(images)
             yield ImageBatch(name, indices, as_images(images, f"the {self.name} data"), y)
 
     def fingerprint(self) -> str | None:

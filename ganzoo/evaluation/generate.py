@@ -21,11 +21,11 @@ from ganzoo.interfaces import (
     Sampler,
     Translated,
     Translator,
-    doubt_range,
     eval_mode,
     field_of,
     isolated_rng,
 )
+from ganzoo.utils.image_range import RangeDoubt
 from ganzoo.utils.images import to_float
 from ganzoo.utils.rng import step_seed
 
@@ -122,6 +122,7 @@ def generated_batches(
         InputError: an image is not finite, or not in [-1, 1].
     """
     device, whose = _device(module), f"{type(module).__name__}'s images"
+    doubts: dict[str, RangeDoubt] = {}
     if isinstance(module, Sampler):
         work: Any = ((indices, None) for indices in index_batches(n, batch_size, shard))
     else:
@@ -134,8 +135,8 @@ def generated_batches(
             generated = _generated(module, indices, batch, torch.Generator().manual_seed(noise), number)
         for name, images, y in generated:
             found = as_images(images, whose)
-            if number == 0:
-                doubt_range(images, whose)
+            if shard.rank == 0:
+                doubts.setdefault(name, RangeDoubt(whose)).look(images)
             if len(found) != len(indices):
                 raise InputError(f"{whose}: {len(found)} for a batch of {len(indices)}, and there must be one for each")
             # past its end the shorter side of unpaired data has begun again

@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from ganzoo.errors import InputError
-from ganzoo.interfaces import NAMES, ImageData, LabelledData, TwoSidedData, doubt_range, field_of
+from ganzoo.interfaces import NAMES, ImageData, LabelledData, TwoSidedData, field_of
 from ganzoo.ops.image_pool import ImagePool
 from ganzoo.training.damaged_checkpoints import check_inside
 from ganzoo.training.ema import EMA
@@ -28,6 +28,7 @@ from ganzoo.training.resume import (
 )
 from ganzoo.training.steps import forget_logged
 from ganzoo.training.strategies import end_group_at_exit, refuse_strategy
+from ganzoo.utils.image_range import RangeDoubt
 from ganzoo.utils.log import log_info
 from ganzoo.utils.ranges import NonNegativeFloat, PositiveFloat
 from ganzoo.utils.rng import seed_step
@@ -161,6 +162,7 @@ class ResumableModule(PlainHyperparameters):
 
     def _forget_fit(self) -> None:
         self._checked = False  # the run's first batch
+        self._doubts: dict[str, RangeDoubt] = {}  # of the fields whose range is not clear yet
         self._batch_seeded = -1  # the last batch whose random numbers were started
 
     def on_train_start(self) -> None:
@@ -191,14 +193,14 @@ class ResumableModule(PlainHyperparameters):
     on_test_batch_start = on_predict_batch_start = on_validation_batch_start
 
     def _check_first(self, batch: Any) -> None:
-        if self._checked:
-            return
-        self.check_batch(batch)
-        self._checked = True
-        for name in () if self.trainer.predicting else NAMES:
+        if not self._checked:
+            self.check_batch(batch)
+            self._checked = True
+            self._doubts = {} if self.trainer.predicting else {name: RangeDoubt(f"the data's {name}") for name in NAMES}
+        for name, doubt in self._doubts.items():
             images = field_of(batch, name)
-            if isinstance(images, Tensor) and images.ndim == 4:
-                doubt_range(images, f"the data's {name}")
+            doubt.look(images if isinstance(images, Tensor) and images.ndim == 4 else None)
+        self._doubts = {name: doubt for name, doubt in self._doubts.items() if not doubt.is_settled}
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
