@@ -11,11 +11,13 @@ from support.games import Tug
 from support.training import loader, trainer
 from support.zoo import MODELS, Two, build, data, every_model, random_images
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.utils import counters
 
 from ganzoo.callbacks import Compile
 from ganzoo.errors import InputError
 from ganzoo.models import LAPGAN, DomainNormDANN
+from ganzoo.utils.compilation import backend_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -253,11 +255,24 @@ def fails_for_the_generator(graph, inputs):
     return graph.forward
 
 
-@pytest.fixture
-def backend():
-    torch._dynamo.register_backend(fails_for_the_generator, name="fails_for_the_generator")
-    yield "fails_for_the_generator"
-    del torch._dynamo.backends.registry._COMPILER_FNS["fails_for_the_generator"]
+def fails_for_the_generators_backward(graph, inputs):
+    """The same, but the error is in the backward pass alone."""
+
+    def backward(graph, inputs):
+        if "tanh" in str(graph.graph):
+            raise RuntimeError("no working C++ compiler\nfound")
+        return graph.forward
+
+    return aot_autograd(fw_compiler=lambda graph, inputs: graph.forward, bw_compiler=backward)(graph, inputs)
+
+
+@pytest.fixture(params=[fails_for_the_generator, fails_for_the_generators_backward])
+def backend(request):
+    name = request.param.__name__
+    torch._dynamo.register_backend(request.param, name=name)
+    yield name
+    del torch._dynamo.backends.registry._COMPILER_FNS[name]
+    backend_of.cache_clear()
 
 
 def test_a_network_that_cannot_be_compiled_runs_as_it_is(backend, tmp_path, capsys):
