@@ -27,8 +27,7 @@ AVERAGED = 0.01  # the share of a batch in the average of M: about the last 100 
 class BEGAN(GeneratorModel):
     """Generates images from noise against an autoencoder, whose balance with the generator is controlled.
 
-    ``self.D(v)`` is ``-L(v)``, so that a higher score means "more like the data". With it the generator's loss is that of a
-    Wasserstein GAN; the paper derives its losses from the Wasserstein distance between the two distributions of L.
+    ``self.D(v)`` is ``-L(v)``, so that a higher score means "more like the data", as in every other model.
 
     Args:
         shape: (C, H, W) of an image, H = W = 8, 16, 32, 64, ...; in a subclass what its ``networks`` take.
@@ -63,6 +62,7 @@ class BEGAN(GeneratorModel):
         latent: ranges.Size = 64,
         **training: Any,
     ) -> None:
+        # both losses are written below; of this one only how scores without a zero are shown counts
         super().__init__(shape, latent, loss=Wasserstein(), **training)
         self.width, self.gamma, self.lambda_k = width, gamma, lambda_k
         self.lr, self.beta1, self.patience = lr, beta1, patience
@@ -84,12 +84,16 @@ class BEGAN(GeneratorModel):
             G_z = self.seen(self.G(self.z(len(x))))
             real, fake = self.D(x), self.D(G_z)  # -L(x), -L(G(z))
             L_D = self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z)
-            descend(discriminator=L_D, generator=self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z))
+            L_G = self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z)
+            descend(discriminator=L_D, generator=L_G)
         self.watch(real, fake)
         self.balance(-real, -fake)
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        return {"gan": -real.float().mean() + self.k * fake.float().mean()}  # L(x) - k L(G(z))
+        return {"gan": -real.float().mean() + self.k * fake.float().mean()}  # L_D = L(x) - k L(G(z))
+
+    def generator_losses(self, fake: Tensor) -> dict[str, Tensor]:
+        return {"gan": -fake.float().mean()}  # L_G = L(G(z))
 
     @torch.no_grad()
     def balance(self, L_x: Tensor, L_G: Tensor) -> None:

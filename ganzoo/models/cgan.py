@@ -63,9 +63,13 @@ class CGAN(ConditionalGeneratorModel):
         y = self.one_hot(self.field(batch, "y"), len(x))
         D = partial(self.discriminate, y)
         with self.turn("discriminator", "generator") as descend:
-            real, fake = D(x), D(G_z := self.seen(self.G(self.z(len(x)), y)))
-            terms = self.discriminator_losses(real, fake) | self.penalties(D, x, G_z)
-            descend(discriminator=terms, generator=self.generator_losses(fake) | self.generator_penalties(D, x, G_z))
+            real = D(x)
+            G_z = self.seen(self.G(self.z(len(x)), y))
+            fake = D(G_z)
+            descend(
+                discriminator=self.discriminator_losses(real, fake) | self.penalties(D, x, G_z),
+                generator=self.generator_losses(fake) | self.generator_penalties(D, x, G_z),
+            )
         self.watch(real, fake)
 
     def discriminate(self, y: Tensor, x: Tensor) -> Tensor:

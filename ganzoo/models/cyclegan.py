@@ -81,9 +81,10 @@ class CycleGAN(CycleTranslatorModel):
 
     def networks(self) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
         """G: X -> Y and F: Y -> X, images [N, C, H, W] in [-1, 1]; D_X and D_Y: images -> [N, 1, h, w] logits."""
-        x, y, layers, how = self.channels_x, self.channels_y, STRIDED[self.patch], (self.width, self.norm.layer)
-        translators = ResNet(x, y, self.blocks, *how), ResNet(y, x, self.blocks, *how)
-        return *translators, PatchGAN(x, layers, *how), PatchGAN(y, layers, *how)
+        x, y, layers, norm = self.channels_x, self.channels_y, STRIDED[self.patch], self.norm.layer
+        G = ResNet(x, y, self.blocks, self.width, norm)
+        F = ResNet(y, x, self.blocks, self.width, norm)
+        return G, F, PatchGAN(x, layers, self.width, norm), PatchGAN(y, layers, self.width, norm)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x, y = self.field(batch, "x"), self.field(batch, "y")
@@ -92,7 +93,8 @@ class CycleGAN(CycleTranslatorModel):
             descend(self.generator_losses(x, y, fake_x, fake_y))
         with self.turn("discriminator") as descend:
             past_x, past_y = self.past_x(fake_x), self.past_y(fake_y)
-            real, fake = (self.D_X(x), self.D_Y(y)), (self.D_X(past_x), self.D_Y(past_y))
+            real = self.D_X(x), self.D_Y(y)
+            fake = self.D_X(past_x), self.D_Y(past_y)
             descend(self.discriminator_losses(real, fake) | self.penalties_of_domains(x, y, past_x, past_y))
         self.watch(real, fake, ("D(real)", "D(fake)"))
 
@@ -104,14 +106,19 @@ class CycleGAN(CycleTranslatorModel):
             "cycle_x": self.lambda_cycle * l1_loss(self.F(fake_y).float(), x),
             "cycle_y": self.lambda_cycle * l1_loss(self.G(fake_x).float(), y),
         }
-        if weight := self.lambda_cycle * self.lambda_identity:
+        weight = self.lambda_cycle * self.lambda_identity
+        if weight:
             terms["identity_x"] = weight * l1_loss(self.F(x).float(), x)
             terms["identity_y"] = weight * l1_loss(self.G(y).float(), y)
         return terms
 
     def discriminator_losses(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, Tensor]:
-        pairs = zip("xy", real, fake, strict=True)
-        return {f"gan_{domain}": 0.5 * self.loss.discriminator(*logits) for domain, *logits in pairs}  # halved: section 4
+        (real_x, real_y), (fake_x, fake_y) = real, fake
+        # halved: section 4
+        return {
+            "gan_x": 0.5 * self.loss.discriminator(real_x, fake_x),
+            "gan_y": 0.5 * self.loss.discriminator(real_y, fake_y),
+        }
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -75,9 +75,11 @@ class DANN(DomainAdaptationModel):
         strength = self.strength()
         with self.turn("features", "label_predictor", "domain_classifier") as descend:
             f = self.features(x, SOURCE)  # a pass for each domain
-            labels, d = self.G_y(f), self.domain_logits(reverse(f, strength), SOURCE)
-            d_target = self.domain_logits(reverse(self.features(target, TARGET), strength), TARGET)
-            descend({**self.label_losses(labels, y), **self.domain_losses(d, d_target)})
+            labels = self.G_y(f)
+            d = self.domain_logits(reverse(f, strength), SOURCE)
+            f_target = self.features(target, TARGET)
+            d_target = self.domain_logits(reverse(f_target, strength), TARGET)
+            descend(self.label_losses(labels, y) | self.domain_losses(d, d_target))
         self.lambda_p.fill_(strength)
         self.show({"D(source)": d, "D(target)": d_target}, transform=torch.sigmoid)
         self.show({"source_accuracy": labels}, transform=lambda logits: (logits.argmax(1) == y).float())

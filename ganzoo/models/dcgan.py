@@ -75,16 +75,18 @@ class DCGAN(GeneratorModel):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.seen(self.field(batch, "x"))
-        fake = self.G(self.z(len(x)))  # one pass for both turns, as in the port; Algorithm 1 draws anew
+        G_z = self.G(self.z(len(x)))  # one pass for both turns, as in the port; Algorithm 1 draws anew
         with self.turn("discriminator") as descend:
-            real_logits, fake_logits = self.D(x), self.D(G_z := self.seen(fake.detach()))
-            terms = self.discriminator_losses(real_logits, fake_logits)  # the sum, not halved, as in the port
-            descend(terms | self.penalties(self.D, x, G_z))
-        self.watch(real_logits, fake_logits)
+            real = self.D(x)
+            seen = self.seen(G_z.detach())
+            fake = self.D(seen)
+            # the sum of both terms, not halved, as in the port
+            descend(self.discriminator_losses(real, fake) | self.penalties(self.D, x, seen))
+        self.watch(real, fake)
         if self.every(self.k):
             with self.turn("generator") as descend:
-                logits = self.D(G_z := self.seen(fake))
-                descend(self.generator_losses(logits) | self.generator_penalties(self.D, x, G_z))
+                seen = self.seen(G_z)
+                descend(self.generator_losses(self.D(seen)) | self.generator_penalties(self.D, x, seen))
 
     def player_optimizer(self, player: str, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

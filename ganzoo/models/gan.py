@@ -62,13 +62,15 @@ class GAN(GeneratorModel):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.seen(self.field(batch, "x"))
         with self.turn("discriminator") as descend:
-            real, fake = self.D(x), self.D(G_z := self.seen(self.G(self.z(len(x)))))
+            real = self.D(x)
+            G_z = self.seen(self.G(self.z(len(x))))
+            fake = self.D(G_z)
             descend(self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z))
         self.watch(real, fake)
         if self.every(self.k):
             with self.turn("generator") as descend:
-                fake = self.D(G_z := self.seen(self.G(self.z(len(x)))))
-                descend(self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z))
+                G_z = self.seen(self.G(self.z(len(x))))
+                descend(self.generator_losses(self.D(G_z)) | self.generator_penalties(self.D, x, G_z))
 
     def discriminator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         return {"gan": 0.5 * self.loss.discriminator(real, fake)}  # the mean of the two, as released: log 2 at D = 1/2
@@ -94,9 +96,13 @@ class SimultaneousGAN(GAN):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.seen(self.field(batch, "x"))
         with self.turn("discriminator", "generator") as descend:
-            real, fake = self.D(x), self.D(G_z := self.seen(self.G(self.z(len(x)))))
-            terms = self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z)
-            descend(discriminator=terms, generator=self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z))
+            real = self.D(x)
+            G_z = self.seen(self.G(self.z(len(x))))
+            fake = self.D(G_z)
+            descend(
+                discriminator=self.discriminator_losses(real, fake) | self.penalties(self.D, x, G_z),
+                generator=self.generator_losses(fake) | self.generator_penalties(self.D, x, G_z),
+            )
         self.watch(real, fake)
 
 

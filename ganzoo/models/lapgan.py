@@ -82,16 +82,22 @@ class LAPGAN(CascadeModel):
         return self.G[k](self.z(k, len(low)) if z is None else z, low, y)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        x, real, fake = self.field(batch, "x"), {}, {}
-        y, (images, lows) = self.one_hot(self.labels(batch), len(x)), self.low_pass(x)
+        x = self.field(batch, "x")
+        y = self.one_hot(self.labels(batch), len(x))
+        images, lows = self.low_pass(x)
+        real: dict[int, Tensor] = {}
+        fake: dict[int, Tensor] = {}
         for k in self.levels:
             h, low = images[k] - lows[k], lows[k]
             D = partial(self.discriminate, k, low, y)
             with self.turn(f"discriminator_{k}") as descend:
-                real[k], fake[k] = D(h), D(G_z := self(k, low, y))
+                real[k] = D(h)
+                G_z = self(k, low, y)
+                fake[k] = D(G_z)
                 descend(self.discriminator_losses(real[k], fake[k]) | self.penalties(D, h, G_z))
             with self.turn(f"generator_{k}") as descend:
-                descend(self.generator_losses(D(G_z := self(k, low, y))) | self.generator_penalties(D, h, G_z))
+                G_z = self(k, low, y)
+                descend(self.generator_losses(D(G_z)) | self.generator_penalties(D, h, G_z))
             self.show(partial(discriminator_stats, self.loss, real[k], fake[k], f"discriminator_{k}"), prog_bar=False)
         shown = {"D(x)": torch.cat(list(real.values())), "D(G(z))": torch.cat(list(fake.values()))}
         self.show(shown, transform=self.loss.activation)

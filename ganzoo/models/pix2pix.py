@@ -78,13 +78,14 @@ class Pix2Pix(TranslatorModel):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x, y = self.field(batch, "x"), self.field(batch, "y")
-        fake = self.G(x)  # one pass for both turns
+        D = partial(self.discriminate, x)
+        G_x = self.G(x)  # one pass for both turns
         with self.turn("discriminator") as descend:
-            D, seen = partial(self.discriminate, x), fake.detach()
-            real_patches, fake_patches = D(y), D(seen)
-            descend(self.discriminator_losses(real_patches, fake_patches) | self.penalties(D, y, seen))
+            fake = G_x.detach()
+            real_patches, fake_patches = D(y), D(fake)
+            descend(self.discriminator_losses(real_patches, fake_patches) | self.penalties(D, y, fake))
         with self.turn("generator") as descend:
-            descend(self.generator_losses(D(fake), fake, y) | self.generator_penalties(D, y, fake))
+            descend(self.generator_losses(D(G_x), G_x, y) | self.generator_penalties(D, y, G_x))
         self.watch(real_patches, fake_patches, ("D(x,y)", "D(x,G(x))"))
 
     def discriminate(self, x: Tensor, y: Tensor) -> Tensor:

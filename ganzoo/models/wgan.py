@@ -67,7 +67,7 @@ class WGAN(GeneratorModel):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         x = self.seen(self.field(batch, "x"))
-        generator_follows = ends_critic_turn(self.trainer.global_step, self.n_critic, self.n_critic_warmup or self.n_critic)
+        steps = self.trainer.global_step  # of the critic before this one
         with self.turn("discriminator") as descend:
             G_z = self.seen(self.G(self.z(len(x))).detach())
             real, fake = self.D(x), self.D(G_z)
@@ -75,7 +75,7 @@ class WGAN(GeneratorModel):
             if self.clip is not None:
                 clip_weights(self.D, self.clip)  # line 7, after the critic's step
         self.watch(real, fake)
-        if generator_follows:
+        if ends_critic_turn(steps, self.n_critic, self.n_critic_warmup or self.n_critic):
             with self.turn("generator") as descend:
                 G_z = self.seen(self.G(self.z(self.generator_batch * len(x))))
                 descend(self.generator_losses(self.D(G_z)) | self.generator_penalties(self.D, x, G_z))
