@@ -18,7 +18,7 @@ from ganzoo.benchmark.worker import FloatImages, count_operations
 from ganzoo.data.batches import as_float
 from ganzoo.utils.rng import seed_step
 
-STEPS, SEED = 20, 7
+STEPS, SEED = 50, 7
 LOOPS = {
     f"{name}, {which}": (name, which)
     for name, system in SMALL_SYSTEMS.items()
