@@ -39,6 +39,9 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="+")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--root", default="data")
+    parser.add_argument(
+        "--batch", type=int, default=4, help="tiles in a batch, whose statistics the norms use; as in training"
+    )
     parser.add_argument("--image", default="judged.png")
     parser.add_argument("--across", type=int, default=1, help="tiles in a row of the image")
     args = parser.parse_args()
@@ -56,7 +59,7 @@ def main() -> None:
     for path in args.checkpoints:
         model = Pix2Pix.load_from_checkpoint(path, map_location="cpu").eval()
         torch.manual_seed(0)  # dropout is the noise
-        made = torch.cat([model.translate(batch) for batch in x.split(4)])
+        made = torch.cat([model.translate(batch) for batch in x.split(args.batch)])
         columns.append(made)
         found = land_of(made)
         overlap = (found & truth).sum() / (found | truth).sum()
