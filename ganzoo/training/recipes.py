@@ -8,6 +8,7 @@ same form as in a config. For this an object keeps every argument of its constru
 import inspect
 from argparse import Namespace
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -66,10 +67,25 @@ def find_class(path: str, kind: type[T]) -> type[T]:
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise InputError(f"there is no class '{path}' ({error}): write its full dotted path") from None
+        why = f" ({error})" if module else ""  # of a name alone, that its module has no name
+        near = _did_you_mean(name, kind) if not module else ": write its full dotted path"
+        raise InputError(f"there is no class '{path}'{why}{near}") from None
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise InputError(f"'{path}' is not a subclass of {kind.__name__}")
     return found
+
+
+def _did_you_mean(name: str, kind: type[Any]) -> str:
+    """Returns the end of an error message: the full path of the subclass of ``kind`` that has this name, or a like one."""
+    paths: dict[str, str] = {}
+    left = list(kind.__subclasses__()) if kind is not object else []
+    while left:
+        each = left.pop()
+        left += each.__subclasses__()
+        if not each.__name__.startswith("_"):
+            paths.setdefault(each.__name__, f"{each.__module__}.{each.__qualname__}")
+    near = get_close_matches(name, paths, n=1)
+    return f": did you mean '{paths[near[0]]}'?" if near else ": write its full dotted path"
 
 
 def check_keys(part: Mapping[str, Any], *known: str) -> None:
