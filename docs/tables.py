@@ -1,8 +1,8 @@
 """Writes the generated tables: python docs/tables.py
 
-results.md is made from results.csv, the tables in benchmark.md from benchmark.csv, which `ganzoo bench --csv` wrote. The
-table of models in README.md and index.md is made from the docstrings in ganzoo/models, read as text, so that torch is not
-needed.
+results.md is made from results.csv, the tables in benchmark.md from the files in benchmark/, which `ganzoo bench --csv`
+wrote: steps_*.csv, one for each machine, and growth.csv, of several sizes and batches. The table of models in README.md and
+index.md is made from the docstrings in ganzoo/models, read as text, so that torch is not needed.
 """
 
 import ast
@@ -12,9 +12,12 @@ from itertools import groupby
 from pathlib import Path
 from statistics import mean, stdev
 
+from ganzoo.benchmark.growth import Growth
+
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 BENCHMARK = "<!-- benchmark: written by python docs/tables.py -->\n", "<!-- end of benchmark -->\n"
+GROWTH = "<!-- growth: written by python docs/tables.py -->\n", "<!-- end of growth -->\n"
 MODELS = "<!-- models: written by python docs/tables.py -->\n", "<!-- end of models -->\n"
 HEAD = """# Results
 
@@ -44,7 +47,12 @@ COLUMNS = (
 
 def rows() -> list[dict[str, str]]:
     """Of results.csv."""
-    return list(csv.DictReader((HERE / "results.csv").open(encoding="utf-8")))
+    return _read(HERE / "results.csv")
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def shown(row: dict[str, str]) -> str:
@@ -126,15 +134,8 @@ def benchmark(found: list[dict[str, str]]) -> list[str]:
     Args:
         found: rows that ``ganzoo bench --csv`` wrote.
     """
-    first = found[0]
-    where = f"{first['threads']} of {first['cores']} cores" if first["device"] == "cpu" else "CUDA"
-    about = f"{first['machine']}; {where}; torch {first['torch']}; {first['date']}; {first['rounds']} rounds."
-    busy = {row["system"]: _digits(row["other_cores"]) or "not known" for row in found}
-    about += f" Other work on the machine, in cores: {', '.join(f'{name} {cores}' for name, cores in busy.items())}."
-    if any(float(row["other_cores"] or 0) > 0.2 for row in found):
-        about += " **The machine was busy**: times are too high, and only the ratios of CPU time say much."
     head = ["system, batch", "loop", "images/s", "ms a step", "time / published (rounds)", "CPU time / published", "peak MB"]
-    lines = [about, "", *(_row(cells) for cells in (head, ["---"] * len(head)))]
+    lines = [_machine(found), "", *(_row(cells) for cells in (head, ["---"] * len(head)))]
     for row in found:
         ratio = f"**{float(row['ratio']):.2f}** ({float(row['ratio_least']):.2f} to {float(row['ratio_greatest']):.2f})"
         cells = [f"{row['system']}, {row['batch_size']}", f"{row['loop']}, {row['precision']}"]
@@ -151,6 +152,52 @@ def benchmark(found: list[dict[str, str]]) -> list[str]:
         ratios = float(row["over_plain"]), processor, float(row["floor_ms"]) / float(row["step_ms"])
         lines.append(_row([*cells, *(f"{ratio:.2f}" for ratio in ratios)]))
     return lines
+
+
+def growth(found: list[dict[str, str]]) -> list[str]:
+    """The tables of benchmark.md on how a step grows with the images and the batch, and the line through the steps.
+
+    Args:
+        found: rows that ``ganzoo bench --size ... --batch_size ... --csv`` wrote.
+    """
+    lines = [_machine(found)]
+    for system, rows in groupby(found, lambda row: row["system"]):
+        steps = list(rows)
+        loops = list(dict.fromkeys((row["loop"], row["precision"]) for row in steps))
+        time_of = {(row["size"], row["batch_size"], row["loop"], row["precision"]): float(row["step_ms"]) for row in steps}
+        works = list(dict.fromkeys((row["size"], row["batch_size"]) for row in steps))
+        laws = {
+            loop: Growth.of(system, *loop, [(int(n), int(b), time_of[n, b, *loop] / 1e3) for n, b in works])
+            for loop in loops
+        }
+        head = [
+            f"{system}: ms a step (the line)",
+            *(f"{loop}, {precision}" for loop, precision in loops),
+            "ganzoo / published",
+        ]
+        lines += ["", *(_row(cells) for cells in (head, ["---"] * len(head)))]
+        for size, batch in works:
+            cells = [f"{size} px, batch {batch}"]
+            for loop in loops:
+                law = laws[loop].law(int(size), int(batch)) * 1e3
+                cells.append(f"{time_of[size, batch, *loop]:.3g} ({law:.3g})")
+            ratio = next(row["ratio"] for row in steps if (row["size"], row["batch_size"]) == (size, batch))
+            lines.append(_row([*cells, f"{float(ratio):.2f}"]))
+        fixed = (f"{law.fixed * 1e3:.3g} + {law.per_megapixel * 1e3:.3g} MP" for law in laws.values())
+        lines.append(_row(["the line: ms, MP being megapixels", *fixed, ""]))
+    return lines
+
+
+def _machine(found: list[dict[str, str]]) -> str:
+    """A sentence about the machine, and the other work that it had."""
+    first = found[0]
+    where = f"{first['threads']} of {first['cores']} cores" if first["device"] == "cpu" else "CUDA"
+    about = f"{first['machine']}; {where}; torch {first['torch']}; {first['date']}; {first['rounds']} rounds."
+    other = [float(row["other_cores"] or "nan") for row in found]
+    about += f" Other work used {min(other):.2g} to {max(other):.2g} cores."
+    if max(other) > 0.2:
+        about += " **The machine was busy**: times are too high, and only the ratios of CPU time say much."
+    return about
 
 
 def _row(cells: list[str]) -> str:
@@ -170,10 +217,12 @@ def with_models(text: str, folder: str) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page or part of a page, as it should be."""
     readme, index, timed = CHECKOUT / "README.md", HERE / "index.md", HERE / "benchmark.md"
-    loops = list(csv.DictReader((HERE / "benchmark.csv").open(encoding="utf-8")))
+    machines = sorted((HERE / "benchmark").glob("steps_*.csv"))
+    loops = [line for path in machines for line in ("", *benchmark(_read(path)))][1:]
+    page_of_steps = between(BENCHMARK, timed.read_text(encoding="utf-8"), loops)
     return {
         HERE / "results.md": page(),
-        timed: between(BENCHMARK, timed.read_text(encoding="utf-8"), benchmark(loops)),
+        timed: between(GROWTH, page_of_steps, growth(_read(HERE / "benchmark" / "growth.csv"))),
         readme: with_models(readme.read_text(encoding="utf-8"), "docs/models/"),
         index: with_models(index.read_text(encoding="utf-8"), "models/"),
     }

@@ -165,11 +165,12 @@ class ImageDataModule(Checked, L.LightningDataModule, ABC):
 
     def _gather(self, dataset: Augmented) -> Gathered | None:
         """The training set to gather whole batches from, on the device where it goes there; None for sample by sample."""
+        device = None if self.trainer is None or self.on_device is False else self.trainer.strategy.root_device
         if self._gathered is None or self._gathered[0] is not self.train_set:
-            found = Gathered.of(dataset)
+            # a packed set is read faster one by one, unless it goes to a device
+            found = Gathered.of(dataset, packed=device is not None and (self.on_device or device.type != "cpu"))
             self._gathered = None if found is None or self.train_set is None else (self.train_set, found)
         gathered = None if self._gathered is None else self._gathered[1]
-        device = None if self.trainer is None or self.on_device is False else self.trainer.strategy.root_device
         if device is not None and gathered is None and self.on_device:
             raise InputError(
                 f"on_device is true, and the training images of {self.title} are neither in memory nor packed in one size: "

@@ -1,7 +1,7 @@
 """Images below one folder, with or without classes: ``ImageFolder`` and ``DomainFolder``."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from ganzoo.data.image_files import find_images
 from ganzoo.data.predicting import cropped, folder_to_predict, whole
 from ganzoo.data.resizing import fit_shorter_side
 from ganzoo.data.sampling import Augmented
+from ganzoo.data.split_cache import CachedFiles, FileNames, cached_path
 from ganzoo.data.splits import class_folders, described, split_files, split_folders, sub_folders
 from ganzoo.data.transforms import CenterCrop, RandomCropFlip
 from ganzoo.errors import InputError
@@ -35,6 +36,20 @@ class ImageFile(NamedTuple):
     def sample(self, x: Tensor) -> Images | LabelledImages:
         """The sample of this file whose pixels are `x`."""
         return Images(x) if self.label is None else LabelledImages(x, torch.tensor(self.label))
+
+
+def names_of(files: Sequence[ImageFile]) -> FileNames:
+    """The folder, names and labels of a split's files, as a cache keeps them."""
+    if not files:
+        return FileNames("", [])
+    first = files[0]
+    labels = None if first.label is None else [file.label for file in files if file.label is not None]
+    return FileNames(os.fspath(first.path)[: -len(first.name) - 1], [file.name for file in files], labels)
+
+
+def cached_image_file(folder: str, name: str, label: int) -> ImageFile:
+    """The file that :func:`names_of` was given."""
+    return ImageFile(cached_path(folder, name), name, None if label < 0 else label)
 
 
 class ReadFile(FileReader):
@@ -101,22 +116,31 @@ class ImageFolder(FolderDataModule):
         return str(self.root)
 
     def without_labels(self, items: Any) -> Any:
-        return [file._replace(label=None) for file in items]
+        return items.without_labels() if isinstance(items, CachedFiles) else [file._replace(label=None) for file in items]
 
     def splits(self) -> Splits:
-        layout = split_folders(self.root, self.has_splits, self.labelled)
-        self.origin = described(self.root, layout)
-        parts = split_files(
-            layout, lambda split: self._files(layout[split]), lambda file: file.name, self.val_share, self.has_splits
-        )
-        sizes = self._sizes(file.path for files in parts for file in files)
-        train, val, test = self._readable(parts, sizes, lambda file: (file.path,))
+        (train, val, test), sizes = self._train_val_test()
         read, read_train = (ReadFile(self.size, self.channels, self.max_value, each) for each in (False, self.jpeg_draft))
         val_set, test_set = (
             Mapped(files, CenterCrop(read, self.size)) if files else None for files in self._held_out(train, val, test)
         )
         load = self._packed(read_train, train, sizes)
         return Augmented(train, RandomCropFlip(load, self.size, self.mirror), self.seed), val_set, test_set
+
+    def _train_val_test(self) -> tuple[Sequence[Sequence[ImageFile]], Mapping[Path, tuple[int, int]]]:
+        """The files to train on, to validate on and to test on, and the sizes of those that were looked at."""
+        cache = self._split_cache([self.root], labelled=self.labelled)
+        known = self._recalled(cache, cached_image_file)
+        if known is not None:
+            return known, {}
+        layout = split_folders(self.root, self.has_splits, self.labelled)
+        self.origin = described(self.root, layout)
+        parts = split_files(
+            layout, lambda split: self._files(layout[split]), lambda file: file.name, self.val_share, self.has_splits
+        )
+        sizes = self._sizes(file.path for files in parts for file in files)
+        found = self._readable(parts, sizes, lambda file: (file.path,))
+        return self._remembered(cache, found, names_of, cached_image_file), sizes
 
     def inputs(self) -> Dataset:
         folder = folder_to_predict(split_folders(self.root, self.has_splits, self.labelled))
@@ -189,7 +213,10 @@ class DomainFolder(ImageFolder):
     def _held_out(self, train: Any, val: Any, test: Any) -> tuple[Any, Any]:
         # folders come class by class, and the first few batches are what a sanity check and an image grid see
         shuffled = np.random.default_rng(0)
-        val, test = ([files[i] for i in shuffled.permutation(len(files))] for files in (val or train, test or train))
+        orders = ((files, shuffled.permutation(len(files))) for files in (val or train, test or train))
+        val, test = (
+            files.take(order) if isinstance(files, CachedFiles) else [files[i] for i in order] for files, order in orders
+        )
         return val, test
 
     def _find_classes(self) -> None:

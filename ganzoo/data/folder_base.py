@@ -11,6 +11,7 @@ from ganzoo.data.file_reader import FileReader
 from ganzoo.data.image_files import Damaged, find_images, readable_images, warn_if_dark
 from ganzoo.data.packed import PackedReader
 from ganzoo.data.predicting import InputImage, folder_to_predict, squared, whole
+from ganzoo.data.split_cache import LEAST, FileNames, Make, SplitCache
 from ganzoo.data.splits import Layout, one_side, refuse_shared, split_folders, two_sides
 from ganzoo.errors import InputError
 from ganzoo.utils.ranges import HalfOpenUnitInterval, Pixels, PositiveFloat, PositiveInt
@@ -100,11 +101,39 @@ class FolderDataModule(ImageDataModule):
         Raises:
             InputError: a held-out sample is also trained on.
         """
-        train, val, test = ([file for file in files if set(paths_of(file)) <= sizes.keys()] for files in parts)
+        before = list(parts)
+        train, val, test = ([file for file in files if set(paths_of(file)) <= sizes.keys()] for files in before)
+        if before[1] is before[2]:
+            test = val
         refuse_shared((tuple(paths_of(file)) for file in train), (tuple(paths_of(file)) for file in (*val, *test)))
         for files in zip(*map(paths_of, train or test), strict=True):
             warn_if_dark(files, self.max_value)
         return train, val, test
+
+    def _split_cache(self, roots: Sequence[Path], **settings: Any) -> SplitCache:
+        """What an earlier start remembered of these folders' splits."""
+        kind = f"{type(self).__module__}.{type(self).__qualname__}"
+        own = {"val_share": self.val_share, "splits": self.has_splits, "damaged": self.damaged, "max_value": self.max_value}
+        return SplitCache(roots, {"class": kind, **own, **settings})
+
+    def _recalled(self, cache: SplitCache, make: Make) -> list[Sequence[Any]] | None:
+        """The lists that :meth:`_remembered` was given; None if they are not known, or images' sizes are needed as well."""
+        found = None if self.packed else cache.recall(make)
+        if found is None:
+            return None
+        lists, self.origin = found
+        return [lists[str(i)] for i in range(len(lists))]
+
+    def _remembered(
+        self, cache: SplitCache, lists: Sequence[Sequence[File]], names_of: Callable[[Sequence[File]], FileNames], make: Make
+    ) -> Sequence[Sequence[File]]:
+        """The same lists; of very many files they are written to the cache, and read from there as they are used."""
+        if self.packed or sum(map(len, lists)) < LEAST:
+            return lists
+        names = {id(files): names_of(files) for files in lists}
+        if not cache.remember({str(i): names[id(files)] for i, files in enumerate(lists)}, self.origin):
+            return lists
+        return list(cache.load(make)[0].values())
 
 
 class TwoSidedFolders(FolderDataModule):

@@ -89,7 +89,7 @@ class _Side:
         return x[rows, channels, top + steps[:, None], across]
 
 
-def _side(items: Any, transform: Any, tables: dict[int, Any]) -> _Side | None:
+def _side(items: Any, transform: Any, packed: bool, tables: dict[int, Any]) -> _Side | None:
     """None if the items are not in memory or packed in one size, or the transform is not one of those known here.
 
     `tables` holds those of readers that were met before: two sides may share one.
@@ -98,7 +98,7 @@ def _side(items: Any, transform: Any, tables: dict[int, Any]) -> _Side | None:
         return _Side(items.samples, None, None, None)
     if isinstance(items, InMemory) and transform is random_flip:
         return _Side(items.samples, None, lambda rng: (0, 0, rng.random() < 0.5), None)
-    if type(transform) is RandomCropFlip and type(transform.load) is PackedReader:
+    if packed and type(transform) is RandomCropFlip and type(transform.load) is PackedReader:
         if id(transform.load) not in tables:
             tables[id(transform.load)] = transform.load.table()
         table = tables[id(transform.load)]
@@ -135,11 +135,16 @@ class Gathered(Dataset):
         self._draws = any(side.place is not None for side in sides)
 
     @classmethod
-    def of(cls, dataset: Any) -> "Gathered | None":
-        """The set to gather; None if it is neither in memory nor packed in one size, or is augmented otherwise."""
+    def of(cls, dataset: Any, packed: bool = True) -> "Gathered | None":
+        """The set to gather; None if it is neither in memory nor packed in one size, or is augmented otherwise.
+
+        Args:
+            dataset: the training set.
+            packed: False for a set in memory only: the table of a packed one takes time and memory for each file.
+        """
         drawn = KINDS[type(dataset)](dataset) if type(dataset) in KINDS else None
         tables: dict[int, Any] = {}
-        sides = [] if drawn is None else [_side(*each, tables) for each in drawn.sides]
+        sides = [] if drawn is None else [_side(*each, packed, tables) for each in drawn.sides]
         known = [side for side in sides if side is not None]
         return cls(dataset, drawn, known) if drawn is not None and len(known) == len(sides) else None
 

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
@@ -153,7 +154,14 @@ def find_images(folder: str | Path) -> list[Path]:
 
 def has_images(folder: Path) -> bool:
     """Whether there is an image file below a folder."""
-    return any(os.path.splitext(entry.name)[1].lower() in _readable() for entry in _files_below(folder))
+    with suppress(OSError), os.scandir(folder) as entries:  # most often it is one of the first, of however many
+        if any(_is_image(entry) and not entry.is_dir() for entry in entries):
+            return True
+    return any(_is_image(entry) for entry in _files_below(folder))
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return not is_hidden(entry.name) and os.path.splitext(entry.name)[1].lower() in _readable()
 
 
 def is_hidden(name: str) -> bool:
@@ -161,8 +169,19 @@ def is_hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX"))
 
 
-def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields the files below a folder; visits each folder once, whatever links lead to it."""
+def folders_below(folder: str | Path) -> list[str]:
+    """A folder and all folders below it that :func:`find_images` lists; each is visited once, whatever links lead to it."""
+    return [path for path, _ in _walk(folder)]
+
+
+def _files_below(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Yields the files below a folder."""
+    for _, files in _walk(folder):
+        yield from files
+
+
+def _walk(folder: str | Path) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Yields the folders below a folder, each with its files; visits each folder once, whatever links lead to it."""
     if not os.path.isdir(folder):
         raise InputError(f"there is no folder {printable(folder)}")
     seen: set[str] = set()
@@ -180,6 +199,7 @@ def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             raise InputError(f"cannot list the folder {error.filename}: {error.strerror}") from error
+        files = []
         for entry in listed:
             if is_hidden(entry.name):
                 continue
@@ -188,7 +208,8 @@ def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
             elif os.path.isdir(entry.path):
                 links.append(entry.path)
             else:
-                yield entry
+                files.append(entry)
+        yield here, files
 
 
 def _is_within(folder: str | Path, other: str) -> bool:

@@ -64,7 +64,8 @@ def sub_folders(folder: Path) -> list[str]:
     if not os.path.isdir(folder):
         raise InputError(f"there is no folder {printable(folder)}")
     try:
-        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
     except OSError as error:
         raise InputError(f"cannot list the folder {folder}: {error.strerror}") from error
 

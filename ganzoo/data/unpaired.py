@@ -1,5 +1,6 @@
 """Images of two domains without pairs."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from ganzoo.data.file_reader import FileReader
 from ganzoo.data.folder_base import TwoSidedFolders
 from ganzoo.data.image_files import find_images
 from ganzoo.data.resizing import fit_square
+from ganzoo.data.split_cache import FileNames, cached_path
 from ganzoo.data.splits import Layout, described, split_files
 from ganzoo.data.transforms import Independent, RandomCropFlip
 from ganzoo.errors import InputError
@@ -114,13 +116,14 @@ class UnpairedFolders(TwoSidedFolders):
             unpack(path, self.root, check=partial(_check_folders, archive=path))
 
     def splits(self) -> Splits:
-        layouts = self._two_sides()
-        if layouts is None:
-            raise InputError(f"there are no folders trainA and trainB in {self.root}, nor A and B: or give root_b")
-        self.origin = " and ".join(dict.fromkeys(described(self.root, layout) for layout in layouts))
-        sides = [self._files(layout) for layout in layouts]
-        sizes = self._sizes(file for parts in sides for files in parts for file in files)
-        a, b = (self._readable(parts, sizes, lambda file: (file,)) for parts in sides)
+        roots = [self.root] if self.root_b is None else [self.root, self.root_b]
+        cache = self._split_cache(roots)
+        sizes: dict[Path, tuple[int, int]] = {}
+        known = self._recalled(cache, cached_path)
+        if known is None:
+            found, sizes = self._listed()
+            known = list(self._remembered(cache, found, partial(_names_of, roots), cached_path))
+        a, b = known[:3], known[3:]
         x, y = (a, b) if self.direction == "AtoB" else (b, a)
         channels = self.shape_x[0], self.shape_y[0]
         read = [SquareReader(c, self.size, self.max_value) for c in channels]
@@ -131,12 +134,29 @@ class UnpairedFolders(TwoSidedFolders):
         val_set, test_set = (Zipped(Mapped(x[i], read[0]), Mapped(y[i], read[1])) if x[i] and y[i] else None for i in (1, 2))
         return train_set, val_set, test_set
 
+    def _listed(self) -> tuple[list[list[Path]], dict[Path, tuple[int, int]]]:
+        """The files of A to train on, to validate on and to test on, then those of B; and their sizes."""
+        layouts = self._two_sides()
+        if layouts is None:
+            raise InputError(f"there are no folders trainA and trainB in {self.root}, nor A and B: or give root_b")
+        self.origin = " and ".join(dict.fromkeys(described(self.root, layout) for layout in layouts))
+        sides = [self._files(layout) for layout in layouts]
+        sizes = self._sizes(file for parts in sides for files in parts for file in files)
+        return [files for parts in sides for files in self._readable(parts, sizes, lambda file: (file,))], sizes
+
     def _files(self, layout: Layout) -> tuple[list[Path], list[Path], list[Path]]:
         def name_of(file: Path) -> str:
             folder = next(folder for folder in layout.values() if folder in file.parents)
             return file.relative_to(folder).as_posix()
 
         return split_files(layout, lambda split: find_images(layout[split]), name_of, self.val_share, self.has_splits)
+
+
+def _names_of(roots: Sequence[Path], files: Sequence[Path]) -> FileNames:
+    """The names of files below the one of these folders that they are in."""
+    root = next((root for root in roots if files and root in files[0].parents), roots[0])
+    start = len(os.path.join(root, ""))
+    return FileNames(os.fspath(root), [os.fspath(file)[start:].replace(os.sep, "/") for file in files])
 
 
 def _check_folders(folder: Path, archive: Path) -> None:

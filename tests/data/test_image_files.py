@@ -10,7 +10,7 @@ from PIL import Image
 from support.two_domains import two_folders
 
 from ganzoo.data import ImageFolder, Paired, UnpairedFolders
-from ganzoo.data.image_files import EXTENSIONS, find_images, readable_images
+from ganzoo.data.image_files import EXTENSIONS, find_images, has_images, readable_images
 from ganzoo.data.images import read_image
 from ganzoo.errors import InputError
 
@@ -198,3 +198,11 @@ def test_all_data_know_the_value_that_is_white(tmp_path):
         data = kind(str(root / where), size=8, max_value=4095, **options)
         data.setup()
         assert {int(image.max()) for image in data.val_set[0]} == {255}
+
+
+def test_a_folder_called_like_an_image_is_none(tmp_path, save):
+    (tmp_path / "top/album.png/.hidden").mkdir(parents=True)
+    save(tmp_path / "top/album.png/.hidden/1.png")
+    assert not has_images(tmp_path / "top")
+    save(tmp_path / "top/album.png/1.png")
+    assert has_images(tmp_path / "top")
