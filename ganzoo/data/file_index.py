@@ -36,7 +36,7 @@ class FileIndex:
         what = "\0".join((os.path.realpath(folder), check, pillow))
         key = hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()[:16]
         self.path = cache_home() / "images" / f"{key}.npz"
-        self.stamps = np.array([stamp(name) for name in self.names], np.int64)
+        self.stamps = stamps_of(self.names)
 
     def recall(self) -> dict[Path, Size]:
         """The files that are known, and have not changed since."""
@@ -68,6 +68,14 @@ def folder_of(names: Sequence[str]) -> str:
     """The folder that files have in common; their paths are sorted."""
     # of sorted paths, the first and the last have the least in common
     return os.path.commonpath([os.path.dirname(name) for name in (names[0], names[-1])])
+
+
+def stamps_of(names: Sequence[str]) -> np.ndarray:
+    """The :func:`stamp` of each file, int64 [N, 2]."""
+    found = np.empty((len(names), 2), np.int64)  # not a list first, which takes ten times the memory
+    for row, name in enumerate(names):
+        found[row] = stamp(name)
+    return found
 
 
 def stamp(name: str) -> tuple[int, int]:

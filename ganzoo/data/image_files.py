@@ -33,6 +33,7 @@ _NOTES = {
 }
 _MANY = 2000
 _EXAMPLES = 3
+_AT_ONCE = 10_000  # files that wait to be checked
 _LOOKED_AT = 8  # images whose range of values is checked
 _DARK, _FLAT = 32, 4  # of 255
 
@@ -58,27 +59,33 @@ def readable_images(
     files = sorted(set(paths), key=os.fspath)
     look = partial(_size_or_error, max_value=max_value, decode=damaged == "skip")
     index = FileIndex(files, f"{damaged} {max_value}") if len(files) >= _MANY else None
-    known = {} if index is None else index.recall()
-    unknown = [file for file in files if file not in known]
-    with ThreadPoolExecutor(1 if damaged == "refuse" else min(8, os.cpu_count() or 1)) as pool:
-        checked: dict[Path, tuple[int, int] | InputError] = {}
-        with ProgressBar(len(unknown), "checking images", shown=len(unknown) >= _MANY) as bar:
-            for file, size in zip(unknown, pool.map(look, unknown), strict=True):
-                checked[file] = size
+    whole = {} if index is None else index.recall()
+    unknown = [file for file in files if file not in whole]
+    errors: dict[Path, str] = {}
+    alike: dict[tuple[int, int], tuple[int, int]] = {}  # of very many files most have one size: it is kept once
+    threads = 1 if damaged == "refuse" else min(8, os.cpu_count() or 1)
+    shown = len(unknown) >= _MANY
+    with ThreadPoolExecutor(threads) as pool, ProgressBar(len(unknown), "checking images", shown=shown) as bar:
+        for start in range(0, len(unknown), _AT_ONCE):  # a pool keeps a kilobyte for each file that waits
+            part = unknown[start : start + _AT_ONCE]
+            for file, size in zip(part, pool.map(look, part), strict=True):
+                if isinstance(size, InputError):
+                    errors[file] = str(size)
+                else:
+                    whole[file] = alike.setdefault(size, size)
                 bar.update()
-    found = {file: known[file] if file in known else checked[file] for file in files}
-    errors = [str(error) for error in found.values() if isinstance(error, InputError)]
-    whole = {path: size for path, size in found.items() if not isinstance(size, InputError)}
+    if unknown and len(unknown) < len(files):
+        whole = {file: whole[file] for file in files if file in whole}  # in the order of the files
     if index is not None and unknown:
         index.remember(whole)
     if errors and (damaged == "refuse" or not whole):
         others = f" ({len(errors) - 1} more of {len(files)} cannot be read)" if len(errors) > 1 else ""
         skip = ", or give damaged: skip to do without" if damaged == "refuse" else ""
-        raise InputError(f"{errors[0]}{skip}{others}")
+        raise InputError(f"{next(iter(errors.values()))}{skip}{others}")
     if errors:
         more = f", and {len(errors) - _EXAMPLES} more" if len(errors) > _EXAMPLES else ""
-        names = [printable(path) for path, size in found.items() if isinstance(size, InputError)]
-        log_info(f"{len(errors)} of {len(files)} images are damaged and skipped: {', '.join(names[:_EXAMPLES])}{more}")
+        names = map(printable, list(errors)[:_EXAMPLES])
+        log_info(f"{len(errors)} of {len(files)} images are damaged and skipped: {', '.join(names)}{more}")
     return whole
 
 

@@ -17,7 +17,7 @@ import torch
 from PIL import __version__ as pillow
 from torch import Tensor
 
-from ganzoo.data.file_index import folder_of, stamp
+from ganzoo.data.file_index import folder_of, stamps_of
 from ganzoo.data.file_reader import FileReader
 from ganzoo.errors import InputError, one_line, printable
 from ganzoo.utils.files import atomic_write, cache_home, remove_stale
@@ -61,7 +61,7 @@ class PackedReader:
         self.rows = {self._name(file): row for row, file in enumerate(files)}
         names = [os.path.abspath(path) for file in files for path, _ in reader.parts(file)]
         folder = os.path.realpath(folder_of(sorted(names)))
-        stamps = np.array([stamp(name) for name in names], np.int64)
+        stamps = stamps_of(names)
         key = hashlib.sha256(_MARK + f"{torch.__version__}\0{pillow}\0{reader.settings}\0{folder}".encode(errors="replace"))
         for part in ("\0".join(names).encode(errors="surrogateescape"), stamps.tobytes(), self.shapes.tobytes()):
             key.update(hashlib.sha256(part).digest())

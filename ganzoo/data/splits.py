@@ -292,10 +292,15 @@ def refuse_shared(train: Iterable[tuple[Path, ...]], held_out: Iterable[tuple[Pa
         InputError: a sample is in both; the line names it.
     """
     real = _RealPaths()
-    known = {tuple(map(real, files)): files for files in train}
-    shared = [(files, known[key]) for files in held_out if (key := tuple(map(real, files))) in known]
+    held_by_key: dict[tuple[str, ...], list[tuple[int, tuple[Path, ...]]]] = {}
+    for place, files in enumerate(held_out):  # most often far fewer than train
+        held_by_key.setdefault(tuple(map(real, files)), []).append((place, files))
+    shared: dict[int, tuple[tuple[Path, ...], tuple[Path, ...]]] = {}
+    for files in train if held_by_key else ():
+        for place, held in held_by_key.get(tuple(map(real, files)), ()):
+            shared[place] = held, files
     if shared:
-        held, trained = shared[0]
+        held, trained = shared[min(shared)]
         raise InputError(
             f"{held[0]} is held out and {trained[0]} trains, and both are one file"
             + (f" (and {len(shared) - 1} more)" if len(shared) > 1 else "")
