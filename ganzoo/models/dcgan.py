@@ -58,8 +58,9 @@ class DCGAN(GeneratorModel):
         family: NetworkFamily | None = None,
         **training: Any,
     ) -> None:
-        self.norm = instantiate(norm or self.default_norm, Norm)  # type: ignore[type-abstract]
-        self.upsampling = instantiate(upsampling or self.default_upsampling, Upsampling)  # type: ignore[type-abstract]
+        if family is None:  # else the checkpoint would name parts that the family replaces, and could not be loaded
+            self.norm = instantiate(norm or self.default_norm, Norm)  # type: ignore[type-abstract]
+            self.upsampling = instantiate(upsampling or self.default_upsampling, Upsampling)  # type: ignore[type-abstract]
         super().__init__(shape, **training)
         self.width, self.k, self.lr, self.beta1 = width, k, lr, beta1
         self.family = self.given_family(family, "width", "norm", "upsampling")

@@ -14,7 +14,7 @@ from torch import nn
 
 from ganzoo.errors import InputError
 from ganzoo.interfaces import LabelledData
-from ganzoo.models import CGAN, DCGAN, GAN, ConvolutionalGAN, Pix2Pix, SimultaneousGAN
+from ganzoo.models import CGAN, DCGAN, GAN, LSGAN, ConvolutionalGAN, Pix2Pix, SimultaneousGAN
 from ganzoo.networks.dropout import NoiseDropout
 from ganzoo.networks.families import MLPFamily, MLPGeneratorFamily
 from ganzoo.networks.goodfellow import ConvMaxoutDiscriminator, MaxoutDiscriminator
@@ -150,6 +150,15 @@ def test_a_family_replaces_the_papers_networks(cls):
     assert demonstration.sample(5).shape == (5, 1, 16, 16)
     assert any(isinstance(part, nn.Conv2d) for part in demonstration.D.modules())
     assert not any(isinstance(part, nn.ConvTranspose2d) for part in demonstration.G.modules())
+
+
+@pytest.mark.parametrize("cls", [GAN, DCGAN, LSGAN])
+def test_a_model_with_a_family_is_loaded_from_its_checkpoint(cls, tmp_path):
+    model = cls((2,), latent=3, family=MLPFamily(hidden=8, layers=1))
+    played(model).save_checkpoint(tmp_path / "kept.ckpt")
+    again = cls.load_from_checkpoint(tmp_path / "kept.ckpt")
+    assert isinstance(again.G, MLP)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(
