@@ -3,9 +3,9 @@
     GANZOO_FILES=10000,100000,1000000 python -m pytest -s tests/benchmarks/test_folder_start.py
     GANZOO_FILES=10000000 GANZOO_UNCHECKED=1 python -m pytest -s tests/benchmarks/test_folder_start.py
 
-The second line leaves out the look into each file at the first start, which takes most of its time. Prints a table of a
-first start, which lists the files and looks at each, and of a second one; each in a process of its own. The files are hard
-links of a few small JPEGs, 1,000 in a folder. Of time nothing is asserted; that both starts have the same first batch is.
+Prints a table of a first start, which lists the files and looks into each, and of a second one; each in a process of its
+own. The second line leaves out the look into each file, which takes most of a first start's time. The files are hard links
+of a few small JPEGs, 1,000 in a folder. Of time nothing is asserted; that both starts have the same first batch is.
 """
 
 import json
