@@ -180,10 +180,10 @@ def growth(found: list[dict[str, str]]) -> list[str]:
             cells = [f"{size} px, batch {batch}"]
             for loop in loops:
                 law = laws[loop].law(int(size), int(batch)) * 1e3
-                cells.append(f"{time_of[size, batch, *loop]:.3g} ({law:.3g})")
+                cells.append(f"{_digits(str(time_of[size, batch, *loop]))} ({_digits(str(law))})")
             ratio = next(row["ratio"] for row in steps if (row["size"], row["batch_size"]) == (size, batch))
             lines.append(_row([*cells, f"{float(ratio):.2f}"]))
-        fixed = (f"{law.fixed * 1e3:.3g} + {law.per_megapixel * 1e3:.3g} MP" for law in laws.values())
+        fixed = (f"{_digits(str(law.fixed * 1e3))} + {_digits(str(law.per_megapixel * 1e3))} MP" for law in laws.values())
         lines.append(_row(["the line: ms, MP being megapixels", *fixed, ""]))
     return lines
 

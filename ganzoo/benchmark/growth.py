@@ -96,13 +96,18 @@ def write_growth_picture(path: Path, found: Sequence[Growth], caption: str) -> N
         caption: the line below: machine, versions.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     names = list(dict.fromkeys(each.name for each in found))
-    figure = Figure(figsize=(4.2 * len(names) + 0.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(max(7.5, 4.2 * len(names) + 0.6), 4.2), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for color, each in enumerate(each for each in found if each.name == name):
             _draw(axis, each, f"C{color}")
         axis.set(xscale="log", yscale="log", xlabel="megapixels in the batch", ylabel="ms a step")
+        for side in (axis.xaxis, axis.yaxis):  # 0.02, 0.05, 0.1 and not 2 x 10^-2
+            side.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            side.set_minor_formatter(NullFormatter())
         axis.set_title(name, fontsize=10, loc="left")
         axis.grid(True, which="major", alpha=0.3)
         axis.legend(fontsize=7, frameon=False)
