@@ -91,7 +91,7 @@ def test_the_api_page_has_every_model_and_every_network():
 
 def test_the_training_step_that_it_shows_is_the_one_in_the_file():
     source = (CHECKOUT / "ganzoo/models/pix2pix.py").read_text()
-    (shown,) = [block for block in blocks("python") if block.startswith("fake = self.G(x)")]
+    (shown,) = [block for block in blocks("python") if "G_x = self.G(x)" in block]
     for line in shown.strip().splitlines():
         assert line.strip() in source
 
@@ -257,7 +257,7 @@ def labelled_images_and_a_dcgan() -> dict[str, Any]:
 
 
 AROUND = {
-    "README.md: fake = self.G(x)": in_a_training_step,
+    "README.md: D = partial(self.discriminate, x)": in_a_training_step,
     "README.md: # my_gan.py": nothing,
     "README.md: import ganzoo": in_the_readme,
     "data.md: from ganzoo.data import WorldMaps": the_world,

@@ -82,8 +82,9 @@ def _did_you_mean(name: str, kind: type[Any]) -> str:
     while left:
         each = left.pop()
         left += each.__subclasses__()
-        if not each.__name__.startswith("_"):
-            paths.setdefault(each.__name__, f"{each.__module__}.{each.__qualname__}")
+        own = each.__module__.startswith("ganzoo.")  # its classes come before others of the same name
+        if not each.__name__.startswith("_") and (own or each.__name__ not in paths):
+            paths[each.__name__] = f"{each.__module__}.{each.__qualname__}"
     near = get_close_matches(name, paths, n=1)
     return f": did you mean '{paths[near[0]]}'?" if near else ": write its full dotted path"
 

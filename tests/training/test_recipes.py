@@ -49,5 +49,18 @@ def test_a_recipe_that_names_nothing_of_the_kind(part, message):
         instantiate(part, AdversarialLoss)
 
 
+def test_a_class_of_ganzoo_is_suggested_before_another_of_its_name():
+    class Hinge(AdversarialLoss):
+        pass
+
+    class Unlike(AdversarialLoss):
+        pass
+
+    for name, path in (("Hinge", "ganzoo.losses.Hinge"), ("Unlike", f"{__name__}.{Unlike.__qualname__}")):
+        with pytest.raises(InputError) as caught:
+            instantiate({"class_path": name}, AdversarialLoss)
+        assert str(caught.value).endswith(f"did you mean '{path}'?")
+
+
 def test_find_class_gives_the_class():
     assert find_class("torch.optim.Adam", torch.optim.Optimizer) is torch.optim.Adam
