@@ -128,9 +128,10 @@ class FolderDataModule(ImageDataModule):
         self, cache: SplitCache, lists: Sequence[Sequence[File]], names_of: Callable[[Sequence[File]], FileNames], make: Make
     ) -> Sequence[Sequence[File]]:
         """The same lists; of very many files they are written to the cache, and read from there as they are used."""
-        if self.packed or sum(map(len, lists)) < LEAST:
+        distinct = {id(files): files for files in lists}  # val and test may be one list
+        if self.packed or sum(map(len, distinct.values())) < LEAST:
             return lists
-        names = {id(files): names_of(files) for files in lists}
+        names = {key: names_of(files) for key, files in distinct.items()}
         if not cache.remember({str(i): names[id(files)] for i, files in enumerate(lists)}, self.origin):
             return lists
         return list(cache.load(make)[0].values())

@@ -106,12 +106,11 @@ class SplitCache:
     Args:
         roots: the folders of the data.
         settings: what else decides which files are in which split.
-        began: time before the first folder was listed, in seconds since 1970.
     """
 
-    def __init__(self, roots: Sequence[Path], settings: Mapping[str, Any], began: float | None = None) -> None:
+    def __init__(self, roots: Sequence[Path], settings: Mapping[str, Any]) -> None:
+        self.began = time.time()  # before any folder is listed
         self.roots = [os.path.realpath(root) for root in roots]
-        self.began = time.time() if began is None else began
         what = json.dumps([_FORMAT, pillow, list(map(os.fspath, roots)), self.roots, settings], sort_keys=True, default=str)
         self.path = cache_home() / "splits" / hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()[:16]
 
@@ -140,7 +139,7 @@ class SplitCache:
         return found, content["other"]
 
     def remember(self, splits: Mapping[str, FileNames], other: Any) -> bool:
-        """Writes the splits, if there are very many files and no folder has changed since they were listed.
+        """Writes the splits, if no folder has changed since shortly before they were listed.
 
         Args:
             splits: the files of each split; two splits may be one object.
@@ -150,8 +149,6 @@ class SplitCache:
             Whether it did. Where the cache folder cannot be written to, it does not.
         """
         stored = {split: next(name for name, each in splits.items() if each is files) for split, files in splits.items()}
-        if sum(len(splits[name].names) for name in set(stored.values())) < LEAST:
-            return False
         folders = [(path, folder_stamp(path)) for root in self.roots for path in folders_below(root)]
         if max(time_of for _, (time_of, *_) in folders) > (self.began - _SETTLED) * 1e9:
             return False

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganzoo.data import ImageFolder, UnpairedFolders, folder_base, split_cache
+from ganzoo.data import ImageFolder, UnpairedFolders, folder_base
 from ganzoo.data.folder import DomainFolder
 from ganzoo.data.split_cache import CachedFiles, SplitCache, cached_path
 
@@ -30,7 +30,6 @@ ODD = [
 def few_are_many(tmp_path, monkeypatch):
     """Any number of files counts as very many, folders are settled at once, and the cache is the test's own."""
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(split_cache, "LEAST", 1)
     monkeypatch.setattr(folder_base, "LEAST", 1)
 
 
@@ -272,7 +271,7 @@ def test_packed_images_are_listed_each_time(root):
 def test_few_files_are_listed_each_time(root, monkeypatch):
     count = sum(map(len, plain(root)[:2]))
     for least, cached in ((count + 1, False), (count, True)):
-        monkeypatch.setattr(split_cache, "LEAST", least)
+        monkeypatch.setattr(folder_base, "LEAST", least)
         assert is_cached(start(root)) == cached
 
 
