@@ -1,25 +1,18 @@
 """Command lines with one thing wrong: no traceback, no hang, one line, and no exit 0 for nonsense."""
 
-import os
-from pathlib import Path
-
 import pytest
-from support.command_mutations import cases, draw, make_home, run
+from support.command_mutations import answers, cases, draw
 
 NUMBER, SEED = 300, 0
 
 
 @pytest.mark.slow
 def test_a_command_line_with_one_thing_wrong_is_answered(tmp_path):
-    home = tmp_path / "home"
-    home.mkdir()
-    os.environ.pop("GANZOO_TRACEBACK", None)
-    make_home(home)
-    answers = [(case, run(case, Path(home))) for case in draw(NUMBER, SEED)]
-    wrong = [f"{case.name}: {answer.wrong}" for case, answer in answers if answer.wrong]
+    answered = answers(NUMBER, SEED, tmp_path)
+    wrong = [f"{case.name}: {answer.wrong}" for case, answer in answered if answer.wrong]
     assert not wrong, "\n".join(wrong)
     # most are refused, and some are no mistakes
-    assert {answer.code for _, answer in answers} == {0, 2}
+    assert {answer.code for _, answer in answered} == {0, 2}
 
 
 def test_the_cases_are_many_and_of_every_kind():

@@ -5,6 +5,7 @@ command answers wrongly.
 """
 
 import io
+import multiprocessing
 import os
 import random
 import resource
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +100,29 @@ def draw(n: int, seed: int) -> list[Case]:
     """So many of them, the same for the same seed."""
     everything = cases()
     return random.Random(seed).sample(everything, min(n, len(everything)))
+
+
+def answers(n: int, seed: int, folder: Path) -> list[tuple[Case, Answer]]:
+    """So many cases, and what the command answers to each.
+
+    In a fresh process: what it forks trains, and torch refuses that in a fork of a process that has run a compiled
+    network's backward pass ("Unable to handle autograd's threading in combination with fork-based multiprocessing").
+
+    Args:
+        n: how many.
+        seed: for the choice.
+        folder: an empty one.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        return fresh.submit(_answers, n, seed, folder).result()
+
+
+def _answers(n: int, seed: int, folder: Path) -> list[tuple[Case, Answer]]:
+    os.environ.pop("GANZOO_TRACEBACK", None)
+    home = folder / "home"
+    home.mkdir()
+    make_home(home)
+    return [(case, run(case, home)) for case in draw(n, seed)]
 
 
 def run(case: Case, home: Path) -> Answer:
