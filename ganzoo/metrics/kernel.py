@@ -63,6 +63,8 @@ def kernel_distance(
             f"a kernel distance of {subsets} subsets of {subset_size}: give 1 subset or more, of 2 to "
             f"{min(len(x), len(y))} images (real {len(x)}, fake {len(y)})"
         )
+    if subset_size == len(x) == len(y):
+        subsets = 1  # each would be all images in another order
     g = torch.Generator().manual_seed(seed)
     found = []
     for _ in range(subsets):
