@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--root", default="data")
     parser.add_argument(
-        "--batch", type=int, default=4, help="tiles in a batch, whose statistics the norms use; as in training"
+        "--batch", type=int, default=1, help="tiles in a batch, whose statistics the norms use; as in training"
     )
     parser.add_argument("--image", default="judged.png")
     parser.add_argument("--across", type=int, default=1, help="tiles in a row of the image")
