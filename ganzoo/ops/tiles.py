@@ -7,7 +7,6 @@ again, whichever takes the fewest multiplications.
 """
 
 import mmap
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -256,7 +255,7 @@ class _Map:
 
     def _release(self) -> None:
         """Gives the file's pages back, which count as this process's memory otherwise."""
-        if self.file is not None and hasattr(mmap, "MADV_DONTNEED") and os.name == "posix":
+        if self.file is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.file.madvise(mmap.MADV_DONTNEED)
 
 

@@ -64,6 +64,9 @@ def test_kernel_distance_is_that_of_torchmetrics_with_the_same_seed():
     whole = kernel_distance(real[:40], fake, 3, 40)
     assert whole == pytest.approx((squared_mmd(real[:40], fake), 0), abs=1e-10)
     assert whole.std == 0  # and so one of them is enough
+    # but not where one of the two sets is larger
+    assert kernel_distance(real, fake, 3, 40).std > 1e-6
+    assert kernel_distance(fake, real, 3, 40).std > 1e-6
 
 
 def test_kernel_distance_is_that_of_torch_fidelity():

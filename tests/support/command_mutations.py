@@ -118,9 +118,7 @@ def answers(n: int, seed: int, folder: Path) -> list[tuple[Case, Answer]]:
 
 
 def _answers(n: int, seed: int, folder: Path) -> list[tuple[Case, Answer]]:
-    os.environ.pop("GANZOO_TRACEBACK", None)
     home = folder / "home"
-    home.mkdir()
     make_home(home)
     return [(case, run(case, home)) for case in draw(n, seed)]
 
@@ -159,7 +157,7 @@ def run(case: Case, home: Path) -> Answer:
 
 
 def make_home(home: Path) -> None:
-    """Fills a folder with images and a checkpoint."""
+    """Makes a folder with images and a checkpoint."""
     from PIL import Image
 
     rng = random.Random(0)
@@ -184,6 +182,7 @@ def _run_here(args: Sequence[str], where: Path, limited: bool = True) -> None:
     code = 1
     try:
         os.chdir(where)
+        os.environ.pop("GANZOO_TRACEBACK", None)
         sys.path.insert(0, str(where))
         if limited:
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
@@ -384,7 +383,6 @@ if __name__ == "__main__":
     number, seed = int(sys.argv[1]), int(sys.argv[2])
     wanted = sys.argv[3] if len(sys.argv) > 3 else ""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "home").mkdir()
         make_home(Path(folder) / "home")
         drawn = [case for case in draw(10**9, seed) if wanted in case.name][:number]
         print(len(cases()), "cases,", len(drawn), "drawn", flush=True)
